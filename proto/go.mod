@@ -1,0 +1,3 @@
+module github.com/onepx/onepx/proto
+
+go 1.26

@@ -1,0 +1,7 @@
+module github.com/onepx/onepx/services/shared
+
+go 1.26
+
+require github.com/onepx/onepx/proto v0.0.0
+
+replace github.com/onepx/onepx/proto => ../../proto
