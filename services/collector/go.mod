@@ -1,6 +1,6 @@
 module github.com/onepx/onepx/services/collector
 
-go 1.26
+go 1.26.0
 
 require (
 	github.com/onepx/onepx/proto v0.0.0

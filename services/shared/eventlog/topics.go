@@ -1,0 +1,28 @@
+// Package eventlog is the Kafka form of the contract: topic names, the partition key, and the record layout. The
+// collector writes through it, the consumer reads through it.
+package eventlog
+
+import onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+// Topics of onepx. `consumer topics` creates and checks them.
+const (
+	// TopicEvents holds one Event a record. Its number of partitions never grows while live: keys would move.
+	TopicEvents = "onepx.events"
+	// TopicDeadLetter holds the bytes of records that could not be decoded.
+	TopicDeadLetter = "onepx.deadletter"
+	// TopicSuppressions is compacted: key = kind ‖ hash, empty value = lifted.
+	TopicSuppressions = "onepx.suppressions"
+	// TopicJobs holds requests for `consumer jobs`.
+	TopicJobs = "onepx.jobs"
+)
+
+// Key is the partition key: the visitor id where an id names the visitor, else the event id. So repeats of an event and
+// the order of a visitor's events stay within one partition.
+func Key(ev *onepxv1.Event) []byte {
+	switch ev.GetVisitor().GetKind() {
+	case onepxv1.VisitorKind_VISITOR_KIND_COOKIE, onepxv1.VisitorKind_VISITOR_KIND_MINTED, onepxv1.VisitorKind_VISITOR_KIND_PROVIDED:
+		return ev.GetVisitor().GetVisitorId()
+	default:
+		return ev.GetEventId()
+	}
+}

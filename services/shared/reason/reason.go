@@ -1,0 +1,159 @@
+// Package reason is the closed list of words for everything that can happen to an event other than being counted as it
+// was sent. The same word stands in the header Onepx-Event, in metric labels, in the columns events.reason and
+// events.flags, in docs/reasons.md (generated from here) and in the tests. A word is never renamed: dashboards use it.
+package reason
+
+// Reason is one word of the list.
+type Reason string
+
+// Effect says what a reason does to the event.
+type Effect string
+
+// The effects, from the mildest to the hardest.
+const (
+	// Flagged: stored and counted; something was changed or left out.
+	Flagged Effect = "flagged"
+	// Ignored: answered, not stored, because it is no event (HEAD).
+	Ignored Effect = "ignored"
+	// Suppressed: not stored or not counted, because the visitor wishes so.
+	Suppressed Effect = "suppressed"
+	// Rejected: not stored; the request is at fault (status 400).
+	Rejected Effect = "rejected"
+	// Lost: not stored; we are at fault (status 503), the client may try again.
+	Lost Effect = "lost"
+	// NotCounted: a row in events that counts for nothing.
+	NotCounted Effect = "not counted"
+	// Stopped: the consumer stopped a partition and waits for a person.
+	Stopped Effect = "stopped"
+)
+
+// Set by the collector: the event is not stored.
+const (
+	MalformedRequest Reason = "malformed_request"
+	URLTooLong       Reason = "url_too_long"
+	SiteMissing      Reason = "site_missing"
+	SiteUnknown      Reason = "site_unknown"
+	NameInvalid      Reason = "name_invalid"
+	EventIDInvalid   Reason = "event_id_invalid"
+	TooManyProps     Reason = "too_many_props"
+	PropNameInvalid  Reason = "prop_name_invalid"
+	TooManyItems     Reason = "too_many_items"
+	EventTooLarge    Reason = "event_too_large"
+	HeadRequest      Reason = "head_request"
+	OptedOut         Reason = "opted_out"
+	OnSuppression    Reason = "suppression_list"
+	KafkaUnavailable Reason = "kafka_unavailable"
+	Overloaded       Reason = "overloaded"
+	Stopping         Reason = "stopping"
+)
+
+// Set by the collector: the event is stored with the word in its flags.
+const (
+	BadEscape          Reason = "bad_escape"
+	DuplicateParameter Reason = "duplicate_parameter"
+	EscapedAmpersand   Reason = "escaped_ampersand"
+	InvalidUTF8        Reason = "invalid_utf8"
+	ControlCharacters  Reason = "control_characters"
+	TextTruncated      Reason = "text_truncated"
+	TimeClamped        Reason = "time_clamped"
+	TimeInvalid        Reason = "time_invalid"
+	URLInvalid         Reason = "url_invalid"
+	URLUnencoded       Reason = "url_unencoded"
+	ReferrerInvalid    Reason = "referrer_invalid"
+	ValueInvalid       Reason = "value_invalid"
+	CurrencyInvalid    Reason = "currency_invalid"
+	ItemsInvalid       Reason = "items_invalid"
+	VisitorInvalid     Reason = "visitor_invalid"
+	ForwardedInvalid   Reason = "forwarded_invalid"
+)
+
+// Set by the consumer: the row is not counted.
+const (
+	OffsetMissing   Reason = "offset_missing"
+	Undecodable     Reason = "undecodable"
+	SchemaTooNew    Reason = "schema_too_new"
+	RepeatedEventID Reason = "repeated_event_id"
+)
+
+// Set by the consumer: a partition is stopped.
+const (
+	OffsetsMoved  Reason = "offsets_moved"
+	TopicChanged  Reason = "topic_changed"
+	RowsPartial   Reason = "rows_partial"
+	InsertRefused Reason = "insert_refused"
+)
+
+// Entry describes one reason for the docs.
+type Entry struct {
+	Reason Reason
+	// By is who sets it: collector or consumer.
+	By     string
+	Effect Effect
+	// Meaning is one sentence for the person who meets the word in a dashboard.
+	Meaning string
+}
+
+// All is the list, in the order of the docs. A word that is not in it must not be used: see Known.
+var All = []Entry{
+	{MalformedRequest, "collector", Rejected, "The HTTP request itself could not be read (raw spaces, huge headers, broken encoding); answered by the connection, without the image."},
+	{URLTooLong, "collector", Rejected, "The request URL is longer than 16 KiB."},
+	{SiteMissing, "collector", Rejected, "The parameter `site` is missing or empty."},
+	{SiteUnknown, "collector", Rejected, "The parameter `site` names no site of the configuration."},
+	{NameInvalid, "collector", Rejected, "The event name `e` is longer than 64 characters."},
+	{EventIDInvalid, "collector", Rejected, "The event id `id` is longer than 200 bytes."},
+	{TooManyProps, "collector", Rejected, "More than 64 properties."},
+	{PropNameInvalid, "collector", Rejected, "A property name is empty or longer than 64 characters."},
+	{TooManyItems, "collector", Rejected, "More than 100 items."},
+	{EventTooLarge, "collector", Rejected, "The event is larger than Kafka takes (1 MiB)."},
+	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
+	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
+	{OnSuppression, "collector, consumer", Suppressed, "The visitor or user key stands on the suppression list."},
+	{KafkaUnavailable, "collector", Lost, "Kafka did not acknowledge the event in time; whether it is stored is not known. A repeat under the same event id counts once."},
+	{Overloaded, "collector", Lost, "More requests are in flight than allowed; the event was not sent to Kafka."},
+	{Stopping, "collector", Lost, "The collector is stopping; the event was not sent to Kafka."},
+	{BadEscape, "collector", Flagged, "A percent sign without two hex digits was kept as text."},
+	{DuplicateParameter, "collector", Flagged, "A parameter came more than once; the first one is used."},
+	{EscapedAmpersand, "collector", Flagged, "The URL was HTML-escaped (`&amp;`); the parameters were read all the same."},
+	{InvalidUTF8, "collector", Flagged, "Bytes that are no UTF-8 were replaced by U+FFFD."},
+	{ControlCharacters, "collector", Flagged, "Control characters were removed."},
+	{TextTruncated, "collector", Flagged, "A text was longer than its limit and was cut."},
+	{TimeClamped, "collector", Flagged, "The client's time was more than 7 days before or 5 minutes after the arrival and was moved to that bound."},
+	{TimeInvalid, "collector", Flagged, "`ts` or `sent` could not be read; the time of arrival is used."},
+	{URLInvalid, "collector", Flagged, "The page URL is no http(s) URL and was left out."},
+	{URLUnencoded, "collector", Flagged, "The page URL seems to have been sent without encoding: parts of its query arrived as parameters."},
+	{ReferrerInvalid, "collector", Flagged, "The referrer is no http(s) URL and was left out."},
+	{ValueInvalid, "collector", Flagged, "The amount is no decimal number in range; the event has no value."},
+	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the event has no value."},
+	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items; what could not be read was left out."},
+	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
+	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
+	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},
+	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
+	{SchemaTooNew, "consumer", NotCounted, "The record needs a newer consumer; its bytes lie in the dead-letter topic."},
+	{RepeatedEventID, "consumer", NotCounted, "An earlier record of the same site has the same event id."},
+	{OffsetsMoved, "consumer", Stopped, "Somebody moved the consumer group's offsets; see `consumer topics accept-offsets`."},
+	{TopicChanged, "consumer", Stopped, "The topic was made anew or cut: its records are not the ones that were stored."},
+	{RowsPartial, "consumer", Stopped, "Only a part of a declared range is stored; this cannot happen unless rows were deleted by hand."},
+	{InsertRefused, "consumer", Stopped, "ClickHouse refuses a block for good."},
+}
+
+// Known tells whether the word is in the list.
+func Known(r Reason) bool {
+	for _, e := range All {
+		if e.Reason == r {
+			return true
+		}
+	}
+	return false
+}
+
+// With returns the reasons that have the effect, in the order of the list: metric labels are born from it.
+func With(effect Effect) []Reason {
+	var out []Reason
+	for _, e := range All {
+		if e.Effect == effect {
+			out = append(out, e.Reason)
+		}
+	}
+	return out
+}
