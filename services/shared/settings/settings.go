@@ -1,0 +1,2 @@
+// Package settings describes the settings of a service.
+package settings

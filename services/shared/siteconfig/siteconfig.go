@@ -1,0 +1,110 @@
+// Package siteconfig is the site configuration, onepx.yaml: which sites there are
+// and what holds for each.
+//
+// The operator writes the file; the collector and the consumer read it once at
+// start with Load. A file is taken as a whole or not at all: whatever is unknown,
+// missing or out of bounds is an error with file, line, column and what is allowed,
+// and all errors are reported together. onepx.schema.json says the same to editors.
+package siteconfig
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"time"
+
+	_ "embed"
+	_ "time/tzdata" // time zones must not depend on the machine
+)
+
+// Schema is the JSON Schema (draft 2020-12) of onepx.yaml.
+//
+//go:embed onepx.schema.json
+var Schema []byte
+
+// Bounds and defaults, all of them also in the schema.
+const (
+	// MaxFileSize is how many bytes a file may have.
+	MaxFileSize = 8 << 20
+	// MinRetentionDays and MaxRetentionDays bound Site.RetentionDays.
+	MinRetentionDays = 1
+	MaxRetentionDays = 3660
+	// DefaultRetentionDays is 13 months: a year can be compared with the one before.
+	DefaultRetentionDays = 395
+)
+
+// Privacy says what a site may do with its visitors.
+type Privacy string
+
+const (
+	// PrivacyMeasure allows the visitor cookie and measurement unless the visitor
+	// opted out or sends Global Privacy Control or Do Not Track. It is the default.
+	PrivacyMeasure Privacy = "measure"
+	// PrivacyCookieless never sets or reads the visitor cookie; visitors are told
+	// apart within one day by the daily hash only.
+	PrivacyCookieless Privacy = "cookieless"
+)
+
+// Config is one site configuration. It is not changed once loaded, so it may be
+// read from anywhere at once.
+type Config struct {
+	// Sites are the sites in the order of the file; at least one.
+	Sites []Site
+
+	byID map[string]*Site
+}
+
+// Site returns the site with this id.
+func (c *Config) Site(id string) (*Site, bool) {
+	s, ok := c.byID[id]
+	return s, ok
+}
+
+// Site is one site.
+type Site struct {
+	// ID is the site's name in hits and rows: ^[a-z0-9][a-z0-9_-]{0,63}$, unique.
+	ID string
+	// Timezone decides where the site's days begin. From an IANA name; required.
+	Timezone *time.Location
+	// Currency is the ISO 4217 code reports are in. Required.
+	Currency string
+	// AllowedOrigins are the web origins whose scripts may read answers (CORS), in
+	// the form browsers send them; "https://*.example.com" stands for every host
+	// below example.com but not for example.com. Ask AllowsOrigin.
+	AllowedOrigins []string
+	// CookieDomain is the Domain of the visitor cookie; empty means the host that
+	// was asked. Never a public suffix such as co.uk.
+	CookieDomain string
+	// Privacy is the mode; PrivacyMeasure unless set.
+	Privacy Privacy
+	// RetentionDays is how many days rows are kept: MinRetentionDays to
+	// MaxRetentionDays, DefaultRetentionDays unless set.
+	RetentionDays int
+	// WriteKeys are the hashes of the keys servers may send events with. Ask
+	// AcceptsKey.
+	WriteKeys []KeyHash
+}
+
+// AcceptsKey reports whether key is one of the site's write keys. The time it
+// takes says nothing about how near the key came.
+func (s *Site) AcceptsKey(key string) bool {
+	hash, found := HashKey(key), 0
+	for i := range s.WriteKeys {
+		found |= subtle.ConstantTimeCompare(hash[:], s.WriteKeys[i][:])
+	}
+	return found == 1
+}
+
+// KeyHash is the SHA-256 of a write key. Keys are long and random, so a plain hash
+// is enough to keep a leaked file from being of use.
+type KeyHash [sha256.Size]byte
+
+// keyHashPrefix names the algorithm, so that another can follow.
+const keyHashPrefix = "sha256:"
+
+// HashKey returns the hash of a write key.
+func HashKey(key string) KeyHash { return sha256.Sum256([]byte(key)) }
+
+// String returns the hash as onepx.yaml has it: "sha256:" and 64 lower-case hex
+// digits.
+func (h KeyHash) String() string { return keyHashPrefix + hex.EncodeToString(h[:]) }

@@ -1,0 +1,144 @@
+// Package telemetry gives a service its metrics, traces and log.
+//
+// Each main calls New once, hands Meter, Tracer and Logger to what it builds,
+// serves MetricsHandler on the admin port (see AdminServer), and calls Shutdown
+// as the last step of stopping, so that what the other steps report is still sent.
+//
+// Metrics are exposed under exactly the name the code gives them:
+// onepx_<service>_<noun>_<unit>_total for counters,
+// onepx_<service>_<noun>_<unit> for the rest. No suffix and no scope label is added.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"time"
+
+	prom "github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/otlptranslator"
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	"go.opentelemetry.io/otel/exporters/prometheus"
+	"go.opentelemetry.io/otel/metric"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// Settings are the settings every service has about its own reporting.
+type Settings struct {
+	LogLevel     slog.Level `name:"log-level" env:"ONEPX_LOG_LEVEL" default:"info" bounds:"debug, info, warn or error" help:"Least important level that is logged."`
+	LogFormat    string     `name:"log-format" env:"ONEPX_LOG_FORMAT" default:"json" enum:"json,text" help:"json for machines, text for people."`
+	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_TRACES_SAMPLER, work as OpenTelemetry defines them."`
+}
+
+// Config is what New needs.
+type Config struct {
+	Settings
+	// Service is the name of the binary: "collector". It names the meter, the
+	// tracer and the resource (service.name "onepx-collector").
+	Service string
+	// Version is the version of the binary.
+	Version string
+	// LogOutput receives the log, one line a record; nil means standard error.
+	LogOutput io.Writer
+}
+
+// Telemetry is a running set of reporters. Its fields are safe for concurrent use.
+type Telemetry struct {
+	Meter  metric.Meter
+	Tracer trace.Tracer
+	Logger *slog.Logger
+
+	registry *prom.Registry
+	stops    []func(context.Context) error
+}
+
+// New starts the reporters. Traces are made and sent only if an OTLP endpoint is
+// set; without one the tracer costs next to nothing and still passes an incoming
+// trace context on. New also routes OpenTelemetry's own errors, which have no
+// other way out than a process-wide handler, to the log.
+func New(ctx context.Context, cfg Config) (*Telemetry, error) {
+	out := cfg.LogOutput
+	if out == nil {
+		out = os.Stderr
+	}
+	t := &Telemetry{
+		Logger:   NewLogger(out, cfg.Settings),
+		registry: prom.NewRegistry(),
+	}
+	outage := NewOutageLog(t.Logger, "telemetry export", time.Now)
+	otel.SetErrorHandler(otel.ErrorHandlerFunc(outage.Failed))
+	res, err := resource.New(ctx,
+		resource.WithAttributes(
+			semconv.ServiceName("onepx-"+cfg.Service),
+			semconv.ServiceVersion(cfg.Version)),
+		resource.WithFromEnv(), resource.WithHost())
+	if err != nil {
+		return nil, fmt.Errorf("describe the service: %w", err)
+	}
+	if err := t.startMetrics(cfg, res); err != nil {
+		return nil, err
+	}
+	if err := t.startTraces(ctx, cfg, res); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
+	}
+	return t, nil
+}
+
+func (t *Telemetry) startMetrics(cfg Config, res *resource.Resource) error {
+	t.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	exporter, err := prometheus.New(
+		prometheus.WithRegisterer(t.registry),
+		prometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
+		prometheus.WithoutScopeInfo())
+	if err != nil {
+		return fmt.Errorf("start metrics: %w", err)
+	}
+	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(res))
+	t.Meter = provider.Meter("onepx/" + cfg.Service)
+	t.stops = append(t.stops, provider.Shutdown)
+	return nil
+}
+
+func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.Resource) error {
+	if cfg.OTLPEndpoint == "" {
+		t.Tracer = noop.NewTracerProvider().Tracer("onepx/" + cfg.Service)
+		return nil
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(cfg.OTLPEndpoint+"/v1/traces"))
+	if err != nil {
+		return fmt.Errorf("start traces: %w", err)
+	}
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter), sdktrace.WithResource(res))
+	t.Tracer = provider.Tracer("onepx/" + cfg.Service)
+	t.stops = append(t.stops, provider.Shutdown)
+	return nil
+}
+
+// MetricsHandler serves all metrics in the Prometheus text or OpenMetrics format.
+func (t *Telemetry) MetricsHandler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
+}
+
+// Shutdown sends what is still held back and stops the reporters. The logger
+// keeps working. It returns the errors of all reporters, joined.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	var errs []error
+	for _, stop := range t.stops {
+		errs = append(errs, stop(ctx))
+	}
+	return errors.Join(errs...)
+}
