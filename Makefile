@@ -1,0 +1,135 @@
+# The only entry point. `make help` lists the targets; CONTRIBUTING.md in docs/ says when to use which.
+#
+# Needs Go, git and make; `up`, `test` and `e2e` also need Java 17, Maven, npm and, for the browser test, Chromium.
+# `go run ./tools/dev` names whatever is missing, with the command that installs it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+export GOTOOLCHAIN ?= local
+
+# Modules come from go.work, so a new one is tested and linted without being named here.
+MODULES := $(shell go list -m -f '{{.Dir}}')
+PACKAGES := $(MODULES:%=%/...)
+
+# Downloads and pinned tools outlive checkouts. Tools are keyed by their versions and by the Go that built them.
+export ONEPX_CACHE ?= $(HOME)/.cache/onepx
+TOOLS_KEY := $(shell (go env GOVERSION; cat tools/build/go.mod tools/build/go.sum) | git hash-object --stdin)
+TOOLS := $(ONEPX_CACHE)/tools/$(TOOLS_KEY)
+LINT := $(TOOLS)/golangci-lint
+BUF := $(TOOLS)/buf
+
+FUZZTIME ?= 30s
+ROUNDS ?= 10
+SEED ?= 0
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+## Run it
+
+.PHONY: demo up down logs
+demo: ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
+	go run ./tools/dev demo
+
+up: ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
+	go run ./tools/dev up
+
+down: ## stop what `make up` started
+	go run ./tools/dev down
+
+logs: ## follow the logs of what `make up` started
+	go run ./tools/dev logs
+
+## Check it
+
+.PHONY: check check-lint check-proto check-modules check-generated
+check: check-modules check-proto check-generated check-lint ## format, vet, lint, contract, GOWORK=off builds, generated files; no tests
+
+# Each module by itself, as a Docker build or `go install` sees it: outside the workspace.
+check-modules:
+	@for module in $(MODULES); do \
+		echo "build, vet, tidy: $${module#$(CURDIR)/}"; \
+		(cd $$module && export GOWORK=off && go build ./... && go vet -tags "$(TAGS)" ./... && go mod tidy -diff); \
+	done
+
+check-lint: $(LINT)
+	@for module in $(MODULES); do \
+		echo "lint: $${module#$(CURDIR)/}"; \
+		(cd $$module && GOWORK=off $(LINT) run ./...); \
+	done
+
+# The baseline is the contract as last released; bytes written under it decode for ever. See `baseline`.
+check-proto: $(BUF)
+	cd proto && $(BUF) lint && $(BUF) build && $(BUF) breaking --against $(BASELINE)
+
+# Generated into a scratch folder and compared, so checking never changes the tree.
+check-generated: $(BUF) $(TOOLS)/protoc-gen-go
+	@scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	$(MAKE) --no-print-directory generate docs GENERATED=$$scratch; \
+	cd $$scratch && find . -type f | while read -r file; do \
+		diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is out of date: run make generate docs"; exit 1; }; \
+	done
+
+# Where the generators write: the tree itself, or the scratch folder of check-generated.
+GENERATED ?= $(CURDIR)
+BASELINE := testdata/v1.image.binpb
+
+.PHONY: generate docs baseline
+generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/
+	cd proto && PATH="$(TOOLS):$$PATH" $(BUF) generate --output $(GENERATED)/proto
+
+docs: ## write the reference pages of docs/ from the code
+	mkdir -p $(GENERATED)/docs
+	go run ./services/collector docs --dir $(GENERATED)/docs
+	go run ./services/consumer docs --dir $(GENERATED)/docs
+
+# Only when a release is made: what is in it can no longer be taken back.
+baseline: $(BUF)
+	cd proto && mkdir -p $(dir $(BASELINE)) && $(BUF) build --exclude-source-info -o $(BASELINE)
+
+$(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+$(TOOLS)/buf: PACKAGE := github.com/bufbuild/buf/cmd/buf
+$(TOOLS)/protoc-gen-go: PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
+$(TOOLS)/%:
+	@echo "building $* once (about a minute); kept in $(TOOLS)"
+	@mkdir -p $(TOOLS)
+	@cd tools/build && GOWORK=off go build -o $@ $(PACKAGE)
+
+## Test it
+
+TAGS := integration,browser,e2e
+EXEC := go run ./tools/dev exec --
+
+.PHONY: test test-unit test-integration test-browser test-faults e2e fuzz bench
+test: test-unit test-integration test-browser test-faults ## everything: unit with -race, real parts, browser, two fault rounds
+
+test-unit: ## seconds to minutes, Go alone: every module with -race, fuzz seeds included
+	go test -race $(PACKAGES)
+
+test-integration: ## real Kafka and ClickHouse, with -race
+	$(EXEC) go test -race -tags integration -run Integration $(PACKAGES)
+
+test-browser: ## headless Chromium loads a page with the pixel
+	$(EXEC) go test -tags browser ./tools/browser/...
+
+test-faults:
+	$(MAKE) --no-print-directory e2e ROUNDS=2
+
+e2e: ## break each part in turn under load and compare ids sent with rows kept (ROUNDS=10, SEED=0 draws one)
+	go run ./tools/e2e --rounds $(ROUNDS) --seed $(SEED)
+
+fuzz: ## run every fuzz target for FUZZTIME (30s)
+	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ target; do \
+		echo "fuzz: $${target#func } in $${file#$(CURDIR)/}"; \
+		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) .); \
+	done
+
+bench: ## run every Go benchmark
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: clean
+clean: down ## stop the local stack and remove what builds and runs left in this checkout; the cache stays
+	rm -rf .dev bin
