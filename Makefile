@@ -1,4 +1,4 @@
-# The only entry point. `make help` lists the targets; CONTRIBUTING.md in docs/ says when to use which.
+# The only entry point. `make help` lists the targets; docs/CONTRIBUTING.md says when to use which.
 #
 # Needs Go, git and make; `up`, `test` and `e2e` also need Java 17, Maven, npm and, for the browser test, Chromium.
 # `go run ./tools/dev` names whatever is missing, with the command that installs it.
@@ -7,7 +7,6 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-export GOTOOLCHAIN ?= local
 
 # Modules come from go.work, so a new one is tested and linted without being named here.
 MODULES := $(shell go list -m -f '{{.Dir}}')
@@ -26,7 +25,7 @@ SEED ?= 0
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 ## Run it
 
