@@ -44,21 +44,24 @@ logs: ## follow the logs of what `make up` started
 
 ## Check it
 
-.PHONY: check check-lint check-proto check-modules check-generated
+.PHONY: check check-lint check-proto check-modules check-generated fmt
 check: check-modules check-proto check-generated check-lint ## format, vet, lint, contract, GOWORK=off builds, generated files; no tests
 
 # Each module by itself, as a Docker build or `go install` sees it: outside the workspace.
 check-modules:
-	@for module in $(MODULES); do \
+	@failed=0; for module in $(MODULES); do \
 		echo "build, vet, tidy: $${module#$(CURDIR)/}"; \
-		(cd $$module && export GOWORK=off && go build ./... && go vet -tags "$(TAGS)" ./... && go mod tidy -diff); \
-	done
+		(cd $$module && export GOWORK=off && go build ./... && go vet -tags "$(TAGS)" ./... && go mod tidy -diff) || failed=1; \
+	done; exit $$failed
 
 check-lint: $(LINT)
-	@for module in $(MODULES); do \
+	@failed=0; for module in $(MODULES); do \
 		echo "lint: $${module#$(CURDIR)/}"; \
-		(cd $$module && GOWORK=off $(LINT) run ./...); \
-	done
+		(cd $$module && GOWORK=off $(LINT) run ./...) || failed=1; \
+	done; exit $$failed
+
+fmt: $(LINT) ## format every module the way check wants it
+	@for module in $(MODULES); do (cd $$module && $(LINT) fmt ./...); done
 
 # The baseline is the contract as last released; bytes written under it decode for ever. See `baseline`.
 check-proto: $(BUF)
