@@ -96,7 +96,7 @@ $(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/gola
 $(TOOLS)/buf: PACKAGE := github.com/bufbuild/buf/cmd/buf
 $(TOOLS)/protoc-gen-go: PACKAGE := google.golang.org/protobuf/cmd/protoc-gen-go
 $(TOOLS)/%:
-	@echo "building $* once (about a minute); kept in $(TOOLS)"
+	@echo "building $* once (golangci-lint and buf take a minute each); kept in $(TOOLS)"
 	@mkdir -p $(TOOLS)
 	@cd tools/build && GOWORK=off go build -o $@ $(PACKAGE)
 
