@@ -1,0 +1,147 @@
+package siteconfig
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/agnivade/levenshtein"
+	"github.com/goccy/go-yaml/ast"
+)
+
+// field is one key of a mapping that is read into a T.
+type field[T any] struct {
+	name     string
+	required bool
+	// read checks the value at path and puts it into the T, or adds a problem.
+	read func(p *problems, path string, value ast.Node, into *T)
+}
+
+// readMapping reads a mapping whose keys are the fields: each at most once, the
+// required ones at least once, no others. path is empty for the whole file.
+func readMapping[T any](p *problems, path string, node ast.Node, fields []field[T], into *T) {
+	mapping, ok := node.(ast.MapNode)
+	if !ok {
+		p.add(start(node), path, "is not a mapping; the keys are %s", names(fields))
+		return
+	}
+	if path != "" {
+		path += "."
+	}
+	seen := make(map[string]bool, len(fields))
+	for entries := mapping.MapRange(); entries.Next(); {
+		at := entries.Key().GetToken()
+		keyPath := path + at.Value
+		i := slices.IndexFunc(fields, func(f field[T]) bool { return f.name == at.Value })
+		switch {
+		case i < 0:
+			p.add(at.Position, path+strings.Trim(quoted(at.Value), `"`), "is not a known key%s; the keys are %s",
+				suggestion(at.Value, fields), names(fields))
+		case seen[at.Value]:
+			p.add(at.Position, keyPath, "is here for the second time")
+		case isNull(entries.Value()):
+			p.add(at.Position, keyPath, "has no value; give one or remove it")
+		default:
+			fields[i].read(p, keyPath, entries.Value(), into)
+		}
+		seen[at.Value] = true
+	}
+	for _, f := range fields {
+		if f.required && !seen[f.name] {
+			p.add(start(node), path+f.name, "is missing")
+		}
+	}
+}
+
+// readList reads a list, each element by read with its own path.
+func readList(p *problems, path string, node ast.Node, read func(path string, element ast.Node)) {
+	list, ok := node.(*ast.SequenceNode)
+	if !ok {
+		p.add(start(node), path, "is not a list; begin each element with a dash")
+		return
+	}
+	for i, element := range list.Values {
+		read(fmt.Sprintf("%s[%d]", path, i), element)
+	}
+}
+
+// readText returns a text. Numbers and booleans are none: YAML may read them
+// otherwise than they look.
+func readText(p *problems, path string, node ast.Node) (string, bool) {
+	text, ok := textOf(node)
+	switch {
+	case ok:
+	case isNull(node):
+		p.add(start(node), path, "has no value; give one or remove it")
+	default:
+		p.add(start(node), path, "%s is not text; put it in quotes", shown(node))
+	}
+	return text, ok
+}
+
+func textOf(node ast.Node) (string, bool) {
+	switch n := node.(type) {
+	case *ast.StringNode:
+		return n.Value, true
+	case *ast.LiteralNode:
+		return n.Value.Value, true
+	}
+	return "", false
+}
+
+// readWholeNumber returns a whole number within the bounds.
+func readWholeNumber(p *problems, path string, node ast.Node, least, most int) (int, bool) {
+	if n, ok := node.(*ast.IntegerNode); ok {
+		if value, ok := n.Value.(uint64); ok && value >= uint64(least) && value <= uint64(most) {
+			return int(value), true
+		}
+	}
+	p.add(start(node), path, "%s is not a whole number from %d to %d", shown(node), least, most)
+	return 0, false
+}
+
+// shown is the value as an error shows it.
+func shown(node ast.Node) string {
+	switch n := node.(type) {
+	case *ast.SequenceNode:
+		return "a list"
+	case ast.MapNode:
+		return "a mapping"
+	case *ast.StringNode:
+		return quoted(n.Value)
+	}
+	return strings.Trim(quoted(node.GetToken().Value), `"`)
+}
+
+func isNull(node ast.Node) bool {
+	_, ok := node.(*ast.NullNode)
+	return ok
+}
+
+func names[T any](fields []field[T]) string {
+	all := make([]string, len(fields))
+	for i, f := range fields {
+		all[i] = f.name
+	}
+	return strings.Join(all, ", ")
+}
+
+// suggestion returns a question that names the field that looks most like key, or
+// nothing if none does. Case and underscores do not count: allowedOrigins is near.
+func suggestion[T any](key string, fields []field[T]) string {
+	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
+	best, least := "", 3 // up to two typing mistakes
+	for _, f := range fields {
+		distance := levenshtein.ComputeDistance(plain(key[:min(len(key), maxQuoted)]), plain(f.name))
+		if len(key) > 2 && strings.HasPrefix(f.name, key) {
+			distance = 1 // retention for retention_days
+		}
+		if distance < least && distance < len(f.name)-1 {
+			best, least = f.name, distance
+		}
+	}
+	if best == "" {
+		return ""
+	}
+	return fmt.Sprintf(" (did you mean %s?)", best)
+}

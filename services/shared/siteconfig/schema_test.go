@@ -1,0 +1,115 @@
+package siteconfig_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/shared/siteconfig"
+)
+
+// beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
+// in what values mean together: a schema can't see it.
+var beyondSchema = []string{
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "latin_1",
+	"merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
+}
+
+func TestSchemaAcceptsGoodFiles(t *testing.T) {
+	schema := compileSchema(t)
+	for _, path := range files(t, "good") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			require.NoError(t, schema.Validate(value(t, path)))
+		})
+	}
+}
+
+func TestSchemaRefusesBadFilesWhereASchemaCan(t *testing.T) {
+	schema := compileSchema(t)
+	for _, path := range files(t, "bad") {
+		name := strings.TrimSuffix(filepath.Base(path), ".yaml")
+		if slices.Contains(beyondSchema, name) {
+			continue
+		}
+		t.Run(name, func(t *testing.T) {
+			require.Error(t, schema.Validate(value(t, path)))
+		})
+	}
+}
+
+func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
+	type object struct {
+		Required   []string
+		Properties map[string]struct {
+			Enum             []siteconfig.Privacy
+			Default          any
+			Minimum, Maximum int
+		}
+	}
+	var schema struct {
+		object
+		Defs struct{ Site object } `json:"$defs"`
+	}
+	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
+
+	site := schema.Defs.Site
+	for yamlText, want := range map[string]object{"x: 1": schema.object, "sites: [{x: 1}]": site} {
+		_, err := siteconfig.Parse("f", []byte(yamlText))
+		known, required := keysIn(t, err)
+		require.ElementsMatch(t, slices.Collect(maps.Keys(want.Properties)), known)
+		require.ElementsMatch(t, want.Required, required)
+	}
+	require.Equal(t, []siteconfig.Privacy{siteconfig.PrivacyMeasure, siteconfig.PrivacyCookieless}, site.Properties["privacy"].Enum)
+	require.EqualValues(t, siteconfig.PrivacyMeasure, site.Properties["privacy"].Default)
+	days := site.Properties["retention_days"]
+	require.Equal(t, siteconfig.MinRetentionDays, days.Minimum)
+	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
+	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
+}
+
+// keysIn returns the keys that the parser's answer to an unknown key lists, and
+// those it misses.
+func keysIn(t *testing.T, err error) (known, missing []string) {
+	t.Helper()
+	require.Error(t, err)
+	for _, line := range strings.Split(err.Error(), "\n") {
+		if _, list, ok := strings.Cut(line, "the keys are "); ok {
+			known = strings.Split(list, ", ")
+		}
+		if path, ok := strings.CutSuffix(line, ": is missing"); ok {
+			missing = append(missing, path[strings.LastIndexAny(path, " .")+1:])
+		}
+	}
+	return known, missing
+}
+
+func compileSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(siteconfig.Schema))
+	require.NoError(t, err)
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	require.NoError(t, compiler.AddResource("onepx.schema.json", doc))
+	schema, err := compiler.Compile("onepx.schema.json")
+	require.NoError(t, err)
+	return schema
+}
+
+// value reads a YAML file as an editor would: without the parser under test.
+func value(t *testing.T, path string) any {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	require.NoError(t, err)
+	var v any
+	require.NoError(t, yaml.Unmarshal(bytes.TrimPrefix(data, []byte("\uFEFF")), &v))
+	return v
+}

@@ -1,0 +1,154 @@
+package siteconfig_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/onepx/onepx/services/shared/siteconfig"
+)
+
+var update = flag.Bool("update", false, "rewrite the .err files under testdata/bad")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestGoodFilesLoad(t *testing.T) {
+	for _, path := range files(t, "good") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			cfg, err := siteconfig.Load(path)
+			require.NoError(t, err)
+			for i := range cfg.Sites {
+				site, ok := cfg.Site(cfg.Sites[i].ID)
+				require.True(t, ok)
+				require.Same(t, &cfg.Sites[i], site)
+			}
+			_, ok := cfg.Site("nobody")
+			require.False(t, ok)
+		})
+	}
+}
+
+func TestBadFilesAreRefusedWithPlaceAndAdvice(t *testing.T) {
+	for _, path := range files(t, "bad") {
+		t.Run(filepath.Base(path), func(t *testing.T) {
+			data, err := os.ReadFile(path)
+			require.NoError(t, err)
+			cfg, err := siteconfig.Parse("onepx.yaml", data)
+			require.Error(t, err)
+			require.Nil(t, cfg)
+			golden := strings.TrimSuffix(path, ".yaml") + ".err"
+			if *update {
+				require.NoError(t, os.WriteFile(golden, []byte(err.Error()+"\n"), 0o644))
+			}
+			want, readErr := os.ReadFile(golden)
+			require.NoError(t, readErr)
+			require.Equal(t, string(want), err.Error()+"\n")
+		})
+	}
+}
+
+func TestEverySettingIsRead(t *testing.T) {
+	cfg, err := siteconfig.Load("testdata/good/full.yaml")
+	require.NoError(t, err)
+	berlin, err := time.LoadLocation("Europe/Berlin")
+	require.NoError(t, err)
+	require.Equal(t, []siteconfig.Site{{
+		ID:             "shop",
+		Timezone:       berlin,
+		Currency:       "EUR",
+		AllowedOrigins: []string{"https://shop.example.com", "https://*.example.com", "http://127.0.0.1:8080"},
+		CookieDomain:   "example.com",
+		Privacy:        siteconfig.PrivacyMeasure,
+		RetentionDays:  730,
+		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
+	}, {
+		ID:            "mail_2",
+		Timezone:      time.UTC,
+		Currency:      "USD",
+		Privacy:       siteconfig.PrivacyCookieless,
+		RetentionDays: siteconfig.DefaultRetentionDays,
+	}}, cfg.Sites)
+}
+
+func TestOriginsAndDomainsAreKeptAsBrowsersWriteThem(t *testing.T) {
+	cfg, err := siteconfig.Load("testdata/good/canonical_origins.yaml")
+	require.NoError(t, err)
+	require.Equal(t, "xn--bcher-kva.example", cfg.Sites[0].CookieDomain)
+	require.Equal(t, []string{
+		"https://shop.example.com", "http://*.xn--bcher-kva.example", "http://[::1]:3000",
+		"http://localhost", "http://*.localhost:8080",
+	}, cfg.Sites[0].AllowedOrigins)
+}
+
+func TestAllowsOrigin(t *testing.T) {
+	site := siteconfig.Site{AllowedOrigins: []string{"https://shop.example", "https://*.example.com", "http://*.localhost:8080"}}
+	for origin, allowed := range map[string]bool{
+		"https://shop.example":       true,
+		"https://shop.example:8443":  false,
+		"http://shop.example":        false,
+		"https://a.shop.example":     false,
+		"https://a.example.com":      true,
+		"https://a.b.example.com":    true,
+		"https://example.com":        false,
+		"https://.example.com":       false,
+		"https://badexample.com":     false,
+		"https://a.example.com.bad":  false,
+		"https://bad/.example.com":   false,
+		"https://bad:1.example.com":  false,
+		"http://shop.localhost:8080": true,
+		"http://shop.localhost":      false,
+		"null":                       false,
+		"":                           false,
+	} {
+		require.Equal(t, allowed, site.AllowsOrigin(origin), origin)
+	}
+}
+
+func TestAcceptsKey(t *testing.T) {
+	site := siteconfig.Site{WriteKeys: []siteconfig.KeyHash{siteconfig.HashKey("old"), siteconfig.HashKey("new")}}
+	require.True(t, site.AcceptsKey("old"))
+	require.True(t, site.AcceptsKey("new"))
+	require.False(t, site.AcceptsKey("other"))
+	require.False(t, site.AcceptsKey(""))
+	require.False(t, (&siteconfig.Site{}).AcceptsKey(""))
+}
+
+func TestHashIsWrittenAsTheFileHasIt(t *testing.T) {
+	require.Equal(t, "sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683", siteconfig.HashKey("key").String())
+}
+
+func TestWriteKeysNeverShowInErrors(t *testing.T) {
+	_, err := siteconfig.Load("testdata/bad/write_keys.yaml")
+	require.Error(t, err)
+	require.NotContains(t, err.Error(), "the-key-itself")
+}
+
+func TestFileThatIsTooBigIsRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onepx.yaml")
+	require.NoError(t, os.WriteFile(path, make([]byte, siteconfig.MaxFileSize+1), 0o600))
+	_, err := siteconfig.Load(path)
+	require.EqualError(t, err, path+":1:1: the file is larger than 8 MiB")
+}
+
+func TestFileThatIsNotThereIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "onepx.yaml")
+	_, err := siteconfig.Load(path)
+	require.ErrorIs(t, err, os.ErrNotExist)
+	require.ErrorContains(t, err, path)
+	_, err = siteconfig.Load(filepath.Dir(path))
+	require.ErrorContains(t, err, "is a directory")
+}
+
+func files(t *testing.T, dir string) []string {
+	t.Helper()
+	paths, err := filepath.Glob(filepath.Join("testdata", dir, "*.yaml"))
+	require.NoError(t, err)
+	require.NotEmpty(t, paths)
+	return paths
+}
