@@ -15,6 +15,7 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"sync"
 	"syscall"
 	"time"
 )
@@ -39,7 +40,7 @@ type Stop struct {
 
 // Notify returns a context that ends with the first SIGTERM or SIGINT, or with
 // parent. A second signal ends the process at once with ExitSecondSignal, for
-// whoever does not want to wait for the stop. The returned function stops
+// whoever does not want to wait for the stop; it is the only exit outside main. The returned function stops
 // listening for signals and ends the context.
 func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
@@ -47,23 +48,23 @@ func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 	signal.Notify(signals, syscall.SIGTERM, os.Interrupt)
 	released := make(chan struct{})
 	go func() {
-		for count := 0; ; {
+		for stopping := false; ; stopping = true {
 			select {
 			case <-released:
 				return
 			case <-signals:
 			}
-			if count++; count > 1 {
+			if stopping {
 				os.Exit(ExitSecondSignal)
 			}
 			cancel()
 		}
 	}()
-	return ctx, func() {
+	return ctx, sync.OnceFunc(func() {
 		signal.Stop(signals)
 		close(released)
 		cancel()
-	}
+	})
 }
 
 // StopInOrder runs the steps one after the other, each with its own deadline,
