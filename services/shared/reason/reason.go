@@ -40,11 +40,13 @@ const (
 	TooManyItems     Reason = "too_many_items"
 	EventTooLarge    Reason = "event_too_large"
 	HeadRequest      Reason = "head_request"
+	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
 	OnSuppression    Reason = "suppression_list"
 	KafkaUnavailable Reason = "kafka_unavailable"
 	Overloaded       Reason = "overloaded"
 	Stopping         Reason = "stopping"
+	InternalError    Reason = "internal_error"
 )
 
 // Set by the collector: the event is stored with the word in its flags.
@@ -106,11 +108,13 @@ var All = []Entry{
 	{TooManyItems, "collector", Rejected, "More than 100 items."},
 	{EventTooLarge, "collector", Rejected, "The event is larger than Kafka takes (1 MiB)."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
+	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
 	{OnSuppression, "collector, consumer", Suppressed, "The visitor or user key stands on the suppression list."},
 	{KafkaUnavailable, "collector", Lost, "Kafka did not acknowledge the event in time; whether it is stored is not known. A repeat under the same event id counts once."},
 	{Overloaded, "collector", Lost, "More requests are in flight than allowed; the event was not sent to Kafka."},
 	{Stopping, "collector", Lost, "The collector is stopping; the event was not sent to Kafka."},
+	{InternalError, "collector", Lost, "A defect in the collector, whose log says where; the event was not stored."},
 	{BadEscape, "collector", Flagged, "A percent sign without two hex digits was kept as text."},
 	{DuplicateParameter, "collector", Flagged, "A parameter came more than once; the first one is used."},
 	{EscapedAmpersand, "collector", Flagged, "The URL was HTML-escaped (`&amp;`); the parameters were read all the same."},
