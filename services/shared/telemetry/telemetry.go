@@ -16,6 +16,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"time"
 
@@ -40,6 +41,17 @@ type Settings struct {
 	LogLevel     slog.Level `name:"log-level" env:"ONEPX_LOG_LEVEL" default:"info" bounds:"debug, info, warn or error" help:"Least important level that is logged."`
 	LogFormat    string     `name:"log-format" env:"ONEPX_LOG_FORMAT" default:"json" enum:"json,text" help:"json for machines, text for people."`
 	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_TRACES_SAMPLER, work as OpenTelemetry defines them."`
+}
+
+// Validate says what is wrong with the settings.
+func (s Settings) Validate() error {
+	if s.OTLPEndpoint == "" {
+		return nil
+	}
+	if u, err := url.Parse(s.OTLPEndpoint); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("OTEL_EXPORTER_OTLP_ENDPOINT: %q is not a URL such as http://localhost:4318", s.OTLPEndpoint)
+	}
+	return nil
 }
 
 // Config is what New needs.
@@ -118,7 +130,11 @@ func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.R
 		t.Tracer = noop.NewTracerProvider().Tracer("onepx/" + cfg.Service)
 		return nil
 	}
-	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(cfg.OTLPEndpoint+"/v1/traces"))
+	endpoint, err := url.JoinPath(cfg.OTLPEndpoint, "v1/traces")
+	if err != nil {
+		return fmt.Errorf("start traces: %w", err)
+	}
+	exporter, err := otlptracehttp.New(ctx, otlptracehttp.WithEndpointURL(endpoint))
 	if err != nil {
 		return fmt.Errorf("start traces: %w", err)
 	}
