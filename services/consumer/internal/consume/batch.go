@@ -1,0 +1,207 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/segmentio/kafka-go"
+)
+
+// batch is a closed range of offsets and the records that Kafka holds of it, in order.
+type batch struct {
+	store.Range
+	records []kafka.Message
+	bytes   int
+}
+
+// size is the number of offsets, each of which will be a row.
+func (b *batch) size() int64 { return b.Last - b.First + 1 }
+
+// hash is the fingerprint of the first record; 0 when Kafka holds none of the range.
+func (b *batch) hash() uint64 {
+	if len(b.records) == 0 {
+		return 0
+	}
+	return hashOf(b.records[0])
+}
+
+func hashOf(m kafka.Message) uint64 { return eventlog.RecordHash(m.Key, m.Value, m.Time) }
+
+// rowMaker turns a batch into rows: a pure function of the records, the declaration, the rules and list it names, and
+// what is stored of the partition before the batch.
+type rowMaker struct {
+	declaration Declaration
+	enricher    *enrich.Enricher
+	suppressed  suppression.Snapshot
+	window      *window
+	store       Store
+}
+
+// rowsOf is the result: the rows in the order of their offsets, the records that are no events, and the events to be
+// remembered once the rows are stored.
+type rowsOf struct {
+	rows []store.Row
+	dead []DeadLetter
+	seen []seenEvent
+}
+
+type seenEvent struct {
+	key store.EventKey
+	at  time.Time
+}
+
+// decoded is one record on its way to a row.
+type decoded struct {
+	record kafka.Message
+	event  *onepxv1.Event
+	err    error
+	key    store.EventKey
+	// horizon is how far back a record of the same event makes this one a repeat.
+	horizon time.Duration
+}
+
+// make makes the rows. An error means that the store could not be asked; no row is lost by trying again.
+func (m rowMaker) make(ctx context.Context, b *batch) (rowsOf, error) {
+	records := make([]decoded, len(b.records))
+	for i, record := range b.records {
+		records[i] = decode(record)
+	}
+	stored, err := m.askStore(ctx, records)
+	if err != nil {
+		return rowsOf{}, err
+	}
+	out := rowsOf{rows: make([]store.Row, 0, b.size())}
+	inBatch := make(map[store.EventKey]time.Time, len(records))
+	offset := b.First
+	for _, d := range records {
+		for ; offset < d.record.Offset; offset++ {
+			out.rows = append(out.rows, m.missing(offset))
+		}
+		offset++
+		row := m.row(d, func() bool {
+			return repeats(d, inBatch, stored, m.window)
+		})
+		if row.Outcome == store.OutcomeDead {
+			out.dead = append(out.dead, DeadLetter{Partition: b.Partition, Record: d.record, Reason: reason.Reason(row.Reason)})
+		}
+		if row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeDuplicate {
+			if at, ok := inBatch[d.key]; !ok || d.record.Time.After(at) {
+				inBatch[d.key] = d.record.Time
+			}
+			out.seen = append(out.seen, seenEvent{d.key, d.record.Time})
+		}
+		out.rows = append(out.rows, row)
+	}
+	for ; offset <= b.Last; offset++ {
+		out.rows = append(out.rows, m.missing(offset))
+	}
+	return out, nil
+}
+
+func decode(record kafka.Message) decoded {
+	d := decoded{record: record, horizon: shortHorizon}
+	if d.event, d.err = eventlog.Decode(record.Value); d.err != nil {
+		return d
+	}
+	d.key = store.EventKey{SiteID: d.event.GetSiteId(), EventID: store.ID(d.event.GetEventId())}
+	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || eventlog.Replayed(record.Headers) {
+		d.horizon = longHorizon
+	}
+	return d
+}
+
+// askStore asks ClickHouse, once a batch, for what the window in memory cannot know: events that clients may repeat for
+// days, and all events when the window had to forget.
+func (m rowMaker) askStore(ctx context.Context, records []decoded) (map[store.EventKey]time.Time, error) {
+	var keys []store.EventKey
+	var oldest time.Time
+	for _, d := range records {
+		if d.err != nil || (d.horizon == shortHorizon && m.window.covers(d.record.Time)) {
+			continue
+		}
+		if at, ok := m.window.latest(d.key); ok && d.record.Time.Sub(at) <= d.horizon {
+			continue
+		}
+		keys = append(keys, d.key)
+		if from := d.record.Time.Add(-d.horizon); oldest.IsZero() || from.Before(oldest) {
+			oldest = from
+		}
+	}
+	if len(keys) == 0 {
+		return nil, nil //nolint:nilnil // nothing to ask, nothing known
+	}
+	return m.store.Seen(ctx, m.declaration.Partition, m.declaration.First, oldest, keys)
+}
+
+// repeats tells whether an earlier record, of the batch, of the store or of the window, is within the horizon.
+func repeats(d decoded, inBatch, stored map[store.EventKey]time.Time, w *window) bool {
+	within := func(at time.Time, known bool) bool { return known && d.record.Time.Sub(at) <= d.horizon }
+	atBatch, ok := inBatch[d.key]
+	if within(atBatch, ok) {
+		return true
+	}
+	atStore, ok := stored[d.key]
+	if within(atStore, ok) {
+		return true
+	}
+	return within(w.latest(d.key))
+}
+
+// base is what every row of the batch has, whatever came of its offset.
+func (m rowMaker) base(offset int64) store.Row {
+	d := m.declaration
+	return store.Row{
+		KafkaTopic: d.Topic, KafkaPartition: int32(d.ID), KafkaOffset: offset, //nolint:gosec // a partition number
+		RecordTime: time.UnixMilli(0).UTC(),
+		BatchFirst: d.First, BatchLast: d.Last, BatchDay: d.Day, DeclaredAt: d.At, Rules: d.Rules,
+		// Rows without an event are kept as long as rows of events by default, counted from the declaration.
+		ReceivedAt: d.At, OccurredAt: d.At, SiteDay: d.Day, RetentionDays: retentionWithoutSite,
+	}
+}
+
+// retentionWithoutSite is the retention of rows that belong to no site, in days: 13 months, as the default of a site.
+const retentionWithoutSite = 395
+
+func (m rowMaker) missing(offset int64) store.Row {
+	row := m.base(offset)
+	row.Outcome, row.Reason = store.OutcomeMissing, string(reason.OffsetMissing)
+	return row
+}
+
+// row decides the outcome in the order dead, suppressed, duplicate, event.
+func (m rowMaker) row(d decoded, repeated func() bool) store.Row {
+	row := m.base(d.record.Offset)
+	row.RecordTime, row.RecordHash = d.record.Time.UTC(), hashOf(d.record)
+	switch {
+	case errors.Is(d.err, eventlog.ErrSchemaTooNew):
+		row.Outcome, row.Reason = store.OutcomeDead, string(reason.SchemaTooNew)
+	case d.err != nil:
+		row.Outcome, row.Reason = store.OutcomeDead, string(reason.Undecodable)
+	case m.isSuppressed(d.event):
+		row.Outcome, row.Reason = store.OutcomeSuppressed, string(reason.OnSuppression)
+		row.SiteID = d.event.GetSiteId()
+		row.RetentionDays = m.enricher.Facts(&onepxv1.Event{SiteId: row.SiteID}).RetentionDays
+	case repeated():
+		row.Fill(d.event, m.enricher.Facts(d.event))
+		row.Outcome, row.Reason = store.OutcomeDuplicate, string(reason.RepeatedEventID)
+		row.Replayed = eventlog.Replayed(d.record.Headers)
+	default:
+		row.Fill(d.event, m.enricher.Facts(d.event))
+		row.Outcome = store.OutcomeEvent
+		row.Replayed = eventlog.Replayed(d.record.Headers)
+	}
+	return row
+}
+
+func (m rowMaker) isSuppressed(ev *onepxv1.Event) bool {
+	return m.suppressed.Contains(suppression.Visitor, ev.GetVisitor().GetVisitorId()) ||
+		m.suppressed.Contains(suppression.User, ev.GetVisitor().GetUserKey()) ||
+		m.suppressed.Contains(suppression.Recipient, ev.GetMail().GetRecipientKey())
+}

@@ -1,0 +1,179 @@
+package consume
+
+import (
+	"context"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+// Why a range is listed for rebuild.
+const (
+	whyOffsetsLost  = "offsets_lost"
+	whyOtherRules   = "other_rules"
+	whySuppressions = "suppressions_changed"
+	whyOld          = "declared_long_ago"
+	whyExpired      = "expired_in_kafka"
+)
+
+// begin finds out where to go on, finishes a batch that was declared and perhaps not stored, and fills the window.
+func (w *Worker) begin(ctx context.Context) error {
+	committed, err := w.fetchPosition(ctx)
+	if err != nil {
+		return err
+	}
+	if committed.Offset < 0 {
+		return w.beginWithoutPosition(ctx)
+	}
+	declared, err := parseDeclaration(w.Partition, committed.Offset, committed.Metadata)
+	if err != nil {
+		return stop(reason.OffsetsMoved, "the committed offset %d was not written by onepx", committed.Offset)
+	}
+	// Committing the same again proves that the partition is ours now: an earlier owner is refused from here on.
+	if err := w.commit(ctx, committed); err != nil {
+		return err
+	}
+	w.next, w.committedIdle = committed.Offset, declared == nil
+	if declared != nil {
+		w.next = declared.Last + 1
+	}
+	if err := w.checkStored(ctx, committed.Offset-1); err != nil {
+		return err
+	}
+	if declared != nil {
+		return w.recover(ctx, *declared, nil)
+	}
+	return w.retry(ctx, func(ctx context.Context) error { return w.fillWindow(ctx) })
+}
+
+func (w *Worker) fetchPosition(ctx context.Context) (Committed, error) {
+	var committed Committed
+	err := w.retry(ctx, func(ctx context.Context) (err error) {
+		committed, err = w.Positions.Fetch(ctx)
+		return err
+	})
+	return committed, err
+}
+
+// beginWithoutPosition: a new group, or one whose offsets have expired. An owner that has lost the position may still be
+// inserting: wait until it cannot any more, then go on after what is stored.
+func (w *Worker) beginWithoutPosition(ctx context.Context) error {
+	timer := time.NewTimer(w.Limits.InsertDeadline)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	return w.retry(ctx, func(ctx context.Context) error {
+		last, err := w.Store.LastRow(ctx, w.Partition)
+		if err != nil {
+			return err
+		}
+		first, end, err := w.Log.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		w.next = first
+		if last.Offset >= 0 {
+			if err := w.checkTopic(ctx, last, first, end); err != nil {
+				return err
+			}
+			w.next = last.Offset + 1
+			r := store.Range{Partition: w.Partition, First: last.BatchFirst, Last: last.Offset}
+			if err := w.Store.ListForRebuild(ctx, r, whyOffsetsLost); err != nil {
+				return err
+			}
+		}
+		return w.fillWindow(ctx)
+	})
+}
+
+// checkStored compares what is stored with the position, and the last stored record with Kafka's.
+func (w *Worker) checkStored(ctx context.Context, acknowledged int64) error {
+	return w.retry(ctx, func(ctx context.Context) error {
+		last, err := w.Store.LastRow(ctx, w.Partition)
+		if err != nil {
+			return err
+		}
+		if last.Offset >= w.next {
+			return stop(reason.OffsetsMoved, "the committed position ends at %d, but offsets up to %d are stored", w.next-1, last.Offset)
+		}
+		if last.Offset >= 0 && last.Offset < acknowledged {
+			w.Logger.Warn("rows that were acknowledged are not stored; retention removed them, or ClickHouse lost them", "acknowledged", acknowledged, "stored", last.Offset)
+		}
+		first, end, err := w.Log.Bounds(ctx)
+		if err != nil {
+			return err
+		}
+		return w.checkTopic(ctx, last, first, end)
+	})
+}
+
+// checkTopic stops when the last stored record is not the one that Kafka holds at its offset: the topic was made anew.
+func (w *Worker) checkTopic(ctx context.Context, last store.Last, first, end int64) error {
+	if last.Offset >= end {
+		return stop(reason.TopicChanged, "the log ends at %d, but offsets up to %d are stored", end, last.Offset)
+	}
+	if last.HashedOffset < first {
+		return nil
+	}
+	b, err := w.readRange(ctx, store.Range{Partition: w.Partition, First: last.HashedOffset, Last: last.HashedOffset})
+	if err != nil {
+		return err
+	}
+	if len(b.records) > 0 && b.hash() != last.RecordHash {
+		return stop(reason.TopicChanged, "the record at offset %d is not the one that is stored", last.HashedOffset)
+	}
+	return nil
+}
+
+// fillWindow reads what was recorded lately before the next offset.
+func (w *Worker) fillWindow(ctx context.Context) error {
+	since := w.Now()
+	first, end, err := w.Log.Bounds(ctx)
+	if err != nil {
+		return err
+	}
+	if at := max(w.next, first); at < end {
+		b, err := w.readRange(ctx, store.Range{Partition: w.Partition, First: at, Last: at})
+		if err != nil {
+			return err
+		}
+		if len(b.records) > 0 && b.records[0].Time.Before(since) {
+			since = b.records[0].Time
+		}
+	}
+	since = since.Add(-rebuildHorizon)
+	fresh := newWindow(w.Limits.WindowEvents, since)
+	if err := w.Store.RecentEvents(ctx, w.Partition, w.next, since, fresh.add); err != nil {
+		return err
+	}
+	w.window = fresh
+	return nil
+}
+
+// readRange reads what Kafka holds of a range whose end exists in the log.
+func (w *Worker) readRange(ctx context.Context, r store.Range) (*batch, error) {
+	cursor, err := w.Log.Open(r.First)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = cursor.Close() }()
+	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline)
+	defer cancel()
+	b := &batch{Range: r}
+	for {
+		message, err := cursor.Next(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if message.Offset <= r.Last {
+			b.records = append(b.records, message)
+		}
+		if message.Offset >= r.Last {
+			return b, nil
+		}
+	}
+}

@@ -1,0 +1,73 @@
+package consume
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+// Declaration says which batch a worker is about to store, and everything that makes its rows, besides the records
+// themselves. It stands in the group's committed offset: offset = First, metadata = the rest. Whoever reads it can make
+// and insert the same block again.
+type Declaration struct {
+	store.Range
+	// At is when the batch was first declared, in ms; commits that repeat the declaration do not change it.
+	At time.Time
+	// Day is the UTC day of At: events is partitioned by it, so it must not change between two attempts.
+	Day time.Time
+	// Rules is the hash of enrich.Rules.
+	Rules string
+	// Suppression is the position of the suppression list.
+	Suppression int64
+	// Hash is the fingerprint of the first record of the range, 0 when Kafka holds none of it.
+	Hash uint64
+}
+
+// idle is the metadata of a committed offset with no declared batch: everything before the offset is stored.
+const idle = "v1 idle"
+
+// errForeign says that a committed offset was not written by this program.
+var errForeign = errors.New("not a declaration of onepx")
+
+// Token is the deduplication token of the batch.
+func (d Declaration) Token() string {
+	return fmt.Sprintf("%s/%d/%d-%d/%016x", d.Topic, d.ID, d.First, d.Last, d.Hash)
+}
+
+// Metadata is the declaration as it is committed: `v1 last=… at=… day=… rules=… suppression=… hash=…`, well below the
+// 4096 bytes that Kafka takes.
+func (d Declaration) Metadata() string {
+	return fmt.Sprintf("v1 last=%d at=%d day=%s rules=%s suppression=%d hash=%016x",
+		d.Last, d.At.UnixMilli(), d.Day.Format(time.DateOnly), d.Rules, d.Suppression, d.Hash)
+}
+
+// parseDeclaration reads a committed offset and its metadata; nil and no error means idle, errForeign that it is not ours.
+func parseDeclaration(p store.Partition, offset int64, metadata string) (*Declaration, error) {
+	if metadata == idle {
+		return nil, nil //nolint:nilnil // idle is no declaration and no error
+	}
+	text, ours := strings.CutPrefix(metadata, "v1 ")
+	if !ours {
+		return nil, errForeign
+	}
+	fields := map[string]string{}
+	for _, field := range strings.Fields(text) {
+		name, value, _ := strings.Cut(field, "=")
+		fields[name] = value
+	}
+	d := &Declaration{Range: store.Range{Partition: p, First: offset}, Rules: fields["rules"]}
+	last, err1 := strconv.ParseInt(fields["last"], 10, 64)
+	at, err2 := strconv.ParseInt(fields["at"], 10, 64)
+	day, err3 := time.Parse(time.DateOnly, fields["day"])
+	suppression, err4 := strconv.ParseInt(fields["suppression"], 10, 64)
+	hash, err5 := strconv.ParseUint(fields["hash"], 16, 64)
+	if err := errors.Join(err1, err2, err3, err4, err5); err != nil || last < offset || d.Rules == "" {
+		return nil, fmt.Errorf("%w: %q", errForeign, metadata)
+	}
+	d.Last, d.At, d.Day, d.Suppression, d.Hash = last, time.UnixMilli(at).UTC(), day, suppression, hash
+	return d, nil
+}

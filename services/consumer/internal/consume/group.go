@@ -1,0 +1,134 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/telemetry"
+	"github.com/segmentio/kafka-go"
+)
+
+// Group is this process's membership of the consumer group.
+type Group struct {
+	Kafka Kafka
+	Topic string
+	// SessionTimeout is how long a silent member keeps its partitions; well over the insert deadline.
+	SessionTimeout time.Duration
+	// StopTimeout is how long workers may take to finish what they have declared when the process stops.
+	StopTimeout time.Duration
+	// NewWorker makes the worker of a partition from its connection to the group.
+	NewWorker func(p store.Partition, log Log, positions Positions) *Worker
+	Logger    *slog.Logger
+	Now       func() time.Time
+}
+
+// rejoinPause keeps a member that leaves again and again from keeping the whole group busy.
+const rejoinPause = time.Second
+
+// Run works until the context ends. It returns an error only when the group's settings are wrong.
+func (g *Group) Run(stopping context.Context) error {
+	outage := telemetry.NewOutageLog(g.Logger, "joining the consumer group", g.Now)
+	for stopping.Err() == nil {
+		// A new ConsumerGroup is a new member: a commit of the old one that is still on its way is refused from now on. A
+		// member that joins again under its old id may get the same generation back.
+		member, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
+			ID: g.Kafka.Group, Brokers: g.Kafka.Brokers, Dialer: g.Kafka.Dialer, Topics: []string{g.Topic},
+			SessionTimeout: g.SessionTimeout, RebalanceTimeout: g.SessionTimeout, HeartbeatInterval: g.SessionTimeout / 10,
+			JoinGroupBackoff: rejoinPause, StartOffset: kafka.FirstOffset,
+		})
+		if err != nil {
+			return err
+		}
+		g.generations(stopping, member, outage)
+		_ = member.Close()
+		pause(stopping, rejoinPause)
+	}
+	return nil
+}
+
+// generations runs one generation after the other until a worker asks to leave the group, or the context ends.
+func (g *Group) generations(stopping context.Context, member *kafka.ConsumerGroup, outage *telemetry.OutageLog) {
+	leaving, leave := context.WithCancel(stopping)
+	defer leave()
+	for {
+		generation, err := member.Next(leaving)
+		switch {
+		case leaving.Err() != nil:
+			return
+		case err != nil:
+			// The first answers of a new cluster are errors; the group tries again by itself.
+			outage.Failed(err)
+			continue
+		}
+		outage.Recovered()
+		finished := g.start(stopping, generation, leave)
+		if g.waitForEnd(stopping, leaving, finished) {
+			return
+		}
+	}
+}
+
+// start runs a worker for each assigned partition. The channel is closed when all have ended.
+func (g *Group) start(stopping context.Context, generation *kafka.Generation, leave func()) <-chan struct{} {
+	assigned := generation.Assignments[g.Topic]
+	g.Logger.Info("joined the consumer group", "generation", generation.ID, "partitions", len(assigned))
+	var workers sync.WaitGroup
+	finished := make(chan struct{})
+	for _, a := range assigned {
+		p := store.Partition{Topic: g.Topic, ID: a.ID}
+		positions := groupPositions{Kafka: g.Kafka, partition: p, generation: generation.ID, member: generation.MemberID}
+		worker := g.NewWorker(p, partitionLog{g.Kafka, p}, positions)
+		workers.Add(1)
+		generation.Start(func(ctx context.Context) {
+			err := worker.Run(ctx, stopping)
+			workers.Done()
+			if err != nil {
+				g.Logger.Warn("giving up the generation", "partition", p.ID, "error", err)
+				if !errors.Is(err, ErrGenerationOver) {
+					leave()
+				}
+				return
+			}
+			// The first function that returns ends the generation for all: wait for the others.
+			select {
+			case <-finished:
+			case <-ctx.Done():
+			}
+		})
+	}
+	go func() {
+		workers.Wait()
+		close(finished)
+	}()
+	return finished
+}
+
+// waitForEnd waits until all workers of the generation have ended; true means that the member is to be closed.
+func (g *Group) waitForEnd(stopping, leaving context.Context, finished <-chan struct{}) bool {
+	select {
+	case <-finished:
+		return leaving.Err() != nil
+	case <-leaving.Done():
+	}
+	if stopping.Err() != nil {
+		select {
+		case <-finished:
+		case <-time.After(g.StopTimeout):
+			g.Logger.Warn("workers did not finish in time; the next owner finishes their batches")
+		}
+	}
+	return true
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}

@@ -1,0 +1,187 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/telemetry"
+	"github.com/segmentio/kafka-go"
+)
+
+// Kafka is the connection to the brokers, from which the parts of workers are made.
+type Kafka struct {
+	Brokers []string
+	Dialer  *kafka.Dialer
+	Client  *kafka.Client
+	Group   string
+	Outage  *telemetry.OutageLog
+}
+
+// partitionLog reads one partition; it implements Log.
+type partitionLog struct {
+	Kafka
+	partition store.Partition
+}
+
+func (l partitionLog) Bounds(ctx context.Context) (first, end int64, err error) {
+	res, err := l.Client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{
+		l.partition.Topic: {kafka.FirstOffsetOf(l.partition.ID), kafka.LastOffsetOf(l.partition.ID)},
+	}})
+	if err != nil {
+		return 0, 0, fmt.Errorf("list offsets: %w", err)
+	}
+	for _, p := range res.Topics[l.partition.Topic] {
+		if p.Partition == l.partition.ID {
+			return p.FirstOffset, p.LastOffset, p.Error
+		}
+	}
+	return 0, 0, fmt.Errorf("list offsets: no answer for partition %d", l.partition.ID)
+}
+
+func (l partitionLog) Open(offset int64) (Cursor, error) {
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers: l.Brokers, Dialer: l.Dialer, Topic: l.partition.Topic, Partition: l.partition.ID,
+		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: 250 * time.Millisecond, QueueCapacity: 1000,
+		ReadBackoffMin: 50 * time.Millisecond, ReadBackoffMax: time.Second,
+	})
+	if err := reader.SetOffset(offset); err != nil {
+		_ = reader.Close()
+		return nil, fmt.Errorf("open partition %d at %d: %w", l.partition.ID, offset, err)
+	}
+	return &cursor{reader: reader, outage: l.Outage}, nil
+}
+
+// cursor implements Cursor. kafka-go's Reader jumps silently over offsets that have expired: whoever reads compares
+// offsets.
+type cursor struct {
+	reader *kafka.Reader
+	outage *telemetry.OutageLog
+}
+
+// retryRead is the pause after an error that the Reader has not waited out by itself.
+const retryRead = time.Second
+
+func (c *cursor) Next(ctx context.Context) (kafka.Message, error) {
+	for {
+		message, err := c.reader.FetchMessage(ctx)
+		if err == nil {
+			c.outage.Recovered()
+			return message, nil
+		}
+		if ctx.Err() != nil {
+			return kafka.Message{}, ctx.Err()
+		}
+		c.outage.Failed(err)
+		timer := time.NewTimer(retryRead)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return kafka.Message{}, ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+func (c *cursor) Close() error { return c.reader.Close() }
+
+// groupPositions are the committed positions under one generation; it implements Positions.
+type groupPositions struct {
+	Kafka
+	partition  store.Partition
+	generation int32
+	member     string
+}
+
+// commitTimeout bounds a commit; after it the outcome is unknown and the generation is given up.
+const commitTimeout = 5 * time.Second
+
+func (g groupPositions) Fetch(ctx context.Context) (Committed, error) {
+	return fetchPosition(ctx, g.Client, g.Group, g.partition)
+}
+
+func fetchPosition(ctx context.Context, client *kafka.Client, group string, p store.Partition) (Committed, error) {
+	res, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{p.Topic: {p.ID}}})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		return Committed{}, fmt.Errorf("fetch position: %w", err)
+	}
+	for _, answer := range res.Topics[p.Topic] {
+		if answer.Partition == p.ID && answer.Error == nil {
+			return Committed{Offset: answer.CommittedOffset, Metadata: answer.Metadata}, nil
+		} else if answer.Partition == p.ID {
+			return Committed{}, fmt.Errorf("fetch position: %w", answer.Error)
+		}
+	}
+	return Committed{}, fmt.Errorf("fetch position: no answer for partition %d", p.ID)
+}
+
+func (g groupPositions) Commit(ctx context.Context, c Committed) error {
+	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
+	defer cancel()
+	return commitPosition(ctx, g.Client, g.partition, c, kafka.OffsetCommitRequest{
+		GroupID: g.Group, GenerationID: int(g.generation), MemberID: g.member,
+	})
+}
+
+func commitPosition(ctx context.Context, client *kafka.Client, p store.Partition, c Committed, req kafka.OffsetCommitRequest) error {
+	req.Topics = map[string][]kafka.OffsetCommit{p.Topic: {{Partition: p.ID, Offset: c.Offset, Metadata: c.Metadata}}}
+	res, err := client.OffsetCommit(ctx, &req)
+	if err != nil {
+		return fmt.Errorf("commit position: %w", err)
+	}
+	for _, answer := range res.Topics[p.Topic] {
+		if answer.Partition == p.ID {
+			return refusal(answer.Error)
+		}
+	}
+	return fmt.Errorf("commit position: no answer for partition %d", p.ID)
+}
+
+// refusal tells apart the answers after which a commit certainly has not happened and will not.
+func refusal(err error) error {
+	for _, known := range []kafka.Error{kafka.IllegalGeneration, kafka.UnknownMemberId, kafka.RebalanceInProgress, kafka.FencedInstanceID} {
+		if errors.Is(err, known) {
+			return fmt.Errorf("%w: %w", ErrGenerationOver, err)
+		}
+	}
+	return err
+}
+
+// DeadLetterTopic publishes to onepx.deadletter; it implements DeadLetters. The key of a letter is the place of its
+// record, topic/partition/offset, which is also its identity: a letter may come twice.
+type DeadLetterTopic struct {
+	Writer *kafka.Writer
+}
+
+// Publish implements DeadLetters.
+func (t DeadLetterTopic) Publish(ctx context.Context, letters []DeadLetter) error {
+	messages := make([]kafka.Message, len(letters))
+	for i, letter := range letters {
+		messages[i] = kafka.Message{
+			Key:   fmt.Appendf(nil, "%s/%d/%d", letter.Topic, letter.ID, letter.Record.Offset),
+			Value: letter.Record.Value,
+			Headers: append([]kafka.Header{
+				{Key: HeaderReason, Value: []byte(letter.Reason)},
+				{Key: HeaderKey, Value: letter.Record.Key},
+				{Key: HeaderTime, Value: []byte(letter.Record.Time.UTC().Format(time.RFC3339Nano))},
+			}, letter.Record.Headers...),
+		}
+	}
+	if err := t.Writer.WriteMessages(ctx, messages...); err != nil {
+		return fmt.Errorf("publish to %s: %w", eventlog.TopicDeadLetter, err)
+	}
+	return nil
+}
+
+// Headers of a dead letter; the headers of the record follow them.
+const (
+	HeaderReason = "onepx-reason"
+	HeaderKey    = "onepx-key"
+	HeaderTime   = "onepx-record-time"
+)

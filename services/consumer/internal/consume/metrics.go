@@ -1,0 +1,113 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Metrics count what the workers do. Invariant: rows by outcome add up to the offsets stored; batches = inserts that
+// succeeded at first + recoveries that ended.
+type Metrics struct {
+	rows       metric.Int64Counter
+	inserts    metric.Int64Counter
+	recoveries metric.Int64Counter
+	seconds    metric.Float64Histogram
+	age        metric.Float64Histogram
+	stoppedNow metric.Int64Gauge
+	next       metric.Int64Gauge
+}
+
+var outcomes = []string{store.OutcomeEvent, store.OutcomeDuplicate, store.OutcomeSuppressed, store.OutcomeDead, store.OutcomeMissing}
+
+// The words of the label result of inserts and of the label cause of recoveries.
+const (
+	resultStored  = "stored"
+	resultRefused = "refused"
+	resultUnknown = "unknown"
+
+	causeInherited = "inherited"
+	causeInsert    = "insert_failed"
+)
+
+// NewMetrics makes the instruments; counters are born at 0 with all their labels.
+func NewMetrics(meter metric.Meter) (*Metrics, error) {
+	var m Metrics
+	var errs [7]error
+	m.rows, errs[0] = meter.Int64Counter("onepx_consumer_rows_total", metric.WithDescription("Rows stored in events, by outcome."))
+	m.inserts, errs[1] = meter.Int64Counter("onepx_consumer_inserts_total", metric.WithDescription("Inserts into events, by result; unknown means that the block may be stored."))
+	m.recoveries, errs[2] = meter.Int64Counter("onepx_consumer_recoveries_total", metric.WithDescription("Declared batches that were made again, by cause."))
+	m.seconds, errs[3] = meter.Float64Histogram("onepx_consumer_insert_duration_seconds", metric.WithDescription("Time of one insert into events."))
+	m.age, errs[4] = meter.Float64Histogram("onepx_consumer_event_age_seconds", metric.WithDescription("Time from the publishing of a batch's first record to its row."))
+	m.stoppedNow, errs[5] = meter.Int64Gauge("onepx_consumer_partition_stopped", metric.WithDescription("1 while a partition is stopped and waits for a person, by reason."))
+	m.next, errs[6] = meter.Int64Gauge("onepx_consumer_position_offset", metric.WithDescription("First offset of a partition that is not stored."))
+	ctx := context.Background()
+	for _, outcome := range outcomes {
+		m.rows.Add(ctx, 0, label("outcome", outcome))
+	}
+	for _, result := range []string{resultStored, resultRefused, resultUnknown} {
+		m.inserts.Add(ctx, 0, label("result", result))
+	}
+	for _, cause := range []string{causeInherited, causeInsert} {
+		m.recoveries.Add(ctx, 0, label("cause", cause))
+	}
+	return &m, errors.Join(errs[:]...)
+}
+
+func label(name, value string) metric.MeasurementOption {
+	return metric.WithAttributes(attribute.String(name, value))
+}
+
+func (m *Metrics) stored(rows []store.Row, now time.Time) {
+	counts := map[string]int64{}
+	for i := range rows {
+		counts[rows[i].Outcome]++
+	}
+	ctx := context.Background()
+	for outcome, n := range counts {
+		m.rows.Add(ctx, n, label("outcome", outcome))
+	}
+	for i := range rows {
+		if rows[i].RecordHash != 0 {
+			m.age.Record(ctx, max(now.Sub(rows[i].RecordTime), 0).Seconds())
+			return
+		}
+	}
+}
+
+func (m *Metrics) inserted(took time.Duration, err error) {
+	result := resultStored
+	switch {
+	case errors.Is(err, store.ErrRefused):
+		result = resultRefused
+	case err != nil:
+		result = resultUnknown
+	}
+	m.inserts.Add(context.Background(), 1, label("result", result))
+	m.seconds.Record(context.Background(), took.Seconds(), label("result", result))
+}
+
+func (m *Metrics) recovering(cause error) {
+	word := causeInherited
+	if cause != nil {
+		word = causeInsert
+	}
+	m.recoveries.Add(context.Background(), 1, label("cause", word))
+}
+
+func (m *Metrics) stopped(p store.Partition, r reason.Reason, on bool) {
+	var value int64
+	if on {
+		value = 1
+	}
+	m.stoppedNow.Record(context.Background(), value, metric.WithAttributes(attribute.Int("partition", p.ID), attribute.String("reason", string(r))))
+}
+
+func (m *Metrics) position(p store.Partition, next int64) {
+	m.next.Record(context.Background(), next, metric.WithAttributes(attribute.Int("partition", p.ID)))
+}

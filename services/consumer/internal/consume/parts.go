@@ -1,0 +1,87 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/segmentio/kafka-go"
+)
+
+// Store is ClickHouse as a worker sees it; *store.Store is the real one, tests break it on purpose.
+type Store interface {
+	Insert(ctx context.Context, token string, rows []store.Row) error
+	CompleteViews(ctx context.Context, r store.Range, token string) error
+	CountRows(ctx context.Context, r store.Range) (int64, error)
+	LastRow(ctx context.Context, p store.Partition) (store.Last, error)
+	RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
+	Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error)
+	Rules(ctx context.Context, hash string) (text string, known bool, err error)
+	ListForRebuild(ctx context.Context, r store.Range, why string) error
+}
+
+// Log is one partition of the topic.
+type Log interface {
+	// Bounds returns the first offset that Kafka still holds and the one after the last.
+	Bounds(ctx context.Context) (first, end int64, err error)
+	// Open returns a cursor at the offset, or at the first one that Kafka still holds after it.
+	Open(offset int64) (Cursor, error)
+}
+
+// Cursor reads records in the order of their offsets; offsets may be missing.
+type Cursor interface {
+	// Next waits for a record, also while Kafka is away. The error is the context's.
+	Next(ctx context.Context) (kafka.Message, error)
+	Close() error
+}
+
+// Committed is a position of the group in a partition.
+type Committed struct {
+	// Offset is -1 when there is none.
+	Offset   int64
+	Metadata string
+}
+
+// Positions is the group's committed position in one partition, under the generation of the worker.
+type Positions interface {
+	Fetch(ctx context.Context) (Committed, error)
+	// Commit writes a position. The error wraps ErrGenerationOver when Kafka has refused it; after any other error the
+	// position may still be written later.
+	Commit(ctx context.Context, c Committed) error
+}
+
+// DeadLetter is a record that is no event.
+type DeadLetter struct {
+	store.Partition
+	Record kafka.Message
+	Reason reason.Reason
+}
+
+// DeadLetters keeps records that are no events.
+type DeadLetters interface {
+	// Publish returns when all letters are durable. The same letter may be published again; its offset tells.
+	Publish(ctx context.Context, letters []DeadLetter) error
+}
+
+// Errors that end the work of a generation.
+var (
+	// ErrGenerationOver: Kafka does not take this worker for the owner of the partition any more.
+	ErrGenerationOver = errors.New("generation is over")
+	// ErrPositionUnknown: a commit may land later; only a new member of the group is safe from it.
+	ErrPositionUnknown = errors.New("committed position is unknown")
+)
+
+// StopError stops a partition until a person has looked at it.
+type StopError struct {
+	Reason reason.Reason
+	Detail string
+}
+
+func (e *StopError) Error() string { return string(e.Reason) + ": " + e.Detail }
+
+func stop(r reason.Reason, format string, args ...any) error {
+	return &StopError{Reason: r, Detail: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,199 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+// The pause between two attempts grows from retryMin to retryMax.
+const (
+	retryMin = 200 * time.Millisecond
+	retryMax = 10 * time.Second
+)
+
+// retry calls do until it succeeds, the context ends, or the error is one that trying again does not cure.
+func (w *Worker) retry(ctx context.Context, do func(context.Context) error) error {
+	for pause := retryMin; ; pause = min(2*pause, retryMax) {
+		err := do(ctx)
+		var stopped *StopError
+		switch {
+		case err == nil:
+			w.outage.Recovered()
+			w.insertRefused(false)
+			return nil
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case errors.As(err, &stopped), errors.Is(err, ErrGenerationOver), errors.Is(err, ErrPositionUnknown):
+			return err
+		}
+		w.outage.Failed(err)
+		if errors.Is(err, store.ErrRefused) {
+			w.insertRefused(true)
+			pause = retryMax
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // jitter
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+		}
+	}
+}
+
+// recover finishes a declared batch of which it is not known whether it is stored, and then fills the window anew: what
+// is stored may not be what would be made now. cause is why an insert of this worker failed, nil for an inherited batch.
+func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error {
+	w.Metrics.recovering(cause)
+	failed := cause
+	return w.retry(ctx, func(ctx context.Context) error {
+		if failed != nil {
+			// The first attempt was the insert that failed: pause before the second one.
+			err := failed
+			failed = nil
+			return err
+		}
+		if err := w.recoverOnce(ctx, d); err != nil {
+			return err
+		}
+		w.next = d.Last + 1
+		return w.fillWindow(ctx)
+	})
+}
+
+func (w *Worker) recoverOnce(ctx context.Context, d Declaration) error {
+	renewed := w.Elapsed()
+	// The same declaration again: the deadline starts anew, and only the owner gets this far.
+	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
+		return err
+	}
+	b, why, err := w.readDeclared(ctx, d)
+	if err != nil {
+		return err
+	}
+	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), store: w.Store}
+	if why == "" {
+		if maker.enricher, why, err = w.exception(ctx, d, maker.suppressed); err != nil {
+			return err
+		}
+	}
+	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
+		return err
+	}
+	if why == "" {
+		made, err := w.insert(ctx, maker, b, renewed)
+		if err == nil {
+			w.Metrics.stored(made.rows, w.Now())
+		}
+		return err
+	}
+	return w.recoverByException(ctx, maker, b, why, renewed)
+}
+
+// recoverByException stores a range whose block cannot be made as it was declared, or whose token may be forgotten. What
+// the views hold of it is not sure: they are listed for rebuild, before anything else.
+func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, why string, renewed time.Duration) error {
+	d := maker.declaration
+	if err := w.Store.ListForRebuild(ctx, d.Range, why); err != nil {
+		return err
+	}
+	stored, err := w.Store.CountRows(ctx, d.Range)
+	if err != nil {
+		return err
+	}
+	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", stored)
+	switch stored {
+	case 0:
+		maker.declaration.Rules = w.rulesHash
+		made, err := w.insert(ctx, maker, b, renewed)
+		if err == nil {
+			w.Metrics.stored(made.rows, w.Now())
+		}
+		return err
+	case b.size():
+		if w.Now().Sub(d.At) > w.Limits.TokenLife {
+			// The table may have forgotten the token: inserting would double the rows.
+			return nil
+		}
+		ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
+		defer cancel()
+		return w.Store.CompleteViews(ctx, d.Range, d.Token())
+	default:
+		return stop(reason.RowsPartial, "%d of %d rows of offsets %d to %d are stored", stored, b.size(), d.First, d.Last)
+	}
+}
+
+// readDeclared reads the declared range again. A reason is returned when Kafka does not hold all of it any more.
+func (w *Worker) readDeclared(ctx context.Context, d Declaration) (*batch, string, error) {
+	first, end, err := w.Log.Bounds(ctx)
+	if err != nil {
+		return nil, "", err
+	}
+	b := &batch{Range: d.Range}
+	switch {
+	case end <= d.Last:
+		return nil, "", stop(reason.TopicChanged, "the log ends at %d, but offsets up to %d were read from it", end, d.Last)
+	case first > d.Last:
+		return b, whyExpired, nil
+	}
+	if b, err = w.readRange(ctx, d.Range); err != nil {
+		return nil, "", err
+	}
+	if first > d.First {
+		return b, whyExpired, nil
+	}
+	if b.hash() != d.Hash {
+		return nil, "", stop(reason.TopicChanged, "the record at offset %d is not the one that was declared", d.First)
+	}
+	return b, "", nil
+}
+
+// exception tells why the declared block cannot be inserted again as it was, or returns the enricher that makes it.
+func (w *Worker) exception(ctx context.Context, d Declaration, list suppression.Snapshot) (*enrich.Enricher, string, error) {
+	if w.Now().Sub(d.At) > w.Limits.TokenLife {
+		return w.Enricher, whyOld, nil
+	}
+	if list.Position != d.Suppression {
+		return w.Enricher, whySuppressions, nil
+	}
+	if d.Rules == w.rulesHash {
+		return w.Enricher, "", nil
+	}
+	text, known, err := w.Store.Rules(ctx, d.Rules)
+	if err != nil {
+		return nil, "", err
+	}
+	if !known {
+		return w.Enricher, whyOtherRules, nil
+	}
+	rules, err := enrich.ParseRules(text)
+	if err != nil {
+		return w.Enricher, whyOtherRules, nil //nolint:nilerr // the error is the answer
+	}
+	enricher, err := enrich.New(rules)
+	if err != nil {
+		return w.Enricher, whyOtherRules, nil //nolint:nilerr // the error is the answer
+	}
+	return enricher, "", nil
+}
+
+// windowBefore is the window as it was before the declared range.
+func (w *Worker) windowBefore(ctx context.Context, d Declaration, b *batch) (*window, error) {
+	since := d.At
+	for _, record := range b.records {
+		if record.Time.Before(since) {
+			since = record.Time
+		}
+	}
+	since = since.Add(-rebuildHorizon)
+	before := newWindow(w.Limits.WindowEvents, since)
+	err := w.Store.RecentEvents(ctx, w.Partition, d.First, since, before.add)
+	return before, err
+}

@@ -1,0 +1,237 @@
+// Package consume moves records from Kafka to ClickHouse exactly once. Each partition that the group assigns to this
+// process has one Worker: fetch → decode → enrich → batch → declare → insert; the next declaration acknowledges.
+//
+// The promise, for every offset of the topic: exactly one row in events, and every materialised view fed by that row
+// exactly once, whatever process is killed, paused, cut off or restarted, in whatever order. How: the offset range and
+// everything else that makes the block is committed to Kafka before the block is inserted (Declaration), the block has a
+// deduplication token, and whoever comes next makes and inserts the same block again. docs/adr/0001-exactly-once.md has
+// the rules, and what breaks without each of them; package model checks them.
+package consume
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/telemetry"
+	"github.com/segmentio/kafka-go"
+)
+
+// Limits bound what a worker holds and how often it writes.
+type Limits struct {
+	// BatchRows is at most 50,000: INSERT … SELECT of a range stays one block up to 65,409 rows.
+	BatchRows int
+	// BatchBytes bounds the raw records of a batch, so that memory does.
+	BatchBytes int
+	// FlushAge is how long the first record of a batch waits for others; InsertGap is the least time between two batches
+	// of one partition. Together they keep the table below the inserts that its deduplication window covers.
+	FlushAge, InsertGap time.Duration
+	// IdleAfter is how long nothing must arrive until the position is committed as idle.
+	IdleAfter time.Duration
+	// InsertDeadline is the time from the commit of a declaration to the end of its insert. A worker that has lost its
+	// partition stops inserting before the next owner can have started anything else.
+	InsertDeadline time.Duration
+	// TokenLife is how long after its declaration a batch is inserted under its token again: less than the window holds.
+	TokenLife time.Duration
+	// WindowEvents bounds the memory of repeated events of a partition.
+	WindowEvents int
+}
+
+// Deps are the parts of a worker.
+type Deps struct {
+	Partition    store.Partition
+	Log          Log
+	Positions    Positions
+	Store        Store
+	DeadLetters  DeadLetters
+	Suppressions *suppression.List
+	// Rules are those of new batches, saved in the store already.
+	Rules    enrich.Rules
+	Enricher *enrich.Enricher
+	Limits   Limits
+	// Now is the wall clock, for what stands in rows. Elapsed is a clock that never jumps and runs on while the machine
+	// sleeps, for deadlines.
+	Now     func() time.Time
+	Elapsed func() time.Duration
+	Logger  *slog.Logger
+	Metrics *Metrics
+}
+
+// Worker stores one partition during one generation of the group.
+type Worker struct {
+	Deps
+	cursor Cursor
+	// pending is a record that was read and did not fit the last batch.
+	pending *kafka.Message
+	// next is the first offset that is not stored.
+	next   int64
+	window *window
+	// committedIdle tells that the committed position is next, with no declared batch.
+	committedIdle bool
+	lastDeclared  time.Duration
+	outage        *telemetry.OutageLog
+	rulesHash     string
+}
+
+// NewWorker returns a worker that has not read anything yet.
+func NewWorker(deps Deps) *Worker {
+	deps.Logger = deps.Logger.With("topic", deps.Partition.Topic, "partition", deps.Partition.ID)
+	return &Worker{
+		Deps:         deps,
+		lastDeclared: -deps.Limits.InsertGap,
+		outage:       telemetry.NewOutageLog(deps.Logger, "storing batches", deps.Now),
+		rulesHash:    deps.Rules.Hash(),
+	}
+}
+
+// Run works until stopping ends (nil), until ctx ends with the generation (nil), or until the generation must be given up
+// (an error that wraps ErrGenerationOver or ErrPositionUnknown). A StopError is reported and waited out: the partition
+// stays with this worker, which does nothing any more.
+func (w *Worker) Run(ctx, stopping context.Context) error {
+	err := w.run(ctx, stopping)
+	if w.cursor != nil {
+		_ = w.cursor.Close()
+	}
+	var stopped *StopError
+	switch {
+	case errors.As(err, &stopped):
+		w.Logger.Error("partition stopped; see docs/operations.md", "reason", stopped.Reason, "detail", stopped.Detail)
+		w.Metrics.stopped(w.Partition, stopped.Reason, true)
+		defer w.Metrics.stopped(w.Partition, stopped.Reason, false)
+		select {
+		case <-ctx.Done():
+		case <-stopping.Done():
+		}
+		return nil
+	case ctx.Err() != nil:
+		return nil
+	}
+	return err
+}
+
+func (w *Worker) run(ctx, stopping context.Context) error {
+	if err := w.begin(ctx); err != nil {
+		return err
+	}
+	var err error
+	if w.cursor, err = w.Log.Open(w.next); err != nil {
+		return err
+	}
+	collecting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(stopping, cancel)()
+	for {
+		b, err := w.collect(collecting)
+		switch {
+		case err != nil:
+			return err
+		case ctx.Err() != nil:
+			return nil
+		case stopping.Err() != nil:
+			// What was collected is not declared: the next owner reads it again.
+			return w.commitIdle(ctx)
+		case b == nil:
+			err = w.commitIdle(ctx)
+		default:
+			err = w.storeBatch(ctx, b)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// commitIdle writes the position with no declared batch, which acknowledges the last one.
+func (w *Worker) commitIdle(ctx context.Context) error {
+	if w.committedIdle {
+		return nil
+	}
+	if err := w.commit(ctx, Committed{Offset: w.next, Metadata: idle}); err != nil {
+		return err
+	}
+	w.committedIdle = true
+	return nil
+}
+
+// commit writes a position. After an error whose outcome is not known nothing may be assumed about the position: the
+// caller must give up the generation.
+func (w *Worker) commit(ctx context.Context, c Committed) error {
+	err := w.Positions.Commit(ctx, c)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrGenerationOver):
+		return err
+	default:
+		return errors.Join(ErrPositionUnknown, err)
+	}
+}
+
+// storeBatch declares the batch and inserts it.
+func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
+	now := w.Now().UTC().Truncate(time.Millisecond)
+	list := w.Suppressions.Now()
+	d := Declaration{
+		Range: b.Range, At: now, Day: now.Truncate(24 * time.Hour),
+		Rules: w.rulesHash, Suppression: list.Position, Hash: b.hash(),
+	}
+	declared := w.Elapsed()
+	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
+		return err
+	}
+	w.committedIdle, w.lastDeclared = false, declared
+	afterDeclare()
+	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, store: w.Store}
+	made, err := w.insert(ctx, maker, b, declared)
+	if err != nil {
+		// Whether the block is stored is not known (or it could not be made): the way on is the same as for a new owner.
+		if err := w.recover(ctx, d, err); err != nil {
+			return err
+		}
+	} else {
+		for _, s := range made.seen {
+			w.window.add(s.key, s.at)
+		}
+		w.Metrics.stored(made.rows, w.Now())
+	}
+	w.next = d.Last + 1
+	w.Metrics.position(w.Partition, w.next)
+	return nil
+}
+
+// insert makes the rows and inserts them under the token before the deadline, which counts from the moment before the
+// declaration was committed.
+func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, declared time.Duration) (rowsOf, error) {
+	remaining := w.Limits.InsertDeadline - (w.Elapsed() - declared)
+	ctx, cancel := context.WithTimeout(ctx, remaining)
+	defer cancel()
+	made, err := maker.make(ctx, b)
+	if err != nil {
+		return rowsOf{}, err
+	}
+	if len(made.dead) > 0 {
+		if err := w.DeadLetters.Publish(ctx, made.dead); err != nil {
+			return rowsOf{}, err
+		}
+	}
+	if w.Elapsed()-declared >= w.Limits.InsertDeadline {
+		return rowsOf{}, context.DeadlineExceeded
+	}
+	start := w.Elapsed()
+	err = w.Store.Insert(ctx, maker.declaration.Token(), made.rows)
+	w.Metrics.inserted(w.Elapsed()-start, err)
+	return made, err
+}
+
+// afterDeclare is where a build with the tag `faults` kills the process on purpose.
+var afterDeclare = func() {}
+
+// insertRefused raises or lowers the alarm of a block that ClickHouse refuses.
+func (w *Worker) insertRefused(on bool) {
+	w.Metrics.stopped(w.Partition, reason.InsertRefused, on)
+}

@@ -1,0 +1,93 @@
+package store
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"regexp"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/onepx/onepx/services/shared/settings"
+)
+
+// Settings say how to reach ClickHouse.
+type Settings struct {
+	Addrs      []string        `name:"addr" env:"ONEPX_CLICKHOUSE_ADDR" required:"" help:"Native addresses host:port of ClickHouse, comma separated; the first that answers is used."`
+	Database   string          `name:"database" env:"ONEPX_CLICKHOUSE_DATABASE" default:"onepx" help:"Database; letters, digits and underscores."`
+	User       string          `name:"user" env:"ONEPX_CLICKHOUSE_USER" default:"default" help:"User; needs INSERT and SELECT on the database, for migrations also CREATE and ALTER."`
+	Password   settings.Secret `name:"password" env:"ONEPX_CLICKHOUSE_PASSWORD" help:"Password of the user. Give it in the environment: a command line can be seen by other users."`
+	TLS        bool            `name:"tls" env:"ONEPX_CLICKHOUSE_TLS" help:"Speak TLS."`
+	CAFile     string          `name:"tls-ca-file" env:"ONEPX_CLICKHOUSE_TLS_CA_FILE" help:"PEM file of the authorities to trust; empty = those of the system."`
+	ServerName string          `name:"tls-server-name" env:"ONEPX_CLICKHOUSE_TLS_SERVER_NAME" help:"Name in the server's certificate when it is not the host of the address."`
+	Cluster    string          `name:"cluster" env:"ONEPX_CLICKHOUSE_CLUSTER" help:"Cluster for replicated tables; empty = a single node."`
+}
+
+var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+
+// Validate checks bounds and what belongs together.
+func (s Settings) Validate() error {
+	if !identifier.MatchString(s.Database) {
+		return fmt.Errorf("ONEPX_CLICKHOUSE_DATABASE %q: use letters, digits and underscores", s.Database)
+	}
+	if s.Cluster != "" && !identifier.MatchString(s.Cluster) {
+		return fmt.Errorf("ONEPX_CLICKHOUSE_CLUSTER %q: use letters, digits and underscores", s.Cluster)
+	}
+	if !s.TLS && (s.CAFile != "" || s.ServerName != "") {
+		return errors.New("ONEPX_CLICKHOUSE_TLS_CA_FILE and _SERVER_NAME need ONEPX_CLICKHOUSE_TLS=true")
+	}
+	return nil
+}
+
+// Open makes a connection pool; nothing is sent yet. The connections name no database, so that migrations can make it.
+func (s Settings) Open() (driver.Conn, error) {
+	options := &clickhouse.Options{
+		Addr:             s.Addrs,
+		Auth:             clickhouse.Auth{Username: s.User, Password: s.Password.Reveal()},
+		DialTimeout:      5 * time.Second,
+		ReadTimeout:      60 * time.Second,
+		MaxOpenConns:     64,
+		MaxIdleConns:     8,
+		Compression:      &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
+		ConnOpenStrategy: clickhouse.ConnOpenInOrder,
+	}
+	if s.TLS {
+		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}
+		if s.CAFile != "" {
+			pem, err := os.ReadFile(s.CAFile)
+			if err != nil {
+				return nil, fmt.Errorf("ONEPX_CLICKHOUSE_TLS_CA_FILE: %w", err)
+			}
+			options.TLS.RootCAs = x509.NewCertPool()
+			if !options.TLS.RootCAs.AppendCertsFromPEM(pem) {
+				return nil, fmt.Errorf("ONEPX_CLICKHOUSE_TLS_CA_FILE %s: no PEM certificate in it", s.CAFile)
+			}
+		}
+	}
+	return clickhouse.Open(options)
+}
+
+// WaitUntilUp pings until ClickHouse answers or the context ends.
+func WaitUntilUp(ctx context.Context, conn driver.Conn) error {
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		err := conn.Ping(ctx)
+		if err == nil {
+			return nil
+		}
+		var exception *clickhouse.Exception
+		if errors.As(err, &exception) {
+			return fmt.Errorf("clickhouse: %w", err)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("clickhouse does not answer: %w", err)
+		case <-tick.C:
+		}
+	}
+}

@@ -1,0 +1,283 @@
+// Package store is ClickHouse as the consumer sees it: the table events, one block a batch under a deduplication token,
+// and the few questions that the exactly-once protocol asks (docs/adr/0001-exactly-once.md). Package consume decides what
+// to write; this package knows tables and columns.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/ext"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+)
+
+// ErrRefused wraps an answer of ClickHouse that will not change by waiting: a person must look at it.
+var ErrRefused = errors.New("clickhouse refuses the block")
+
+// Partition names a partition of a topic.
+type Partition struct {
+	Topic string
+	ID    int
+}
+
+// Range is the closed range of offsets [First..Last] of a partition.
+type Range struct {
+	Partition
+	First, Last int64
+}
+
+// EventKey is what a repeated event has in common with its first record.
+type EventKey struct {
+	SiteID  string
+	EventID uuid.UUID
+}
+
+// Store writes to and reads from one database.
+type Store struct {
+	conn     driver.Conn
+	database string
+	insert   string
+}
+
+// New returns a Store for a database that Migrate has prepared.
+func New(conn driver.Conn, database string) *Store {
+	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(columns(), ", ") + ")"}
+}
+
+// columns are the columns of events in the order of Row.
+func columns() []string {
+	row := reflect.TypeFor[Row]()
+	names := make([]string, row.NumField())
+	for i := range names {
+		names[i] = "`" + row.Field(i).Tag.Get("ch") + "`"
+	}
+	return names
+}
+
+// exactlyOnce are the settings under which a repeated insert adds nothing, neither to events nor to its views.
+func exactlyOnce(ctx context.Context, token string) context.Context {
+	settings := clickhouse.Settings{
+		"insert_deduplicate":         1,
+		"insert_deduplication_token": token,
+		"async_insert":               0,
+		"deduplicate_blocks_in_dependent_materialized_views": 1,
+		// One block must stay one block: nothing is cut or joined on the way to the part.
+		"max_insert_block_size":      1 << 20,
+		"max_insert_threads":         1,
+		"min_insert_block_size_rows": 1 << 20,
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		settings["max_execution_time"] = int(math.Ceil(max(time.Until(deadline), time.Second).Seconds()))
+	}
+	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
+}
+
+// Insert stores the rows as one block under the token. After nil, events and all its views hold the rows once. After an
+// error the rows may be stored, in whole or (a view) in part: the same call repeats or completes it. The error wraps
+// ErrRefused when ClickHouse has judged the block; everything else is worth trying again.
+func (s *Store) Insert(ctx context.Context, token string, rows []Row) error {
+	batch, err := s.conn.PrepareBatch(exactlyOnce(ctx, token), s.insert)
+	if err != nil {
+		return classify(fmt.Errorf("insert %s: %w", token, err))
+	}
+	defer func() { _ = batch.Close() }()
+	for i := range rows {
+		if err := batch.AppendStruct(&rows[i]); err != nil {
+			return fmt.Errorf("%w: insert %s: offset %d: %w", ErrRefused, token, rows[i].KafkaOffset, err)
+		}
+	}
+	if err := batch.Send(); err != nil {
+		return classify(fmt.Errorf("insert %s: %w", token, err))
+	}
+	return nil
+}
+
+// CompleteViews inserts the stored rows of the range once more under its token: events takes nothing, each view takes
+// what it lacks. Only for tokens that the deduplication window still holds, or the rows double.
+func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error {
+	ctx = exactlyOnce(ctx, token)
+	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".events SELECT * FROM "+s.database+".events "+
+		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? ORDER BY kafka_offset",
+		r.Topic, r.ID, r.First, r.Last)
+	if err != nil {
+		return classify(fmt.Errorf("complete views of %s: %w", token, err))
+	}
+	return nil
+}
+
+// CountRows returns how many rows of the range are stored.
+func (s *Store) CountRows(ctx context.Context, r Range) (int64, error) {
+	var n uint64
+	err := s.conn.QueryRow(ctx, "SELECT count() FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ?",
+		r.Topic, r.ID, r.First, r.Last).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count rows: %w", err)
+	}
+	return int64(n), nil //nolint:gosec // a count of rows
+}
+
+// Last is the end of what is stored of a partition.
+type Last struct {
+	// Offset is the highest stored offset, -1 when there is none.
+	Offset int64
+	// BatchFirst is the first offset of the batch that stored it.
+	BatchFirst int64
+	// HashedOffset is the highest stored offset that Kafka had a record for, and RecordHash its fingerprint; -1 and 0 when
+	// there is none.
+	HashedOffset int64
+	RecordHash   uint64
+}
+
+// LastRow returns the end of what is stored of the partition.
+func (s *Store) LastRow(ctx context.Context, p Partition) (Last, error) {
+	var rows, hashed uint64
+	var last Last
+	err := s.conn.QueryRow(ctx, "SELECT count(), max(kafka_offset), argMax(batch_first, kafka_offset), "+
+		"countIf(record_hash != 0), maxIf(kafka_offset, record_hash != 0), argMaxIf(record_hash, kafka_offset, record_hash != 0) "+
+		"FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ?", p.Topic, p.ID).
+		Scan(&rows, &last.Offset, &last.BatchFirst, &hashed, &last.HashedOffset, &last.RecordHash)
+	if err != nil {
+		return Last{}, fmt.Errorf("read last row: %w", err)
+	}
+	if rows == 0 {
+		last.Offset, last.BatchFirst = -1, -1
+	}
+	if hashed == 0 {
+		last.HashedOffset, last.RecordHash = -1, 0
+	}
+	return last, nil
+}
+
+// RecentEvents calls yield for each stored row of the partition below the offset, recorded at or after since, that keeps
+// an event id.
+func (s *Store) RecentEvents(ctx context.Context, p Partition, below int64, since time.Time, yield func(EventKey, time.Time)) error {
+	rows, err := s.conn.Query(ctx, "SELECT site_id, event_id, record_time FROM "+s.database+".events "+
+		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= ? AND batch_day >= toDate(?) - 1 AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
+		p.Topic, p.ID, below, since, since)
+	if err != nil {
+		return fmt.Errorf("read recent events: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var key EventKey
+		var at time.Time
+		if err := rows.Scan(&key.SiteID, &key.EventID, &at); err != nil {
+			return fmt.Errorf("read recent events: %w", err)
+		}
+		yield(key, at)
+	}
+	return rows.Err()
+}
+
+// Seen returns for each of the keys that is stored below the offset, recorded at or after since, the latest record time.
+func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.Time, keys []EventKey) (map[EventKey]time.Time, error) {
+	ids, err := ext.NewTable("asked", ext.Column("event_id", "UUID"))
+	if err != nil {
+		return nil, fmt.Errorf("ask for event ids: %w", err)
+	}
+	for _, key := range keys {
+		if err := ids.Append(key.EventID); err != nil {
+			return nil, fmt.Errorf("ask for event ids: %w", err)
+		}
+	}
+	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
+		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".events "+
+			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= ? AND batch_day >= toDate(?) - 1 AND event_id IN asked GROUP BY site_id, event_id",
+		p.Topic, p.ID, below, since, since)
+	if err != nil {
+		return nil, fmt.Errorf("ask for event ids: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	seen := map[EventKey]time.Time{}
+	for rows.Next() {
+		var key EventKey
+		var at time.Time
+		if err := rows.Scan(&key.SiteID, &key.EventID, &at); err != nil {
+			return nil, fmt.Errorf("ask for event ids: %w", err)
+		}
+		seen[key] = at
+	}
+	return seen, rows.Err()
+}
+
+// SaveRules keeps the text behind a hash of rules; it is called before the hash is first declared.
+func (s *Store) SaveRules(ctx context.Context, hash, text string) error {
+	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
+		"INSERT INTO "+s.database+".rules VALUES (?, ?, ?)", hash, text, time.Now().UTC())
+	if err != nil {
+		return fmt.Errorf("save rules: %w", err)
+	}
+	return nil
+}
+
+// Rules returns the text behind a hash; false when it is not known.
+func (s *Store) Rules(ctx context.Context, hash string) (string, bool, error) {
+	var texts []string
+	err := s.conn.QueryRow(ctx, "SELECT groupArray(1)(text) FROM "+s.database+".rules WHERE hash = ?", hash).Scan(&texts)
+	if err != nil {
+		return "", false, fmt.Errorf("read rules: %w", err)
+	}
+	if len(texts) == 0 {
+		return "", false, nil
+	}
+	return texts[0], true, nil
+}
+
+// ListForRebuild notes that the views may hold the rows of the range twice, not at all, or as they would be made by other
+// rules.
+func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
+	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
+		"INSERT INTO "+s.database+".view_rebuilds VALUES (?, ?, ?, ?, ?, ?)", r.Topic, r.ID, r.First, r.Last, why, time.Now().UTC())
+	if err != nil {
+		return fmt.Errorf("list for rebuild: %w", err)
+	}
+	return nil
+}
+
+// passing are the exception codes of ClickHouse that waiting can cure: limits of the moment, lost or loading parts of a
+// cluster, merges that lag. Source: src/Common/ErrorCodes.cpp.
+var passing = map[int32]bool{
+	159: true, // TIMEOUT_EXCEEDED
+	164: true, // READONLY
+	202: true, // TOO_MANY_SIMULTANEOUS_QUERIES
+	209: true, // SOCKET_TIMEOUT
+	210: true, // NETWORK_ERROR
+	241: true, // MEMORY_LIMIT_EXCEEDED
+	242: true, // TABLE_IS_READ_ONLY
+	243: true, // NOT_ENOUGH_SPACE
+	252: true, // TOO_MANY_PARTS
+	279: true, // ALL_CONNECTION_TRIES_FAILED
+	285: true, // TOO_FEW_LIVE_REPLICAS
+	286: true, // UNSATISFIED_QUORUM_FOR_PREVIOUS_WRITE
+	319: true, // UNKNOWN_STATUS_OF_INSERT
+	394: true, // QUERY_WAS_CANCELLED
+	425: true, // SYSTEM_ERROR
+	473: true, // DEADLOCK_AVOIDED
+	999: true, // KEEPER_EXCEPTION
+}
+
+// classify marks an answer that waiting does not cure. Connection errors are never of that kind.
+func classify(err error) error {
+	var exception *clickhouse.Exception
+	if errors.As(err, &exception) && !passing[exception.Code] {
+		return fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return err
+}
+
+// CountViews returns how many materialised views an insert into events feeds.
+func (s *Store) CountViews(ctx context.Context) (int, error) {
+	var n uint64
+	err := s.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = ? AND engine = 'MaterializedView'", s.database).Scan(&n)
+	if err != nil {
+		return 0, fmt.Errorf("count views: %w", err)
+	}
+	return int(n), nil //nolint:gosec // a count of tables
+}

@@ -1,0 +1,53 @@
+// Command consumer moves events from Kafka to ClickHouse, exactly once, and owns the topics and the database schema.
+//
+// Exit codes: 0 done, 1 failed, 2 wrong settings or arguments, 130 stopped by a second signal.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/alecthomas/kong"
+	"github.com/onepx/onepx/services/shared/lifecycle"
+)
+
+// cli is the command line. Every setting can come from the environment.
+type cli struct {
+	Run        runCmd        `cmd:"" help:"Consume: Kafka records in, ClickHouse rows out. Example: consumer run --config onepx.yaml"`
+	Migrate    migrateCmd    `cmd:"" help:"Bring the ClickHouse schema up to date; can be repeated. Example: consumer migrate"`
+	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
+	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
+	Docs       docsCmd       `cmd:"" hidden:"" help:"Write the generated pages."`
+}
+
+func main() {
+	ctx, release := lifecycle.Notify(context.Background())
+	code := execute(ctx, os.Args[1:])
+	release()
+	os.Exit(code)
+}
+
+// execute runs one command and returns the exit code.
+func execute(ctx context.Context, args []string) int {
+	var root cli
+	parser, err := kong.New(&root,
+		kong.Name("consumer"),
+		kong.Description("Moves events from Kafka to ClickHouse, exactly once. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments."),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "consumer:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "consumer:", err)
+		return 2
+	}
+	if err := command.Run(); err != nil {
+		fmt.Fprintln(os.Stderr, "consumer:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/consumer/migrations"
+)
+
+// migrateCmd are the settings of `consumer migrate`.
+type migrateCmd struct {
+	ClickHouse store.Settings `embed:"" prefix:"clickhouse-"`
+	DryRun     bool           `help:"Print the statements that are pending instead of running them."`
+}
+
+// Run is `consumer migrate`.
+func (c *migrateCmd) Run(ctx context.Context) error {
+	conn, err := c.ClickHouse.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := store.WaitUntilUp(ctx, conn); err != nil {
+		return err
+	}
+	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	if c.DryRun {
+		pending, err := schema.Pending(ctx, conn)
+		if err != nil {
+			return err
+		}
+		for _, m := range pending {
+			fmt.Printf("-- %s\n", m.Name)
+			for _, statement := range m.Statements {
+				fmt.Printf("%s;\n", statement)
+			}
+		}
+		return nil
+	}
+	applied := 0
+	err = schema.Migrate(ctx, conn, func(m store.Migration) {
+		applied++
+		fmt.Printf("applied %s\n", m.Name)
+	})
+	if err == nil && applied == 0 {
+		fmt.Println("up to date")
+	}
+	return err
+}
+
+// version is the version of the build, for telemetry.
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}

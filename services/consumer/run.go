@@ -1,0 +1,182 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/telemetry"
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+)
+
+// tokenLife is how long a declared batch is inserted again under its token. The deduplication window of 100,000 blocks
+// covers almost seven hours at maxInsertsPerSecond.
+const tokenLife = 6 * time.Hour
+
+// The load on ClickHouse that all partitions together may cause on one table.
+const (
+	maxInsertsPerSecond = 4
+	maxPartsPerSecond   = 20
+	maxFlushAge         = 10 * time.Second
+)
+
+// Run is `consumer run`: it builds everything, works until the context ends, and stops in order.
+func (c *runCmd) Run(ctx context.Context) error {
+	sites, err := siteconfig.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "onepx-consumer", Version: version()})
+	if err != nil {
+		return err
+	}
+	// Telemetry goes last: the other steps still log and count.
+	defer func() {
+		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
+	}()
+	var ready atomic.Bool
+	listener, err := net.Listen("tcp", c.AdminListen)
+	if err != nil {
+		return fmt.Errorf("admin listener: %w", err)
+	}
+	admin := telemetry.AdminServer(c.AdminListen, func() error {
+		if !ready.Load() {
+			return errors.New("not yet a member of the consumer group, or the suppression list is not read")
+		}
+		return nil
+	}, tel.MetricsHandler())
+	work, workCtx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			return fmt.Errorf("admin server: %w", err)
+		}
+		return nil
+	})
+	work.Go(func() error {
+		// The admin server is up until consuming has ended, so that probes and metrics see the stop.
+		defer func() { _ = admin.Close() }()
+		return c.consume(workCtx, tel, sites, &ready)
+	})
+	return work.Wait()
+}
+
+// consume connects to Kafka and ClickHouse and works until the context ends.
+func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, ready *atomic.Bool) error {
+	conn, err := c.ClickHouse.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	if err := store.WaitUntilUp(ctx, conn); err != nil {
+		return err
+	}
+	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	if err := schema.CheckSchema(ctx, conn); err != nil {
+		return err
+	}
+	events := store.New(conn, c.ClickHouse.Database)
+	rules := enrich.NewRules(sites)
+	enricher, err := enrich.New(rules)
+	if err != nil {
+		return err
+	}
+	if err := events.SaveRules(ctx, rules.Hash(), rules.Text()); err != nil {
+		return err
+	}
+	client, err := c.Kafka.Client()
+	if err != nil {
+		return err
+	}
+	dialer, err := c.Kafka.Dialer()
+	if err != nil {
+		return err
+	}
+	limits, err := c.limits(ctx, client, events)
+	if err != nil {
+		return err
+	}
+	metrics, err := consume.NewMetrics(tel.Meter)
+	if err != nil {
+		return err
+	}
+	writer := &kafka.Writer{Addr: c.Kafka.Addr(), Topic: eventlog.TopicDeadLetter, Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Balancer: &kafka.Hash{}}
+	defer func() { _ = writer.Close() }()
+
+	list := suppression.New()
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		return list.Follow(ctx, suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Log: tel.Logger})
+	})
+	connection := consume.Kafka{
+		Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Group: c.Group,
+		Outage: telemetry.NewOutageLog(tel.Logger, "reading from Kafka", time.Now),
+	}
+	group := &consume.Group{
+		Kafka: connection, Topic: eventlog.TopicEvents, SessionTimeout: c.SessionTimeout, StopTimeout: c.InsertDeadline,
+		Logger: tel.Logger, Now: time.Now,
+		NewWorker: func(p store.Partition, log consume.Log, positions consume.Positions) *consume.Worker {
+			return consume.NewWorker(consume.Deps{
+				Partition: p, Log: log, Positions: positions, Store: events, DeadLetters: consume.DeadLetterTopic{Writer: writer},
+				Suppressions: list, Rules: rules, Enricher: enricher, Limits: limits,
+				Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger, Metrics: metrics,
+			})
+		},
+	}
+	work.Go(func() error {
+		if err := waitFor(ctx, list.Ready); err != nil {
+			return nil //nolint:nilerr // stopped before it began
+		}
+		ready.Store(true)
+		return group.Run(ctx)
+	})
+	return work.Wait()
+}
+
+// limits adapts the flush age to the number of partitions: all of them together must not insert more often than
+// ClickHouse and its deduplication window bear.
+func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store.Store) (consume.Limits, error) {
+	partitions, err := partitionsOf(ctx, client, eventlog.TopicEvents)
+	if err != nil {
+		return consume.Limits{}, err
+	}
+	if partitions == 0 {
+		return consume.Limits{}, fmt.Errorf("topic %s does not exist: run `consumer topics`", eventlog.TopicEvents)
+	}
+	views, err := events.CountViews(ctx)
+	if err != nil {
+		return consume.Limits{}, err
+	}
+	gap := time.Duration(partitions) * max(time.Second/maxInsertsPerSecond, time.Duration(1+views)*time.Second/maxPartsPerSecond)
+	return consume.Limits{
+		BatchRows: c.BatchRows, BatchBytes: c.BatchBytes,
+		FlushAge: min(max(c.FlushAge, gap), maxFlushAge), InsertGap: gap,
+		IdleAfter: c.IdleAfter, InsertDeadline: c.InsertDeadline, TokenLife: tokenLife, WindowEvents: c.WindowEvents,
+	}, nil
+}
+
+// waitFor polls a condition that has no channel.
+func waitFor(ctx context.Context, condition func() bool) error {
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for !condition() {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-tick.C:
+		}
+	}
+	return nil
+}

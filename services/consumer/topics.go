@@ -1,0 +1,163 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/kafkaconn"
+	"github.com/segmentio/kafka-go"
+)
+
+// topicsCmd groups the commands about topics; without another word topics are created and checked.
+type topicsCmd struct {
+	Ensure        topicsEnsureCmd  `cmd:"" default:"withargs" help:"Create what is missing, check what is there. Example: consumer topics --events-partitions 6"`
+	AcceptOffsets acceptOffsetsCmd `cmd:"" help:"Go on after the group's offsets were moved (partitions stopped with offsets_moved). Stop all consumers first. Example: consumer topics accept-offsets --yes"`
+}
+
+// topicsEnsureCmd are the settings of `consumer topics`.
+type topicsEnsureCmd struct {
+	Kafka            kafkaconn.Settings `embed:"" prefix:"kafka-"`
+	EventsPartitions int                `env:"ONEPX_TOPIC_EVENTS_PARTITIONS" default:"6" bounds:"1 to 1000" help:"Partitions of onepx.events; never changed on a live topic, because keys would move."`
+	Replication      int                `env:"ONEPX_TOPIC_REPLICATION" default:"3" bounds:"1 to 9" help:"Copies of each record. With 3, two must acknowledge (min.insync.replicas=2); 1 is for development."`
+	Retention        time.Duration      `env:"ONEPX_TOPIC_RETENTION" default:"168h" bounds:"1h to 696h" help:"How long Kafka keeps events; at most 29 days, so that erased people are gone within a month."`
+}
+
+// Validate checks bounds.
+func (c *topicsEnsureCmd) Validate() error {
+	if c.EventsPartitions < 1 || c.EventsPartitions > 1000 || c.Replication < 1 || c.Replication > 9 {
+		return errors.New("ONEPX_TOPIC_EVENTS_PARTITIONS must be 1 to 1000, ONEPX_TOPIC_REPLICATION 1 to 9")
+	}
+	if c.Retention < time.Hour || c.Retention > 29*24*time.Hour {
+		return fmt.Errorf("ONEPX_TOPIC_RETENTION is %s; allowed are 1h to 696h", c.Retention)
+	}
+	return nil
+}
+
+func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
+	setting := func(name, value string) kafka.ConfigEntry {
+		return kafka.ConfigEntry{ConfigName: name, ConfigValue: value}
+	}
+	topic := func(name string, partitions int, settings ...kafka.ConfigEntry) kafka.TopicConfig {
+		settings = append(settings, setting("min.insync.replicas", strconv.Itoa(min(2, c.Replication))))
+		return kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: c.Replication, ConfigEntries: settings}
+	}
+	keep := setting("retention.ms", strconv.FormatInt(c.Retention.Milliseconds(), 10))
+	return []kafka.TopicConfig{
+		topic(eventlog.TopicEvents, c.EventsPartitions, keep),
+		topic(eventlog.TopicDeadLetter, 1, keep),
+		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
+		topic(eventlog.TopicJobs, 1, keep),
+	}
+}
+
+// Run is `consumer topics`.
+func (c *topicsEnsureCmd) Run(ctx context.Context) error {
+	client, err := c.Kafka.Client()
+	if err != nil {
+		return err
+	}
+	var wrong []error
+	for _, topic := range c.wanted() {
+		have, err := partitionsOf(ctx, client, topic.Topic)
+		if err != nil {
+			return err
+		}
+		switch {
+		case have == topic.NumPartitions:
+			fmt.Printf("%s: %d partitions, as wanted\n", topic.Topic, have)
+		case have > 0:
+			wrong = append(wrong, fmt.Errorf("%s has %d partitions, wanted are %d: a live topic is never changed; make a new one, switch, drain", topic.Topic, have, topic.NumPartitions))
+		default:
+			if err := createTopic(ctx, client, topic); err != nil {
+				return err
+			}
+			fmt.Printf("%s: created with %d partitions\n", topic.Topic, topic.NumPartitions)
+		}
+	}
+	return errors.Join(wrong...)
+}
+
+func createTopic(ctx context.Context, client *kafka.Client, topic kafka.TopicConfig) error {
+	res, err := client.CreateTopics(ctx, &kafka.CreateTopicsRequest{Topics: []kafka.TopicConfig{topic}})
+	if err == nil {
+		err = res.Errors[topic.Topic]
+	}
+	if err != nil && !errors.Is(err, kafka.TopicAlreadyExists) {
+		return fmt.Errorf("create topic %s: %w", topic.Topic, err)
+	}
+	return nil
+}
+
+// partitionsOf returns the number of partitions of a topic, 0 when it does not exist.
+func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	res, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return 0, fmt.Errorf("kafka metadata: %w", err)
+	}
+	for _, t := range res.Topics {
+		if t.Name != topic || errors.Is(t.Error, kafka.UnknownTopicOrPartition) {
+			continue
+		}
+		if t.Error != nil {
+			return 0, fmt.Errorf("kafka metadata of %s: %w", topic, t.Error)
+		}
+		return len(t.Partitions), nil
+	}
+	return 0, nil
+}
+
+// acceptOffsetsCmd are the settings of `consumer topics accept-offsets`.
+type acceptOffsetsCmd struct {
+	Kafka          kafkaconn.Settings `embed:"" prefix:"kafka-"`
+	ClickHouse     store.Settings     `embed:"" prefix:"clickhouse-"`
+	Group          string             `env:"ONEPX_CONSUMER_GROUP" default:"onepx-consumer" help:"Kafka consumer group."`
+	InsertDeadline time.Duration      `env:"ONEPX_INSERT_DEADLINE" default:"15s" help:"The insert deadline of the consumers; waited for before anything is read, so that no insert is still on its way."`
+	Yes            bool               `help:"Write the positions; without it they are only shown."`
+}
+
+// Run is `consumer topics accept-offsets`: partitions whose committed position is not onepx's own, or lies before stored
+// rows, go on after the last stored row, or at the committed offset when that is later.
+func (c *acceptOffsetsCmd) Run(ctx context.Context) error {
+	client, err := c.Kafka.Client()
+	if err != nil {
+		return err
+	}
+	conn, err := c.ClickHouse.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	fmt.Printf("waiting %s until no insert can be on its way\n", c.InsertDeadline)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(c.InsertDeadline):
+	}
+	moved, err := consume.MovedOffsets(ctx, client, c.Group, eventlog.TopicEvents, store.New(conn, c.ClickHouse.Database))
+	if err != nil {
+		return err
+	}
+	if len(moved) == 0 {
+		fmt.Println("no partition's offsets were moved")
+		return nil
+	}
+	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	_, _ = fmt.Fprintln(table, "partition\tcommitted\tstored up to\tgoes on at\toffsets without a row")
+	for _, m := range moved {
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\n", m.Partition.ID, m.Committed, m.Stored, m.Next, max(m.Next-m.Stored-1, 0))
+	}
+	_ = table.Flush()
+	if !c.Yes {
+		fmt.Println("nothing is written; repeat with --yes")
+		return nil
+	}
+	return consume.AcceptOffsets(ctx, client, c.Group, moved)
+}
