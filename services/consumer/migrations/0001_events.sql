@@ -14,6 +14,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     batch_last         Int64,
     batch_day          Date COMMENT 'UTC day on which the batch was declared',
     declared_at        DateTime64(3, 'UTC'),
+    insert_until       DateTime64(3, 'UTC') COMMENT 'the deadline of the insert: ClickHouse refuses the block after it',
     rules              LowCardinality(String) COMMENT 'hash of what the row depends on besides the record; text in table rules',
 
     outcome            LowCardinality(String) COMMENT 'event, duplicate, suppressed, dead, missing or erased; reports count event only',
@@ -115,7 +116,10 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     INDEX by_visitor_id    visitor_id    TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_user_key      user_key      TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX by_offset        kafka_offset  TYPE minmax GRANULARITY 1
+    INDEX by_offset        kafka_offset  TYPE minmax GRANULARITY 1,
+
+    -- A process that was stopped in the middle of sending must not store anything when it wakes up much later.
+    CONSTRAINT in_time CHECK insert_until > nowInBlock64(3, 'UTC')
 )
 ENGINE = {{.Engine "MergeTree"}}
 PARTITION BY batch_day

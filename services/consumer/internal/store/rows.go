@@ -32,7 +32,9 @@ type Row struct {
 	BatchLast      int64     `ch:"batch_last"`
 	BatchDay       time.Time `ch:"batch_day"`
 	DeclaredAt     time.Time `ch:"declared_at"`
-	Rules          string    `ch:"rules"`
+	// InsertUntil is set by Store.Insert.
+	InsertUntil time.Time `ch:"insert_until"`
+	Rules       string    `ch:"rules"`
 
 	Outcome string   `ch:"outcome"`
 	Reason  string   `ch:"reason"`

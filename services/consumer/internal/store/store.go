@@ -88,7 +88,9 @@ func (s *Store) Insert(ctx context.Context, token string, rows []Row) error {
 		return classify(fmt.Errorf("insert %s: %w", token, err))
 	}
 	defer func() { _ = batch.Close() }()
+	until := insertUntil(ctx)
 	for i := range rows {
+		rows[i].InsertUntil = until
 		if err := batch.AppendStruct(&rows[i]); err != nil {
 			return fmt.Errorf("%w: insert %s: offset %d: %w", ErrRefused, token, rows[i].KafkaOffset, err)
 		}
@@ -99,13 +101,23 @@ func (s *Store) Insert(ctx context.Context, token string, rows []Row) error {
 	return nil
 }
 
+// insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between
+// the two adds to the deadline.
+func insertUntil(ctx context.Context) time.Time {
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = time.Now().Add(time.Minute)
+	}
+	return deadline.Round(0).UTC()
+}
+
 // CompleteViews inserts the stored rows of the range once more under its token: events takes nothing, each view takes
 // what it lacks. Only for tokens that the deduplication window still holds, or the rows double.
 func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error {
 	ctx = exactlyOnce(ctx, token)
-	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".events SELECT * FROM "+s.database+".events "+
+	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".events SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+s.database+".events "+
 		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? ORDER BY kafka_offset",
-		r.Topic, r.ID, r.First, r.Last)
+		insertUntil(ctx).Format("2006-01-02 15:04:05.000"), r.Topic, r.ID, r.First, r.Last)
 	if err != nil {
 		return classify(fmt.Errorf("complete views of %s: %w", token, err))
 	}
@@ -259,6 +271,7 @@ var passing = map[int32]bool{
 	319: true, // UNKNOWN_STATUS_OF_INSERT
 	394: true, // QUERY_WAS_CANCELLED
 	425: true, // SYSTEM_ERROR
+	469: true, // VIOLATED_CONSTRAINT: events has only in_time, the deadline
 	473: true, // DEADLOCK_AVOIDED
 	999: true, // KEEPER_EXCEPTION
 }
