@@ -1,0 +1,54 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/shared/kafkaconn"
+	secret "github.com/onepx/onepx/services/shared/settings"
+	"github.com/onepx/onepx/services/shared/telemetry"
+)
+
+// settings are all settings of `collector run`.
+type settings struct {
+	Listen      string        `env:"ONEPX_COLLECTOR_LISTEN" default:":8080" help:"Address for visitors."`
+	AdminListen string        `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
+	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml), read once at start."`
+	Secret      secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"Key of visitor ids, user keys and daily hashes: the same in all collectors, kept for ever. Changing it makes new visitors of all. Give it in the environment: a command line can be seen by other users."`
+
+	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
+	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
+
+	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more are refused as overloaded. Bounds the memory: about 40 KiB each at most."`
+	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
+	MaxEventBytes   int           `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event. Must be below the topic's max.message.bytes (1048588 unless changed)."`
+	StopGrace       time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
+	StopTimeout     time.Duration `env:"ONEPX_STOP_TIMEOUT" default:"15s" bounds:"1s to 5m" help:"How long requests at work, and then events on their way to Kafka, may take when stopping."`
+
+	Kafka     kafkaconn.Settings `embed:"" prefix:"kafka-"`
+	Telemetry telemetry.Settings `embed:""`
+}
+
+// minSecret is the shortest secret in bytes: as much as a SHA-256 key can use.
+const minSecret = 32
+
+// Validate says what is out of bounds, all of it in one error.
+func (s *settings) Validate() error {
+	var errs []error
+	refuse := func(ok bool, format string, args ...any) {
+		if !ok {
+			errs = append(errs, fmt.Errorf(format, args...))
+		}
+	}
+	refuse(len(s.Secret.Reveal()) >= minSecret, "ONEPX_SECRET has %d bytes; at least %d are needed", len(s.Secret.Reveal()), minSecret)
+	refuse(s.PublishInFlight >= 1 && s.PublishInFlight <= 65536, "ONEPX_PUBLISH_IN_FLIGHT is %d; allowed are 1 to 65536", s.PublishInFlight)
+	refuse(s.PublishTimeout >= 100*time.Millisecond && s.PublishTimeout <= 30*time.Second, "ONEPX_PUBLISH_TIMEOUT is %s; allowed are 100ms to 30s", s.PublishTimeout)
+	refuse(s.MaxEventBytes >= 1024 && s.MaxEventBytes <= 10_000_000, "ONEPX_MAX_EVENT_BYTES is %d; allowed are 1024 to 10000000", s.MaxEventBytes)
+	refuse(s.StopGrace >= 0 && s.StopGrace <= 5*time.Minute, "ONEPX_STOP_GRACE is %s; allowed are 0s to 5m", s.StopGrace)
+	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
+	_, err := client.ParsePrefixes(s.TrustedProxies)
+	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
+	return errors.Join(errs...)
+}

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+// outcome says what became of an event. For each event received exactly one is counted:
+//
+//	received = stored + suppressed + ignored + rejected + lost
+type outcome string
+
+const (
+	stored     outcome = "stored"
+	suppressed outcome = "suppressed"
+	ignored    outcome = "ignored"
+	rejected   outcome = "rejected"
+	lost       outcome = "lost"
+)
+
+// outcomeOf is the outcome of an event that ends with the reason; "" is the reason of a stored one.
+func outcomeOf(word reason.Reason) outcome {
+	return outcomes[word]
+}
+
+var outcomes = func() map[reason.Reason]outcome {
+	words := map[reason.Reason]outcome{"": stored}
+	for effect, o := range map[reason.Effect]outcome{
+		reason.Suppressed: suppressed, reason.Ignored: ignored, reason.Rejected: rejected, reason.Lost: lost,
+	} {
+		for _, word := range reason.With(effect) {
+			words[word] = o
+		}
+	}
+	return words
+}()
+
+// metrics counts events. All counters exist at 0 from the start, because a rate can't see the step from nothing to 1.
+type metrics struct {
+	received metric.Int64Counter
+	ended    metric.Int64Counter
+	flagged  metric.Int64Counter
+	panics   metric.Int64Counter
+	duration metric.Float64Histogram
+
+	endedBy   map[reason.Reason]metric.MeasurementOption
+	flaggedBy map[reason.Reason]metric.MeasurementOption
+	steps     map[string]metric.MeasurementOption
+}
+
+func newMetrics(meter metric.Meter) (*metrics, error) {
+	m := &metrics{
+		endedBy:   map[reason.Reason]metric.MeasurementOption{},
+		flaggedBy: map[reason.Reason]metric.MeasurementOption{},
+		steps:     map[string]metric.MeasurementOption{},
+	}
+	var errs [5]error
+	m.received, errs[0] = meter.Int64Counter("onepx_collector_events_received_total",
+		metric.WithDescription("Events received. Each ends in one outcome of onepx_collector_events_total."))
+	m.ended, errs[1] = meter.Int64Counter("onepx_collector_events_total",
+		metric.WithDescription("Events by outcome (stored, suppressed, ignored, rejected, lost) and reason."))
+	m.flagged, errs[2] = meter.Int64Counter("onepx_collector_flags_total",
+		metric.WithDescription("Repairs that stored events needed, by flag."))
+	m.panics, errs[3] = meter.Int64Counter("onepx_collector_panics_total",
+		metric.WithDescription("Defects that a request ran into."))
+	m.duration, errs[4] = meter.Float64Histogram("onepx_collector_step_duration_seconds",
+		metric.WithDescription("Time an event spent in each step."), metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries(.0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	m.bear()
+	return m, nil
+}
+
+// bear makes every label known and every counter exist.
+func (m *metrics) bear() {
+	ctx := context.Background()
+	set := func(labels ...attribute.KeyValue) metric.MeasurementOption {
+		return metric.WithAttributeSet(attribute.NewSet(labels...))
+	}
+	for word, o := range outcomes {
+		m.endedBy[word] = set(attribute.String("outcome", string(o)), attribute.String("reason", string(word)))
+	}
+	for _, word := range reason.With(reason.Flagged) {
+		m.flaggedBy[word] = set(attribute.String("flag", string(word)))
+	}
+	for _, s := range steps {
+		m.steps[s.name] = set(attribute.String("step", s.name))
+	}
+	for _, label := range m.endedBy {
+		m.ended.Add(ctx, 0, label)
+	}
+	for _, label := range m.flaggedBy {
+		m.flagged.Add(ctx, 0, label)
+	}
+	m.received.Add(ctx, 0)
+	m.panics.Add(ctx, 0)
+}
+
+// end counts how an event ended: by a reason, or stored with flags.
+func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Reason) {
+	m.ended.Add(ctx, 1, m.endedBy[word])
+	if word != "" {
+		return
+	}
+	for _, flag := range flags {
+		m.flagged.Add(ctx, 1, m.flaggedBy[flag])
+	}
+}
+
+func (m *metrics) step(ctx context.Context, name string, took time.Duration) {
+	m.duration.Record(ctx, took.Seconds(), m.steps[name])
+}

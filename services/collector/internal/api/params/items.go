@@ -1,0 +1,87 @@
+package params
+
+import (
+	"encoding/json"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+// maxItems is the number of items an event may have.
+const maxItems = 100
+
+// itemJSON is one item as the site sends it: numbers may be JSON numbers or decimal texts.
+type itemJSON struct {
+	ID       scalar `json:"id"`
+	Quantity scalar `json:"qty"`
+	Price    scalar `json:"price"`
+	Category scalar `json:"category"`
+}
+
+// scalar is a JSON string or the digits of a JSON number, as written.
+type scalar string
+
+// UnmarshalJSON accepts strings, numbers and null (as not given).
+func (s *scalar) UnmarshalJSON(data []byte) error {
+	var text string
+	if err := json.Unmarshal(data, &text); err == nil {
+		*s = scalar(text)
+		return nil
+	}
+	var number json.Number
+	if err := json.Unmarshal(data, &number); err != nil {
+		return err
+	}
+	*s = scalar(number)
+	return nil
+}
+
+// readItems reads a JSON array of items. What can't be read is left out and flagged. It returns false only if there are
+// more than maxItems.
+func readItems(text string, flags *Flags) ([]*onepxv1.Item, bool) {
+	var raw []json.RawMessage
+	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+		flags.Add(reason.ItemsInvalid)
+		return nil, true
+	}
+	if len(raw) > maxItems {
+		return nil, false
+	}
+	var items []*onepxv1.Item
+	for _, one := range raw {
+		if item := readItem(one, flags); item != nil {
+			items = append(items, item)
+		}
+	}
+	return items, true
+}
+
+// readItem returns nil for what has no id or no readable quantity: such a line can't be counted.
+func readItem(data []byte, flags *Flags) *onepxv1.Item {
+	var in itemJSON
+	if json.Unmarshal(data, &in) != nil || in.ID == "" {
+		flags.Add(reason.ItemsInvalid)
+		return nil
+	}
+	item := &onepxv1.Item{
+		Id:             cutRunes(string(in.ID), 128, flags),
+		Category:       cutRunes(string(in.Category), 256, flags),
+		QuantityMicros: 1_000_000,
+	}
+	if in.Quantity != "" {
+		quantity, ok := readDecimal(string(in.Quantity))
+		if !ok || quantity < 0 {
+			flags.Add(reason.ItemsInvalid)
+			return nil
+		}
+		item.QuantityMicros = quantity
+	}
+	if in.Price != "" {
+		if price, ok := readDecimal(string(in.Price)); ok {
+			item.PriceMicros = &price
+		} else {
+			flags.Add(reason.ItemsInvalid)
+		}
+	}
+	return item
+}

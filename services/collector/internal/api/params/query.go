@@ -1,0 +1,131 @@
+package params
+
+import (
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+// Flags are the repairs an event needed, each word once, in the order they happened.
+type Flags []reason.Reason
+
+// Add adds the word unless it is there already.
+func (f *Flags) Add(word reason.Reason) {
+	if !slices.Contains(*f, word) {
+		*f = append(*f, word)
+	}
+}
+
+// Pair is one parameter of a query.
+type Pair struct {
+	// Name and Value are decoded, valid UTF-8 and free of control characters.
+	Name, Value string
+	// Raw is the value as it was sent.
+	Raw string
+}
+
+// Query is a parsed query string.
+type Query struct {
+	// Pairs are the parameters in the order they came: the first of each name, and none with an empty value, which
+	// counts as not given.
+	Pairs []Pair
+	// Flags tell what had to be repaired.
+	Flags Flags
+}
+
+// Get returns the value of the parameter, or "" if it was not given.
+func (q *Query) Get(name string) string {
+	for i := range q.Pairs {
+		if q.Pairs[i].Name == name {
+			return q.Pairs[i].Value
+		}
+	}
+	return ""
+}
+
+// ParseQuery reads the bytes that visitors' programs really send. It never fails; net/url would drop whatever it dislikes.
+// It splits on & only (a semicolon is data), reads HTML-escaped separators, keeps what is no valid escape, replaces bytes
+// that are no UTF-8, removes control characters, and takes the first of several parameters of one name.
+func ParseQuery(raw string) Query {
+	q := Query{}
+	seen := map[string]struct{}{}
+	for raw != "" {
+		var pair string
+		pair, raw, _ = strings.Cut(raw, "&")
+		name, value, _ := strings.Cut(pair, "=")
+		for strings.HasPrefix(name, "amp;") { // escaped once, or more often
+			name = name[len("amp;"):]
+			q.Flags.Add(reason.EscapedAmpersand)
+		}
+		p := Pair{Name: canonical(q.decode(name)), Value: q.decode(value), Raw: value}
+		if p.Value == "" {
+			continue
+		}
+		if _, repeated := seen[p.Name]; repeated {
+			q.Flags.Add(reason.DuplicateParameter)
+			continue
+		}
+		seen[p.Name] = struct{}{}
+		q.Pairs = append(q.Pairs, p)
+	}
+	return q
+}
+
+// decode undoes the form encoding of a name or a value.
+func (q *Query) decode(s string) string { return Clean(q.unescape(s), &q.Flags) }
+
+// Clean makes the text valid UTF-8 without control characters, as the event needs it.
+func Clean(s string, flags *Flags) string {
+	if !utf8.ValidString(s) {
+		flags.Add(reason.InvalidUTF8)
+		s = strings.ToValidUTF8(s, string(utf8.RuneError))
+	}
+	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+		return s
+	}
+	flags.Add(reason.ControlCharacters)
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+// unescape replaces + and %XX. A percent sign that begins no escape stays.
+func (q *Query) unescape(s string) string {
+	if !strings.ContainsAny(s, "+%") {
+		return s
+	}
+	var b strings.Builder
+	b.Grow(len(s))
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] == '+':
+			b.WriteByte(' ')
+		case s[i] != '%':
+			b.WriteByte(s[i])
+		case i+2 < len(s) && isHex(s[i+1]) && isHex(s[i+2]):
+			b.WriteByte(unhex(s[i+1])<<4 | unhex(s[i+2]))
+			i += 2
+		default:
+			q.Flags.Add(reason.BadEscape)
+			b.WriteByte('%')
+		}
+	}
+	return b.String()
+}
+
+func isHex(c byte) bool {
+	return '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+}
+
+func unhex(c byte) byte {
+	if c <= '9' {
+		return c - '0'
+	}
+	return c&^0x20 - 'A' + 10
+}

@@ -1,0 +1,105 @@
+package params
+
+import (
+	"strings"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+// Param describes one parameter.
+type Param struct {
+	// Name is how it is spelled in the query.
+	Name string
+	// Field is where it goes in the event (proto/onepx/v1), or what it does.
+	Field string
+	// Limit is what is allowed, and what happens to the rest.
+	Limit string
+	// Meaning is one sentence for the person who writes the tag.
+	Meaning string
+	// Example is a value, not encoded.
+	Example string
+
+	read func(h *Hit, pair Pair)
+}
+
+// Table lists the parameters that have a meaning, in the order of the docs. Click ids (ClickIDs) are read besides; every
+// other name becomes a property.
+var Table = []Param{
+	{"site", "`site_id`", "a site of the configuration, else `site_missing` or `site_unknown`", "The site the event belongs to. The only parameter that must be given.", "shop", ignore},
+	{"e", "`name`, `kind`", "64 characters, else `name_invalid`", "Name of the event; without it `page_view`. `impression`, `purchase`, `refund`, `cancel`, `restate` and `identify` have a meaning of their own, any other name is the site's.", "purchase", func(h *Hit, p Pair) {
+		if h.Event.Name = cutRunes(p.Value, maxName, &Flags{}); h.Event.Name != p.Value {
+			h.refuse(reason.NameInvalid)
+		}
+	}},
+	{"id", "`event_id`", "200 bytes, else `event_id_invalid`", "Event id: a repeat under the same id within 7 days counts once. A UUID is kept as it is, any other text is hashed. Without it each request is an event of its own.", "order-1001", func(h *Hit, p Pair) {
+		if len(p.Value) > maxEventID {
+			h.refuse(reason.EventIDInvalid)
+			return
+		}
+		h.Event.EventId, h.Event.EventIdOrigin = readEventID(p.Value), onepxv1.IdOrigin_ID_ORIGIN_CLIENT
+	}},
+	{"u", "`page.url`, utm and click id fields", "http(s), 8192 bytes, longer is cut; else `url_invalid`", "Page URL, percent-encoded. Without it the Referer header. utm parameters and click ids in it fill their fields unless given as parameters.", "https://shop.example/thanks?utm_source=news", readPage},
+	{"r", "`page.referrer`", "as `u`; else `referrer_invalid`", "Where the visitor came from (`document.referrer`).", "https://news.example/", func(h *Hit, p Pair) { h.referrer = p.Value }},
+	{"t", "`page.title`", "512 characters, longer is cut", "Title of the page.", "Thank you", func(h *Hit, p Pair) {
+		h.Event.Page.Title = cutRunes(p.Value, maxTitle, &h.Flags)
+	}},
+	{"ts", "`occurred_at_ms`", "Unix time in seconds or milliseconds, or RFC 3339; else `time_invalid`", "When it happened by the client's clock; without it the time of arrival. Kept within 7 days before and 5 minutes after the arrival.", "1764000000000", func(h *Hit, p Pair) { h.ts = p.Value }},
+	{"sent", "`occurred_at_ms`", "as `ts`", "When the request was sent by the client's clock; with it a wrong clock is corrected.", "1764000002000", func(h *Hit, p Pair) { h.sent = p.Value }},
+	{"v", "`visitor.visitor_id`", "128 characters, else `visitor_invalid`", "The site's own id of the visitor; goes before the cookie. A UUID is kept as it is, any other text is hashed with the secret. Not used where no id is allowed.", "9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11", func(h *Hit, p Pair) { h.VisitorID = p.Value }},
+	{"uid", "`visitor.user_key`", "any text", "Customer id or e-mail address; only its keyed hash is stored.", "customer-77", func(h *Hit, p Pair) { h.UserID = p.Value }},
+	{"order_id", "`commerce.order_id`", "128 characters, longer is cut", "Id of the order in the shop.", "1001", func(h *Hit, p Pair) {
+		h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
+	}},
+	{"value", "`commerce.value`", "decimal number, 12 digits before and 6 after the point; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
+	{"currency", "`commerce.value.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the amounts; without it the site's.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
+	{"items", "`commerce.items`", "JSON array of at most 100 objects, else `too_many_items`; what can't be read is left out (`items_invalid`)", "What was bought or looked at: objects with `id` (needed), `qty` (1), `price` of one piece and `category`. Numbers may be texts.", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"}]`, func(h *Hit, p Pair) {
+		var ok bool
+		if h.Event.Commerce.Items, ok = readItems(p.Value, &h.Flags); !ok {
+			h.refuse(reason.TooManyItems)
+		}
+	}},
+	utm("utm_source", "Source of the visit.", "news"),
+	utm("utm_medium", "Medium of the visit.", "email"),
+	utm("utm_campaign", "Campaign.", "autumn-26"),
+	utm("utm_term", "Search term.", "green tea"),
+	utm("utm_content", "Which of several links or ads.", "button"),
+	utm("utm_id", "Id of the campaign.", "c42"),
+	{"sr", "`client.screen_width`, `client.screen_height`", "two numbers up to 65535, else left out", "Screen size in CSS pixels.", "1920x1080", func(h *Hit, p Pair) {
+		if width, height, ok := readScreen(p.Value); ok {
+			h.Event.Client.ScreenWidth, h.Event.Client.ScreenHeight = width, height
+		}
+	}},
+	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent = p.Value }},
+	{"debug", "nothing", "`1`", "Answers with JSON of what would be stored, or why not, instead of the image; stores nothing and sets no cookie.", "1", ignore},
+	{"p.NAME", "`props[NAME]`", "64 properties, else `too_many_props`; names 1 to 64 characters, else `prop_name_invalid`; values 1024 bytes, longer are cut", "A property of the site's own choice. Unknown parameters become properties too.", "red", nil},
+}
+
+// byName is Table without p.NAME, which is no name but a form of names.
+var byName = func() map[string]*Param {
+	names := map[string]*Param{}
+	for i := range Table {
+		if Table[i].read != nil {
+			names[Table[i].Name] = &Table[i]
+		}
+	}
+	return names
+}()
+
+// ignore reads parameters that the caller asks for before the event is read.
+func ignore(*Hit, Pair) {}
+
+func utm(name, meaning, example string) Param {
+	return Param{name, "`marketing." + name + "`", "256 characters, longer is cut; name in any case", meaning + " Goes before the one in the page URL.", example, func(h *Hit, p Pair) {
+		*utmFields(h.Event.Marketing)[name] = cutRunes(p.Value, maxUTM, &h.Flags)
+	}}
+}
+
+// readPage takes the text as it was sent if it is plainly not encoded: a form-encoded URL has no ://, and decoding one that
+// was never encoded would break the escapes of its own query.
+func readPage(h *Hit, p Pair) {
+	h.page = p.Value
+	if _, rest, literal := strings.Cut(p.Raw, "://"); literal && strings.Contains(rest, "?") {
+		h.page, h.unencodedPage = Clean(p.Raw, &h.Flags), true
+	}
+}

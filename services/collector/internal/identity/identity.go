@@ -1,0 +1,168 @@
+// Package identity says whose event it is: it reads or makes the visitor's id as far as consent allows, the hash that tells
+// visitors apart within a day, and the customer's key. All of it is keyed with the collector's secret, so nobody without it
+// can go from a customer id or an address to what is stored.
+//
+// It is pure; the API step reads and sets the cookie.
+package identity
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+)
+
+const (
+	// IDSize is the length in bytes of every id and key made here.
+	IDSize = 16
+	// maxProvided is the length in bytes of an id that the site gives.
+	maxProvided = 128
+)
+
+// Request is what is known when the identity is decided.
+type Request struct {
+	At      time.Time
+	Site    string
+	EventID []byte
+	// CookieAllowed tells whether an id that outlives a day may be used; UserKeyAllowed the same of the customer's key.
+	CookieAllowed, UserKeyAllowed bool
+	// Cookie is the value of the visitor cookie, VisitorID the site's own id, UserID the customer id or e-mail address;
+	// "" if not given.
+	Cookie, VisitorID, UserID string
+	// Prefix is the truncated address, "" if there is none.
+	Prefix    string
+	UserAgent string
+}
+
+// Result is the decision.
+type Result struct {
+	Visitor *onepxv1.Visitor
+	// SetCookie is the value the visitor cookie must get, or "".
+	SetCookie string
+	// Invalid tells that a cookie or an id given could not be read.
+	Invalid bool
+}
+
+// Maker makes identities. It may be used from anywhere at once.
+type Maker struct {
+	visitor, user, provided []byte
+	secret                  []byte
+	day                     atomic.Pointer[dayKey]
+}
+
+type dayKey struct {
+	day string
+	key []byte
+}
+
+// New returns a maker. Collectors with the same secret make the same ids.
+func New(secret string) *Maker {
+	m := &Maker{secret: []byte(secret)}
+	m.visitor, m.user, m.provided = m.derive("visitor id"), m.derive("user key"), m.derive("provided id")
+	return m
+}
+
+// derive makes the key of one purpose, so that a hash made for one never equals a hash made for another.
+func (m *Maker) derive(purpose string) []byte {
+	mac := hmac.New(sha256.New, m.secret)
+	mac.Write([]byte("onepx " + purpose))
+	return mac.Sum(nil)
+}
+
+// Identify decides. Of several ids the first of these counts: the site's own, the cookie, a new one.
+func (m *Maker) Identify(r Request) Result {
+	res := Result{Visitor: &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}}
+	if hash := m.dailyHash(r); hash != nil {
+		res.Visitor.DailyHash, res.Visitor.Kind = hash, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH
+	}
+	if r.UserKeyAllowed {
+		if user := strings.ToLower(strings.TrimSpace(r.UserID)); user != "" {
+			res.Visitor.UserKey = keyed(m.user, r.Site, user)
+		}
+	}
+	if r.CookieAllowed {
+		m.giveID(r, &res)
+	}
+	return res
+}
+
+func (m *Maker) giveID(r Request, res *Result) {
+	if r.VisitorID != "" {
+		if id, ok := m.readProvided(r.Site, r.VisitorID); ok {
+			res.Visitor.VisitorId, res.Visitor.Kind = id, onepxv1.VisitorKind_VISITOR_KIND_PROVIDED
+			return
+		}
+		res.Invalid = true
+	}
+	if r.Cookie != "" {
+		if id, ok := readCookie(r.Cookie); ok {
+			res.Visitor.VisitorId, res.Visitor.Kind = id, onepxv1.VisitorKind_VISITOR_KIND_COOKIE
+			return
+		}
+		res.Invalid = true
+	}
+	// From the event id, so that a repeat of the same event mints the same visitor.
+	res.Visitor.VisitorId = keyed(m.visitor, r.Site, string(r.EventID))
+	res.Visitor.Kind = onepxv1.VisitorKind_VISITOR_KIND_MINTED
+	res.SetCookie = base64.RawURLEncoding.EncodeToString(res.Visitor.VisitorId)
+}
+
+func (m *Maker) readProvided(site, text string) ([]byte, bool) {
+	if id, ok := readUUID(text); ok {
+		return id, true
+	}
+	if len(text) > maxProvided {
+		return nil, false
+	}
+	return keyed(m.provided, site, text), true
+}
+
+// readCookie reads what SetCookie wrote, or the text form of a UUID that the site wrote there itself.
+func readCookie(text string) ([]byte, bool) {
+	if id, ok := readUUID(text); ok {
+		return id, true
+	}
+	id, err := base64.RawURLEncoding.Strict().DecodeString(text)
+	return id, err == nil && len(id) == IDSize
+}
+
+func readUUID(text string) ([]byte, bool) {
+	if len(text) != 36 {
+		return nil, false
+	}
+	id, err := uuid.Parse(text)
+	return id[:], err == nil
+}
+
+// dailyHash tells visitors without an id apart, within one UTC day and one site; the day's key can't be had from any hash.
+// It is nil without an address: the user agent alone would make one visitor of many.
+func (m *Maker) dailyHash(r Request) []byte {
+	if r.Prefix == "" {
+		return nil
+	}
+	day := r.At.UTC().Format(time.DateOnly)
+	known := m.day.Load()
+	if known == nil || known.day != day {
+		known = &dayKey{day, m.derive("daily hash " + day)}
+		m.day.Store(known)
+	}
+	return keyed(known.key, r.Site, r.Prefix, r.UserAgent)
+}
+
+// keyed is the keyed hash of the parts, which can't run into each other: no part but the last holds a zero byte, as sites,
+// addresses and cleaned texts have none.
+func keyed(key []byte, parts ...string) []byte {
+	mac := hmac.New(sha256.New, key)
+	for i, part := range parts {
+		if i > 0 {
+			mac.Write([]byte{0})
+		}
+		mac.Write([]byte(part))
+	}
+	return mac.Sum(nil)[:IDSize]
+}

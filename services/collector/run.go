@@ -1,0 +1,172 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/onepx/onepx/services/collector/internal/api"
+	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/publish"
+	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/telemetry"
+)
+
+// flushTimeout bounds each of the last steps of stopping, which have next to nothing to do.
+const flushTimeout = 5 * time.Second
+
+// run serves on the listeners until ctx ends or a part fails, and stops in order. It owns the listeners.
+func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.Writer) error {
+	tel, err := telemetry.New(ctx, telemetry.Config{Settings: cfg.Telemetry, Service: "collector", Version: version, LogOutput: logs})
+	if err != nil {
+		return err
+	}
+	s, err := build(cfg, tel)
+	if err != nil {
+		return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
+	}
+	adminServer := telemetry.AdminServer(cfg.AdminListen, s.ready, tel.MetricsHandler())
+
+	var parts sync.WaitGroup
+	running, halt := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: stopping needs all parts for a while
+	failed := make(chan error, 3)
+	parts.Go(func() { failed <- s.server.Serve(public) })
+	parts.Go(func() { failed <- serve(adminServer, admin) })
+	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
+	parts.Go(func() { s.health.Watch(running) })
+	tel.Logger.Info("collector serves", "version", version, "listen", public.Addr().String(), "admin", admin.Addr().String())
+
+	grace := cfg.StopGrace
+	select {
+	case <-ctx.Done():
+	case err = <-failed:
+		grace = 0 // nobody is served any more
+	}
+	s.stopping.Store(true)
+	return errors.Join(err, lifecycle.StopInOrder(tel.Logger,
+		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: pause(grace)},
+		lifecycle.Stop{Name: "visitors", Timeout: cfg.StopTimeout, Do: s.server.Shutdown},
+		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},
+		lifecycle.Stop{Name: "admin", Timeout: flushTimeout, Do: adminServer.Shutdown},
+		lifecycle.Stop{Name: "background", Timeout: flushTimeout, Do: func(context.Context) error {
+			halt()
+			parts.Wait()
+			return s.close()
+		}},
+		lifecycle.Stop{Name: "telemetry", Timeout: flushTimeout, Do: tel.Shutdown},
+	))
+}
+
+// service is what run has built.
+type service struct {
+	server       *api.Server
+	publisher    *publish.Publisher
+	health       *publish.Health
+	suppressions *suppression.List
+	source       suppression.Source
+	// close gives back what is left when all parts have stopped.
+	close    func() error
+	stopping atomic.Bool
+}
+
+// build makes the parts from the settings; nothing runs yet.
+func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
+	sites, err := siteconfig.Load(cfg.Config)
+	if err != nil {
+		return nil, err
+	}
+	trusted, err := client.ParsePrefixes(cfg.TrustedProxies)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := cfg.Kafka.Transport()
+	if err != nil {
+		return nil, err
+	}
+	dialer, err := cfg.Kafka.Dialer()
+	if err != nil {
+		return nil, err
+	}
+	geo, err := client.OpenGeo(cfg.GeoFile)
+	if err != nil {
+		return nil, err
+	}
+	s := &service{suppressions: suppression.New()}
+	s.close = func() error {
+		transport.CloseIdleConnections()
+		return geo.Close()
+	}
+	s.source = suppression.Source{
+		Brokers: cfg.Kafka.Brokers, Dialer: dialer, Log: tel.Logger,
+		Client: &kafka.Client{Addr: cfg.Kafka.Addr(), Transport: transport},
+	}
+	toKafka := publish.Config{
+		Addr: cfg.Kafka.Addr(), Transport: transport,
+		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes,
+		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
+	}
+	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
+	s.server, err = api.New(api.Deps{
+		Sites: sites, Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
+		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin,
+		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
+	})
+	return s, errors.Join(err, gauge(tel.Meter, s.publisher))
+}
+
+// writeMargin is the time an answer may take to write, besides the wait for Kafka.
+const writeMargin = 10 * time.Second
+
+func gauge(meter metric.Meter, p *publish.Publisher) error {
+	_, err := meter.Int64ObservableGauge("onepx_collector_publish_in_flight_events",
+		metric.WithDescription("Events on their way to Kafka; at ONEPX_PUBLISH_IN_FLIGHT new ones are refused."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(p.InFlight()))
+			return nil
+		}))
+	return err
+}
+
+// ready tells whether one more event could be made durable now.
+func (s *service) ready() error {
+	switch {
+	case s.stopping.Load():
+		return errors.New("stopping")
+	case !s.suppressions.Ready():
+		return errors.New("the suppression list is not read yet")
+	}
+	return s.health.Err()
+}
+
+func serve(server *http.Server, listener net.Listener) error {
+	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
+	return nil
+}
+
+// pause returns a stop step that lets the time pass.
+func pause(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
