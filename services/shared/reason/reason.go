@@ -66,6 +66,7 @@ const (
 	CurrencyInvalid    Reason = "currency_invalid"
 	ItemsInvalid       Reason = "items_invalid"
 	VisitorInvalid     Reason = "visitor_invalid"
+	Placeholder        Reason = "placeholder"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 )
 
@@ -130,6 +131,7 @@ var All = []Entry{
 	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the event has no value."},
 	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items; what could not be read was left out."},
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
+	{Placeholder, "collector", Flagged, "An id was what scripts and templates print without a value (`undefined`, `null`, `{{id}}` …) and was left out."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},
 	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
