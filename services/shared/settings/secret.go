@@ -1,7 +1,8 @@
 package settings
 
 // Secret is a setting that must not be seen: however it is printed, logged or
-// encoded, only a placeholder shows.
+// encoded, only a placeholder shows. Keep it in exported fields: package fmt prints
+// unexported ones without asking them how.
 type Secret string
 
 const hidden = "(hidden)"
