@@ -130,14 +130,22 @@ func (s Settings) Dialer() (*kafka.Dialer, error) {
 	}, nil
 }
 
-// Client returns a client for single requests with a Transport of its own. It
-// fails as Transport does.
+// Client returns a client for single requests with a Transport of its own, which
+// Close closes. It fails as Transport does.
 func (s Settings) Client() (*kafka.Client, error) {
 	transport, err := s.Transport()
 	if err != nil {
 		return nil, err
 	}
 	return &kafka.Client{Addr: s.Addr(), Timeout: RequestTimeout, Transport: transport}, nil
+}
+
+// Close closes the unused connections of a client that Client returned. Those still
+// in use close when their requests end.
+func Close(client *kafka.Client) {
+	if transport, ok := client.Transport.(*kafka.Transport); ok {
+		transport.CloseIdleConnections()
+	}
 }
 
 func (s Settings) security() (*tls.Config, sasl.Mechanism, error) {

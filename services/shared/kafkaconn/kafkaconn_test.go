@@ -47,7 +47,7 @@ func connect(t *testing.T, s kafkaconn.Settings) error {
 
 	client, err := s.Client()
 	require.NoError(t, err)
-	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
+	defer kafkaconn.Close(client)
 	metadata, err := client.Metadata(t.Context(), &kafka.MetadataRequest{Topics: []string{"events"}})
 	if err != nil {
 		return fmt.Errorf("ask: %w", err)
@@ -66,7 +66,7 @@ func requireRefused(t *testing.T, s kafkaconn.Settings, because string) {
 	require.ErrorContains(t, err, because)
 	client, err := s.Client()
 	require.NoError(t, err)
-	defer client.Transport.(*kafka.Transport).CloseIdleConnections()
+	defer kafkaconn.Close(client)
 	_, err = client.Metadata(t.Context(), &kafka.MetadataRequest{})
 	require.ErrorContains(t, err, because)
 }
