@@ -9,6 +9,7 @@ package kafkatest
 import (
 	"context"
 	"errors"
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -49,7 +50,8 @@ func Start(t testing.TB, topics map[string]int, opts ...kfake.Opt) *Broker {
 	t.Helper()
 	all := []kfake.Opt{kfake.NumBrokers(1), kfake.GroupMinSessionTimeout(100 * time.Millisecond)}
 	for topic, partitions := range topics {
-		all = append(all, kfake.SeedTopics(int32(partitions), topic))
+		require.Less(t, partitions, math.MaxInt16)
+		all = append(all, kfake.SeedTopics(int32(partitions), topic)) //nolint:gosec // checked above
 	}
 	cluster, err := kfake.NewCluster(append(all, opts...)...)
 	require.NoError(t, err)
@@ -61,7 +63,7 @@ func Start(t testing.TB, topics map[string]int, opts ...kfake.Opt) *Broker {
 
 // control sees every request. It is not dropped, as it says "handled" only
 // together with KeepControl.
-func (b *Broker) control(kmsg.Request) (kmsg.Response, error, bool) {
+func (b *Broker) control(kmsg.Request) (kmsg.Response, error, bool) { //nolint:revive // the form is kfake's
 	switch b.state.Load() {
 	case stopped:
 		b.Cluster.KeepControl()

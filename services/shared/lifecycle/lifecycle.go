@@ -40,7 +40,7 @@ type Stop struct {
 
 // Notify returns a context that ends with the first SIGTERM or SIGINT, or with
 // parent. A second signal ends the process at once with ExitSecondSignal, for
-// whoever does not want to wait for the stop; it is the only exit outside main. The returned function stops
+// whoever does not want to wait for the stop. The returned function stops
 // listening for signals and ends the context.
 func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 	ctx, cancel := context.WithCancel(parent)
@@ -55,7 +55,7 @@ func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 			case <-signals:
 			}
 			if stopping {
-				os.Exit(ExitSecondSignal)
+				os.Exit(ExitSecondSignal) //nolint:forbidigo // whoever sends a second signal wants no stops to run
 			}
 			cancel()
 		}

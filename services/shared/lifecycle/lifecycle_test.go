@@ -34,9 +34,9 @@ func TestMain(m *testing.M) {
 func child() {
 	ctx, stop := lifecycle.Notify(context.Background())
 	defer stop()
-	fmt.Println("running")
+	_, _ = os.Stdout.WriteString("running\n")
 	<-ctx.Done()
-	fmt.Println("stopping")
+	_, _ = os.Stdout.WriteString("stopping\n")
 	_, _ = io.Copy(io.Discard, os.Stdin) // ends with the parent
 }
 

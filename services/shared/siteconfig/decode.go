@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/agnivade/levenshtein"
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -92,8 +93,9 @@ func textOf(node ast.Node) (string, bool) {
 // readWholeNumber returns a whole number within the bounds.
 func readWholeNumber(p *problems, path string, node ast.Node, least, most int) (int, bool) {
 	if n, ok := node.(*ast.IntegerNode); ok {
-		if value, ok := n.Value.(uint64); ok && value >= uint64(least) && value <= uint64(most) {
-			return int(value), true
+		var value int
+		if err := yaml.NodeToValue(n, &value); err == nil && value >= least && value <= most {
+			return value, true
 		}
 	}
 	p.add(start(node), path, "%s is not a whole number from %d to %d", shown(node), least, most)
