@@ -50,12 +50,14 @@ type Hit struct {
 	// Reject is why the event can't be stored, or "". The first reason found counts.
 	Reject reason.Reason
 
-	ts, sent             string
-	value, currency      string
-	page, referrer       string
-	unencodedPage        bool
-	afterPage, knownPast []Pair // what followed an unencoded page URL: unknown names, and names of Table
-	clicks               clicks
+	ts, sent        string
+	value, currency string
+	page, referrer  string
+	// unencoded tells that the page URL came without encoding; afterPage are the unknown names after it, and oursFollow
+	// tells that known ones came after it too.
+	unencoded, oursFollow bool
+	afterPage             []Pair
+	clicks                clicks
 }
 
 // Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one.
@@ -85,8 +87,8 @@ func Read(q Query, at time.Time, referer string) *Hit {
 
 func (h *Hit) read(pair Pair) {
 	if p, ok := byName[pair.Name]; ok {
-		if h.unencodedPage && !isMarketing(pair.Name) {
-			h.knownPast = append(h.knownPast, pair)
+		if h.unencoded && !strings.HasPrefix(pair.Name, "utm_") { // those are as good in a page URL
+			h.oursFollow = true
 		}
 		p.read(h, pair)
 		return
@@ -95,14 +97,13 @@ func (h *Hit) read(pair Pair) {
 		return
 	}
 	name, explicit := strings.CutPrefix(pair.Name, "p.")
-	if h.unencodedPage && !explicit {
+	if h.unencoded && !explicit {
 		h.afterPage = append(h.afterPage, pair)
 		return
 	}
+	h.oursFollow = h.oursFollow || h.unencoded
 	h.addProp(name, pair.Value)
 }
-
-func isMarketing(name string) bool { return strings.HasPrefix(name, "utm_") }
 
 func (h *Hit) addProp(name, value string) {
 	if _, repeated := h.Event.Props[name]; repeated {
@@ -229,7 +230,7 @@ func (h *Hit) joinUnencoded() {
 	}
 	h.Flags.Add(reason.URLUnencoded)
 	for _, pair := range h.afterPage {
-		if len(h.knownPast) > 0 {
+		if h.oursFollow {
 			h.addProp(pair.Name, pair.Value)
 		} else {
 			h.page += "&" + pair.Name + "=" + Clean(pair.Raw, &h.Flags)

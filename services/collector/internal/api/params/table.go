@@ -33,6 +33,9 @@ var Table = []Param{
 		}
 	}},
 	{"id", "`event_id`", "200 bytes, else `event_id_invalid`", "Event id: a repeat under the same id within 7 days counts once. A UUID is kept as it is, any other text is hashed. Without it each request is an event of its own.", "order-1001", func(h *Hit, p Pair) {
+		if h.placeholder(p) {
+			return
+		}
 		if len(p.Value) > maxEventID {
 			h.refuse(reason.EventIDInvalid)
 			return
@@ -44,12 +47,22 @@ var Table = []Param{
 	{"t", "`page.title`", "512 characters, longer is cut", "Title of the page.", "Thank you", func(h *Hit, p Pair) {
 		h.Event.Page.Title = cutRunes(p.Value, maxTitle, &h.Flags)
 	}},
-	{"ts", "`occurred_at_ms`", "Unix time in seconds or milliseconds, or RFC 3339; else `time_invalid`", "When it happened by the client's clock; without it the time of arrival. Kept within 7 days before and 5 minutes after the arrival.", "1764000000000", func(h *Hit, p Pair) { h.ts = p.Value }},
-	{"sent", "`occurred_at_ms`", "as `ts`", "When the request was sent by the client's clock; with it a wrong clock is corrected.", "1764000002000", func(h *Hit, p Pair) { h.sent = p.Value }},
-	{"v", "`visitor.visitor_id`", "128 characters, else `visitor_invalid`", "The site's own id of the visitor; goes before the cookie. A UUID is kept as it is, any other text is hashed with the secret. Not used where no id is allowed.", "9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11", func(h *Hit, p Pair) { h.VisitorID = p.Value }},
-	{"uid", "`visitor.user_key`", "any text", "Customer id or e-mail address; only its keyed hash is stored.", "customer-77", func(h *Hit, p Pair) { h.UserID = p.Value }},
+	{"ts", "`occurred_at_ms`", "Unix time in seconds or milliseconds, or RFC 3339; else `time_invalid`", "When it happened by the client's clock; without it the time of arrival. Kept within 7 days before and 5 minutes after the arrival.", "1795607998000", func(h *Hit, p Pair) { h.ts = p.Value }},
+	{"sent", "`occurred_at_ms`", "as `ts`", "When the request was sent by the client's clock; with it a wrong clock is corrected.", "1795608000000", func(h *Hit, p Pair) { h.sent = p.Value }},
+	{"v", "`visitor.visitor_id`", "128 characters, else `visitor_invalid`", "The site's own id of the visitor; goes before the cookie. A UUID is kept as it is, any other text is hashed with the secret. Not used where no id is allowed.", "9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11", func(h *Hit, p Pair) {
+		if !h.placeholder(p) {
+			h.VisitorID = p.Value
+		}
+	}},
+	{"uid", "`visitor.user_key`", "any text", "Customer id or e-mail address; only its keyed hash is stored.", "customer-77", func(h *Hit, p Pair) {
+		if !h.placeholder(p) {
+			h.UserID = p.Value
+		}
+	}},
 	{"order_id", "`commerce.order_id`", "128 characters, longer is cut", "Id of the order in the shop.", "1001", func(h *Hit, p Pair) {
-		h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
+		if !h.placeholder(p) {
+			h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
+		}
 	}},
 	{"value", "`commerce.value`", "decimal number, 12 digits before and 6 after the point; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
 	{"currency", "`commerce.value.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the amounts; without it the site's.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
@@ -95,11 +108,21 @@ func utm(name, meaning, example string) Param {
 	}}
 }
 
+// placeholder flags an id that is none: what a script or a template prints when it has no value. Taken as an id it would
+// make one event, one visitor or one order of many.
+func (h *Hit) placeholder(p Pair) bool {
+	if !isPlaceholder(p.Value) {
+		return false
+	}
+	h.Flags.Add(reason.Placeholder)
+	return true
+}
+
 // readPage takes the text as it was sent if it is plainly not encoded: a form-encoded URL has no ://, and decoding one that
 // was never encoded would break the escapes of its own query.
 func readPage(h *Hit, p Pair) {
 	h.page = p.Value
 	if _, rest, literal := strings.Cut(p.Raw, "://"); literal && strings.Contains(rest, "?") {
-		h.page, h.unencodedPage = Clean(p.Raw, &h.Flags), true
+		h.page, h.unencoded = Clean(p.Raw, &h.Flags), true
 	}
 }

@@ -81,6 +81,18 @@ func readUUID(text string) (uuid.UUID, bool) {
 	return id, err == nil
 }
 
+// unreplaced is what templates and ad servers leave behind when they don't know a value: {{id}}, ${ID}, %%ID%%, <id>, [ID].
+var unreplaced = regexp.MustCompile(`^(\{\{.*\}\}|\$\{.*\}|%%.*%%|<.*>|\[.*\])$`)
+
+// isPlaceholder tells whether the text stands for a missing value.
+func isPlaceholder(text string) bool {
+	switch strings.ToLower(text) {
+	case "undefined", "null", "(null)", "none", "nan":
+		return true
+	}
+	return unreplaced.MatchString(text)
+}
+
 // readScreen reads WIDTHxHEIGHT in pixels.
 func readScreen(text string) (width, height uint32, ok bool) {
 	w, h, found := strings.Cut(strings.ToLower(text), "x")
@@ -90,7 +102,9 @@ func readScreen(text string) (width, height uint32, ok bool) {
 }
 
 // Text makes a header's value fit for the event: cleaned, and at most limit bytes long.
-func Text(value string, limit int, flags *Flags) string { return cut(Clean(value, flags), limit, flags) }
+func Text(value string, limit int, flags *Flags) string {
+	return cut(Clean(value, flags), limit, flags)
+}
 
 // firstLanguage is the first tag of Accept-Language (RFC 9110, 12.5.4), as long as the longest that BCP 47 speaks of.
 var firstLanguage = regexp.MustCompile(`^\s*([A-Za-z0-9-]{1,35})\s*(?:[,;]|$)`)
