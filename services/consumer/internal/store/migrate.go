@@ -11,7 +11,6 @@ import (
 	"strconv"
 	"strings"
 	"text/template"
-	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 )
@@ -126,9 +125,9 @@ func (s Schema) render(name string, version int) (Migration, error) {
 	if err := tmpl.Execute(&out, s); err != nil {
 		return Migration{}, err
 	}
-	// Comments go before the text is cut at semicolons: they may hold some.
-	for statement := range strings.SplitSeq(comment.ReplaceAllString(out.String(), ""), ";") {
-		if statement = strings.TrimSpace(statement); statement != "" {
+	// A statement ends with a semicolon at the end of a line; comments, which may hold one, go first.
+	for statement := range strings.SplitSeq(comment.ReplaceAllString(out.String(), ""), ";\n") {
+		if statement = strings.TrimSuffix(strings.TrimSpace(statement), ";"); statement != "" {
 			m.Statements = append(m.Statements, statement)
 		}
 	}
@@ -213,8 +212,8 @@ func (s Schema) Migrate(ctx context.Context, conn driver.Conn, done func(Migrati
 				return fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}
-		err := conn.Exec(ctx, "INSERT INTO "+s.Database+".schema_migrations VALUES (?, ?, ?, ?, ?)",
-			m.Version, m.Name, m.OldestConsumer, m.Checksum, time.Now().UTC())
+		err := conn.Exec(ctx, "INSERT INTO "+s.Database+".schema_migrations VALUES (?, ?, ?, ?, now64(3))",
+			m.Version, m.Name, m.OldestConsumer, m.Checksum)
 		if err != nil {
 			return fmt.Errorf("record migration %s: %w", m.Name, err)
 		}

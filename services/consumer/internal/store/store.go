@@ -111,13 +111,16 @@ func insertUntil(ctx context.Context) time.Time {
 	return deadline.Round(0).UTC()
 }
 
+// instantText is a time as toDateTime64 reads it. A time given to the driver itself would lose its milliseconds.
+func instantText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05.000") }
+
 // CompleteViews inserts the stored rows of the range once more under its token: events takes nothing, each view takes
 // what it lacks. Only for tokens that the deduplication window still holds, or the rows double.
 func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error {
 	ctx = exactlyOnce(ctx, token)
 	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".events SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+s.database+".events "+
 		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? ORDER BY kafka_offset",
-		insertUntil(ctx).Format("2006-01-02 15:04:05.000"), r.Topic, r.ID, r.First, r.Last)
+		instantText(insertUntil(ctx)), r.Topic, r.ID, r.First, r.Last)
 	if err != nil {
 		return classify(fmt.Errorf("complete views of %s: %w", token, err))
 	}
@@ -171,8 +174,8 @@ func (s *Store) LastRow(ctx context.Context, p Partition) (Last, error) {
 // an event id.
 func (s *Store) RecentEvents(ctx context.Context, p Partition, below int64, since time.Time, yield func(EventKey, time.Time)) error {
 	rows, err := s.conn.Query(ctx, "SELECT site_id, event_id, record_time FROM "+s.database+".events "+
-		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= ? AND batch_day >= toDate(?) - 1 AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
-		p.Topic, p.ID, below, since, since)
+		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
+		p.Topic, p.ID, below, instantText(since), instantText(since))
 	if err != nil {
 		return fmt.Errorf("read recent events: %w", err)
 	}
@@ -201,8 +204,8 @@ func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.T
 	}
 	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
 		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".events "+
-			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= ? AND batch_day >= toDate(?) - 1 AND event_id IN asked GROUP BY site_id, event_id",
-		p.Topic, p.ID, below, since, since)
+			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id IN asked GROUP BY site_id, event_id",
+		p.Topic, p.ID, below, instantText(since), instantText(since))
 	if err != nil {
 		return nil, fmt.Errorf("ask for event ids: %w", err)
 	}
@@ -222,7 +225,7 @@ func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.T
 // SaveRules keeps the text behind a hash of rules; it is called before the hash is first declared.
 func (s *Store) SaveRules(ctx context.Context, hash, text string) error {
 	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
-		"INSERT INTO "+s.database+".rules VALUES (?, ?, ?)", hash, text, time.Now().UTC())
+		"INSERT INTO "+s.database+".rules VALUES (?, ?, now64(3))", hash, text)
 	if err != nil {
 		return fmt.Errorf("save rules: %w", err)
 	}
@@ -246,7 +249,7 @@ func (s *Store) Rules(ctx context.Context, hash string) (string, bool, error) {
 // rules.
 func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
 	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
-		"INSERT INTO "+s.database+".view_rebuilds VALUES (?, ?, ?, ?, ?, ?)", r.Topic, r.ID, r.First, r.Last, why, time.Now().UTC())
+		"INSERT INTO "+s.database+".view_rebuilds VALUES (?, ?, ?, ?, ?, now64(3))", r.Topic, r.ID, r.First, r.Last, why)
 	if err != nil {
 		return fmt.Errorf("list for rebuild: %w", err)
 	}
