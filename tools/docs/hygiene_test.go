@@ -31,7 +31,7 @@ func mayBeLong(name string, content []byte) bool {
 		return true
 	}
 	head, _, _ := bytes.Cut(content, []byte("\n"))
-	return strings.Contains(name, "testdata/") || bytes.Contains(head, []byte("DO NOT EDIT"))
+	return strings.Contains(name, "testdata/") || bytes.Contains(bytes.ToUpper(head), []byte("DO NOT EDIT"))
 }
 
 // local matches what only makes sense where it was typed: absolute paths below somebody's home, work or temporary
