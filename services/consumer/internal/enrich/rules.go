@@ -4,31 +4,27 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/onepx/onepx/services/shared/siteconfig"
+	"golang.org/x/net/publicsuffix"
 )
 
 // Enrichment is the version of this package's code. It is raised with every change that can give an event other facts
-// than before; testdata/facts.golden tells when that is.
+// than before, unless the change is in what Rules.Lists has; testdata/facts.golden tells when that is.
 const Enrichment = "1"
 
-// ErrOtherEnrichment means that this binary can't make the declared rules: another version of the code or of a list made
-// them.
-var ErrOtherEnrichment = errors.New("this binary can't make the declared rules")
-
-// Rules is everything that rows depend on besides the records.
+// Rules is everything that facts depend on besides the events.
 type Rules struct {
 	// Enrichment is the version of the code.
 	Enrichment string `json:"enrichment"`
-	// Lists are the SHA-256 of what the code looks things up in, in hex, by name.
+	// Lists are the SHA-256, in hex, of what the code looks things up in, by the name of the list.
 	Lists map[string]string `json:"lists"`
 	// Sites are the sites by id.
 	Sites map[string]SiteRules `json:"sites"`
 }
 
-// SiteRules is what holds for one site.
+// SiteRules is what holds for one site; see siteconfig.Site.
 type SiteRules struct {
 	// Timezone is an IANA name.
 	Timezone string `json:"timezone"`
@@ -39,15 +35,18 @@ type SiteRules struct {
 }
 
 // NewRules returns the rules of this binary for the configured sites.
-func NewRules(sites *siteconfig.Config) Rules {
-	rules := Rules{Enrichment: Enrichment, Sites: make(map[string]SiteRules, len(sites.Sites))}
-	for _, site := range sites.Sites {
-		rules.Sites[site.ID] = SiteRules{
-			Timezone:      site.Timezone.String(),
-			Currency:      site.Currency,
-			RetentionDays: uint16(site.RetentionDays),
+func NewRules(config *siteconfig.Config) Rules {
+	rules := Rules{Enrichment: Enrichment, Sites: make(map[string]SiteRules, len(config.Sites))}
+	sites := make(map[string]site, len(config.Sites))
+	for _, s := range config.Sites {
+		rules.Sites[s.ID] = SiteRules{
+			Timezone:      s.Timezone.String(),
+			Currency:      s.Currency,
+			RetentionDays: uint16(s.RetentionDays), // at most siteconfig.MaxRetentionDays
 		}
+		sites[s.ID] = site{zone: s.Timezone}
 	}
+	rules.Lists = lists(sites)
 	return rules
 }
 
@@ -59,7 +58,7 @@ func ParseRules(text string) (Rules, error) {
 		return Rules{}, fmt.Errorf("%w: %w", ErrOtherEnrichment, err)
 	}
 	if rules.Text() != text {
-		return Rules{}, fmt.Errorf("%w: the text holds other fields", ErrOtherEnrichment)
+		return Rules{}, fmt.Errorf("%w: the text has other fields", ErrOtherEnrichment)
 	}
 	return rules, nil
 }
@@ -68,13 +67,29 @@ func ParseRules(text string) (Rules, error) {
 func (r Rules) Text() string {
 	text, err := json.Marshal(r)
 	if err != nil {
-		panic(err) // strings, numbers and maps of them always marshal
+		panic(err) // texts, numbers and maps of them always marshal
 	}
 	return string(text)
 }
 
 // Hash is the first 16 hex digits of the SHA-256 of Text.
-func (r Rules) Hash() string {
-	sum := sha256.Sum256([]byte(r.Text()))
-	return hex.EncodeToString(sum[:8])
+func (r Rules) Hash() string { return hashOf(r.Text())[:16] }
+
+// lists are the hashes for Rules.Lists. Two libraries bring lists of their own, which stand there by their versions.
+func lists(sites map[string]site) map[string]string {
+	hashes := map[string]string{
+		"crawlers":        hashOf(crawlerList),
+		"public_suffixes": hashOf(publicsuffix.List.String()),
+		"time_zones":      hashZones(sites),
+		"user_agents":     hashOf(agentVersion),
+	}
+	for _, name := range append([]string{"clicks"}, categories...) {
+		hashes[name] = hashOf(readList(name))
+	}
+	return hashes
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }

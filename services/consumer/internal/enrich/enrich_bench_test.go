@@ -1,0 +1,27 @@
+package enrich_test
+
+import (
+	"testing"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/stretchr/testify/require"
+)
+
+// BenchmarkFacts: one event, as of a batch of 50,000. Run with -benchmem.
+func BenchmarkFacts(b *testing.B) {
+	enricher, err := enrich.New(enrich.NewRules(config()))
+	require.NoError(b, err)
+	for name, event := range map[string]*onepxv1.Event{
+		"person":  hit(chromeOnWindows, page("https://shop.example/p/42", "https://www.google.co.uk/"), utm("newsletter", "email", "spring")),
+		"inside":  hit(safariOnPhone, page("https://shop.example/p/42", "https://shop.example/")),
+		"crawler": hit("Mozilla/5.0 (compatible; Googlebot/2.1; +http://www.google.com/bot.html)", page("https://shop.example/", "")),
+	} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for b.Loop() {
+				enricher.Facts(event)
+			}
+		})
+	}
+}
