@@ -60,11 +60,14 @@ type Publisher struct {
 	places  chan struct{}
 	gate    gate
 	closing atomic.Bool
+	drained chan struct{}
 }
 
 // New returns a publisher. It does not connect yet.
 func New(cfg Config) *Publisher {
-	p := &Publisher{cfg: cfg, places: make(chan struct{}, cfg.InFlight), gate: gate{now: cfg.Now}}
+	p := &Publisher{
+		cfg: cfg, places: make(chan struct{}, cfg.InFlight), gate: gate{now: cfg.Now}, drained: make(chan struct{}),
+	}
 	p.writer = &kafka.Writer{
 		Addr:            cfg.Addr,
 		Transport:       cfg.Transport,
@@ -90,13 +93,7 @@ func New(cfg Config) *Publisher {
 // end early with the request: a visitor who has gone on to the next page is still counted. After KafkaUnavailable the event
 // may be stored all the same, and a repeat under its id counts once.
 func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason {
-	select {
-	case p.places <- struct{}{}:
-	default:
-		return reason.Overloaded
-	}
 	if word := p.admit(); word != "" {
-		<-p.places
 		return word
 	}
 	message, err := eventlog.Encode(ev, p.cfg.Now())
@@ -132,12 +129,22 @@ func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reaso
 // recordOverhead is more than what Kafka adds to the key and value of a record, headers included.
 const recordOverhead = 256
 
-// admit tells why no event may enter now, or "".
+// admit takes a place, or tells why the event may not enter now.
 func (p *Publisher) admit() reason.Reason {
+	select {
+	case p.places <- struct{}{}:
+	default:
+		if p.closing.Load() {
+			return reason.Stopping // drain holds all places
+		}
+		return reason.Overloaded
+	}
 	switch {
 	case p.closing.Load():
+		<-p.places
 		return reason.Stopping
 	case !p.gate.enter():
+		<-p.places
 		return reason.KafkaUnavailable
 	}
 	return ""
@@ -166,18 +173,28 @@ func (p *Publisher) failed(err error) reason.Reason {
 // InFlight is the number of events that are on their way now.
 func (p *Publisher) InFlight() int { return len(p.places) }
 
-// Close lets no more events in, waits until the Writer has finished with those it has, and closes it. When ctx ends first
-// the events still on their way are given up; their callers have been answered long ago.
+// Close lets no more events in, waits until the Writer has finished with those it has, and closes it. When ctx ends first,
+// the Writer goes on until it has tried each often enough; nobody waits for those any more, and Close may be called again.
 func (p *Publisher) Close(ctx context.Context) error {
-	p.closing.Store(true)
-	for range cap(p.places) {
-		select {
-		case p.places <- struct{}{}: // never given back: nothing enters any more
-		case <-ctx.Done():
-			return fmt.Errorf("kafka did not take all events in time: %w", ctx.Err())
-		}
+	if !p.closing.Swap(true) {
+		go p.drain()
 	}
-	return p.writer.Close()
+	select {
+	case <-p.drained:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("events still on their way to kafka: %w", ctx.Err())
+	}
+}
+
+func (p *Publisher) drain() {
+	for range cap(p.places) {
+		p.places <- struct{}{} // never given back: nothing enters any more
+	}
+	if err := p.writer.Close(); err != nil {
+		p.cfg.Outage.Failed(err)
+	}
+	close(p.drained)
 }
 
 // headers lets the trace context be written into a record.
