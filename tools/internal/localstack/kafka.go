@@ -1,0 +1,178 @@
+package localstack
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// KafkaConfig says where a broker lives and by which addresses it is reached.
+type KafkaConfig struct {
+	// Dir holds data and configuration; a broker started again in it has the same data. Required, absolute.
+	Dir string
+	// LogFile takes the broker's log; empty means kafka.log in Dir.
+	LogFile string
+	// Advertised, if not empty, gives the broker a second listener (see ProxiedAddr) that tells its clients to come to
+	// this host:port: the address of a proxy in front of it.
+	Advertised string
+	// Progress takes messages about downloads for people; nil means nowhere.
+	Progress io.Writer
+}
+
+// Kafka is a real Apache Kafka: one node that is broker and controller. Topics are not made by themselves, consumer
+// groups rebalance at once and may have session timeouts from 1 s. Start after Stop or Kill keeps ports and data.
+type Kafka struct {
+	*Process
+	cfg   KafkaConfig
+	ports *Ports // clients, controller, clients through a proxy
+}
+
+// StartKafka starts a broker on free ports of 127.0.0.1 and waits until it answers and can coordinate groups.
+func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
+	if cfg.Progress == nil {
+		cfg.Progress = io.Discard
+	}
+	if cfg.LogFile == "" {
+		cfg.LogFile = filepath.Join(cfg.Dir, "kafka.log")
+	}
+	jars, err := fetchKafka(ctx, cfg.Progress)
+	if err != nil {
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	ports, err := ReservePorts(3)
+	if err != nil {
+		return nil, err
+	}
+	k := &Kafka{cfg: cfg, ports: ports}
+	if err := k.writeConfig(); err != nil {
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	java := []string{
+		"-Djava.io.tmpdir=" + k.cfg.Dir, "-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", // for a fast start on few cores
+		"-Dlog4j2.configurationFile=" + k.path("log4j2.properties"), "-cp", filepath.Join(jars, "*"),
+	}
+	if err := k.format(ctx, java); err != nil {
+		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	k.Process, err = StartProcess(ctx, ProcessConfig{
+		Name: "kafka", Path: "java", Args: append(java, "kafka.Kafka", k.path("server.properties")),
+		Dir: cfg.Dir, LogFile: cfg.LogFile, Ready: k.ready,
+	})
+	return k, err
+}
+
+// Broker returns the host:port for clients.
+func (k *Kafka) Broker() string { return loopback(k.ports.Numbers[0]) }
+
+// ProxiedAddr returns the host:port to which the proxy at KafkaConfig.Advertised forwards; nothing listens on it when
+// that is empty.
+func (k *Kafka) ProxiedAddr() string { return loopback(k.ports.Numbers[2]) }
+
+func (k *Kafka) path(name string) string { return filepath.Join(k.cfg.Dir, name) }
+
+// kafkaProperties are the settings that do not depend on ports. The broker's session is short because after a kill the
+// controller lets the broker in only when its old session has ended.
+const kafkaProperties = `process.roles=broker,controller
+node.id=1
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=CLIENT
+listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
+auto.create.topics.enable=false
+broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+group.initial.rebalance.delay.ms=0
+group.min.session.timeout.ms=1000
+offsets.topic.num.partitions=1
+offsets.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.replication.factor=1
+`
+
+// kafkaLogging sends the log to standard output, without the dumps of the whole configuration.
+const kafkaLogging = `rootLogger.level=info
+rootLogger.appenderRef.out.ref=out
+appender.out.type=Console
+appender.out.name=out
+appender.out.layout.type=PatternLayout
+appender.out.layout.pattern=%d{yyyy-MM-dd HH:mm:ss.SSS} %p %c{1}: %m%n
+logger.values.name=org.apache.kafka.common.config
+logger.values.level=warn
+logger.server.name=kafka.server.KafkaConfig
+logger.server.level=warn
+`
+
+// properties returns the broker's whole configuration.
+func (k *Kafka) properties() string {
+	controller := loopback(k.ports.Numbers[1])
+	listeners := "CLIENT://" + k.Broker() + ",CONTROLLER://" + controller
+	advertised := "CLIENT://" + k.Broker()
+	if k.cfg.Advertised != "" {
+		listeners += ",PROXIED://" + k.ProxiedAddr()
+		advertised += ",PROXIED://" + k.cfg.Advertised
+	}
+	return kafkaProperties + strings.Join([]string{
+		"controller.quorum.voters=1@" + controller,
+		"listeners=" + listeners,
+		"advertised.listeners=" + advertised,
+		"log.dirs=" + k.path("data"),
+	}, "\n") + "\n"
+}
+
+func (k *Kafka) writeConfig() error {
+	return errors.Join(
+		os.MkdirAll(k.cfg.Dir, 0o755),
+		os.WriteFile(k.path("server.properties"), []byte(k.properties()), 0o644),
+		os.WriteFile(k.path("log4j2.properties"), []byte(kafkaLogging), 0o644),
+	)
+}
+
+// format gives a new data directory its cluster id.
+func (k *Kafka) format(ctx context.Context, java []string) error {
+	if _, err := os.Stat(filepath.Join(k.path("data"), "meta.properties")); err == nil {
+		return nil
+	}
+	id := make([]byte, 16)
+	if _, err := rand.Read(id); err != nil {
+		return err
+	}
+	args := append([]string{}, java...)
+	args = append(args, "kafka.tools.StorageTool", "format", "-c", k.path("server.properties"),
+		"--cluster-id="+base64.RawURLEncoding.EncodeToString(id)) // the id may begin with a dash
+	if out, err := exec.CommandContext(ctx, "java", args...).CombinedOutput(); err != nil {
+		return fmt.Errorf("format the data directory: %w\n%s", err, out)
+	}
+	return nil
+}
+
+// ready asks for the group coordinator, which makes the broker create its offsets topic.
+func (k *Kafka) ready(ctx context.Context) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(k.Broker()))
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	req := kmsg.NewPtrFindCoordinatorRequest()
+	req.CoordinatorKeys = []string{"ready"}
+	resp, err := req.RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	for _, c := range resp.Coordinators {
+		if c.ErrorCode != 0 {
+			return fmt.Errorf("find a group coordinator: kafka error %d", c.ErrorCode)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,267 @@
+package localstack
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ProcessConfig says what to run and when it counts as ready.
+type ProcessConfig struct {
+	// Name is the part's name in messages.
+	Name string
+	// Path is the program, Args its arguments without the program itself.
+	Path string
+	Args []string
+	// Dir is the working directory; empty means the caller's.
+	Dir string
+	// Env is added to BaseEnv; the last of two equal names counts.
+	Env []string
+	// BaseEnv is the environment to start from; nil means the caller's.
+	BaseEnv []string
+	// LogFile takes standard output and error, appended. Empty means the caller's own.
+	LogFile string
+	// Ready is asked again and again until it returns nil; nil means ready at once. Its context ends after two seconds.
+	Ready func(ctx context.Context) error
+	// ReadyTimeout bounds the wait for Ready; 0 means two minutes, which a busy machine may need.
+	ReadyTimeout time.Duration
+	// StopTimeout is how long Stop waits after SIGTERM before it kills; 0 means 30 s.
+	StopTimeout time.Duration
+	// Detached lets the process outlive its starter.
+	Detached bool
+}
+
+const (
+	defaultReadyTimeout = 2 * time.Minute
+	defaultStopTimeout  = 30 * time.Second
+	readyAttempt        = 2 * time.Second
+	readyInterval       = 50 * time.Millisecond
+)
+
+// Process is a child process that can be stopped, killed, paused and started again. It leads its own process group, so
+// signals reach what it started as well, and a Ctrl-C of the terminal does not. Methods may be called from any goroutine.
+type Process struct {
+	cfg ProcessConfig
+
+	mu  sync.Mutex // guards run
+	run *run
+}
+
+// run is one life of a Process.
+type run struct {
+	pid  int
+	done chan struct{} // closed when the process has ended and was waited for
+	err  error         // set before done is closed; nil for exit code 0
+}
+
+// StartProcess starts the process and waits until it is ready. If it ends or is not ready in time, it is killed and the
+// error carries the end of its log.
+func StartProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
+	if cfg.ReadyTimeout == 0 {
+		cfg.ReadyTimeout = defaultReadyTimeout
+	}
+	if cfg.StopTimeout == 0 {
+		cfg.StopTimeout = defaultStopTimeout
+	}
+	p := &Process{cfg: cfg}
+	return p, p.Start(ctx)
+}
+
+// Start starts a process that has ended, with the same configuration, and waits until it is ready.
+func (p *Process) Start(ctx context.Context) error {
+	p.mu.Lock()
+	if p.run != nil && !p.run.ended() {
+		p.mu.Unlock()
+		return fmt.Errorf("start %s: it is running as process %d", p.cfg.Name, p.run.pid)
+	}
+	r, err := spawn(p.cfg)
+	if err == nil {
+		p.run = r
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return fmt.Errorf("start %s: %w", p.cfg.Name, err)
+	}
+	if err := p.awaitReady(ctx, r); err != nil {
+		return errors.Join(fmt.Errorf("start %s: %w%s", p.cfg.Name, err, p.logTail()), p.Kill())
+	}
+	return nil
+}
+
+// spawn starts one life. The goroutine that waits for it holds its thread until then, because the kernel ends a child
+// with Pdeathsig when the thread that started it ends.
+func spawn(cfg ProcessConfig) (*run, error) {
+	cmd := exec.Command(cfg.Path, cfg.Args...)
+	cmd.Dir = cfg.Dir
+	base := cfg.BaseEnv
+	if base == nil {
+		base = os.Environ()
+	}
+	cmd.Env = append(append([]string{}, base...), cfg.Env...)
+	cmd.SysProcAttr = childAttributes(cfg.Detached)
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if cfg.LogFile != "" {
+		log, err := openLog(cfg.LogFile)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = log.Close() }() // the child has its own descriptor
+		cmd.Stdout, cmd.Stderr = log, log
+	}
+	r := &run{done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		err := cmd.Start()
+		if err == nil {
+			r.pid = cmd.Process.Pid
+		}
+		started <- err
+		if err == nil {
+			r.err = cmd.Wait()
+			close(r.done)
+		}
+	}()
+	return r, <-started
+}
+
+func openLog(name string) (*os.File, error) {
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		return nil, err
+	}
+	return os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+}
+
+func (r *run) ended() bool {
+	select {
+	case <-r.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// awaitReady polls Ready until it returns nil, the process ends, or time is up.
+func (p *Process) awaitReady(ctx context.Context, r *run) error {
+	if p.cfg.Ready == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, p.cfg.ReadyTimeout, fmt.Errorf("not ready after %s", p.cfg.ReadyTimeout))
+	defer cancel()
+	tick := time.NewTicker(readyInterval)
+	defer tick.Stop()
+	for {
+		attempt, stop := context.WithTimeout(ctx, readyAttempt)
+		err := p.cfg.Ready(attempt)
+		stop()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-r.done:
+			return fmt.Errorf("it ended: %w", orExitZero(r.err))
+		case <-ctx.Done():
+			return fmt.Errorf("%w (%w)", context.Cause(ctx), err)
+		case <-tick.C:
+		}
+	}
+}
+
+func orExitZero(err error) error {
+	if err == nil {
+		return errors.New("exit status 0")
+	}
+	return err
+}
+
+// logTail returns the end of the log as lines for an error message.
+func (p *Process) logTail() string {
+	if p.cfg.LogFile == "" {
+		return ""
+	}
+	return "\n" + LogTail(p.cfg.LogFile, 20)
+}
+
+// PID returns the process id of the current or last life, and of its process group.
+func (p *Process) PID() int { return p.current().pid }
+
+// LogFile returns the file with what the process printed.
+func (p *Process) LogFile() string { return p.cfg.LogFile }
+
+// Done returns a channel that is closed when the current life has ended.
+func (p *Process) Done() <-chan struct{} { return p.current().done }
+
+// Wait waits for the end of the current life and returns nil for exit code 0, an *exec.ExitError for another or a signal.
+func (p *Process) Wait() error {
+	r := p.current()
+	<-r.done
+	return r.err
+}
+
+func (p *Process) current() *run {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.run
+}
+
+// Stop asks the process group to end with SIGTERM, also when it is paused, and waits. After StopTimeout it kills, and
+// returns an error that says so. Stopping what has ended is no error.
+func (p *Process) Stop() error {
+	r := p.current()
+	if r.ended() {
+		return nil
+	}
+	if err := errors.Join(signalGroup(r.pid, syscall.SIGTERM), signalGroup(r.pid, syscall.SIGCONT)); err != nil {
+		return fmt.Errorf("stop %s: %w", p.cfg.Name, err)
+	}
+	select {
+	case <-r.done:
+		// What the process started and left behind belongs to the group.
+		return signalGroup(r.pid, syscall.SIGKILL)
+	case <-time.After(p.cfg.StopTimeout):
+		return errors.Join(fmt.Errorf("stop %s: still running %s after SIGTERM, killed", p.cfg.Name, p.cfg.StopTimeout), p.Kill())
+	}
+}
+
+// Kill ends the process group with SIGKILL, also when it is paused, and waits. Killing what has ended is no error.
+func (p *Process) Kill() error {
+	r := p.current()
+	if r.ended() {
+		return nil
+	}
+	if err := signalGroup(r.pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("kill %s: %w", p.cfg.Name, err)
+	}
+	<-r.done
+	return nil
+}
+
+// Restart stops the process if it runs and starts it again.
+func (p *Process) Restart(ctx context.Context) error {
+	if err := p.Stop(); err != nil {
+		return err
+	}
+	return p.Start(ctx)
+}
+
+// Pause halts the process group with SIGSTOP; connections to it stay open and unanswered.
+func (p *Process) Pause() error { return signalGroup(p.PID(), syscall.SIGSTOP) }
+
+// Resume lets a paused process group go on.
+func (p *Process) Resume() error { return signalGroup(p.PID(), syscall.SIGCONT) }
+
+// signalGroup signals all processes of a group; a group that is gone is no error.
+func signalGroup(pid int, sig syscall.Signal) error {
+	if err := syscall.Kill(-pid, sig); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("signal process group %d: %w", pid, err)
+	}
+	return nil
+}
