@@ -1,7 +1,7 @@
 # The only entry point. `make help` lists the targets; docs/CONTRIBUTING.md says when to use which.
 #
 # Needs Go, git and make; `up`, `test` and `e2e` also need Java 17, Maven, npm and, for the browser test, Chromium.
-# `go run ./tools/dev` names whatever is missing, with the command that installs it.
+# tools/dev names whatever is missing, with the command that installs it.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
@@ -30,17 +30,22 @@ help: ## list the targets
 ## Run it
 
 .PHONY: demo up down logs
-demo: ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
-	go run ./tools/dev demo
+demo: bin/dev ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
+	bin/dev demo
 
-up: ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
-	go run ./tools/dev up
+up: bin/dev ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
+	bin/dev up
 
-down: ## stop what `make up` started
-	go run ./tools/dev down
+down: bin/dev ## stop what `make up` started
+	bin/dev down
 
-logs: ## follow the logs of what `make up` started
-	go run ./tools/dev logs
+logs: bin/dev ## follow the logs of what `make up` started
+	bin/dev logs
+
+# Built, not `go run`: that would not pass signals on. Rebuilt each time; Go knows when there is nothing to do.
+.PHONY: bin/dev
+bin/dev:
+	@go build -o bin/dev ./tools/dev
 
 ## Check it
 
@@ -103,19 +108,20 @@ $(TOOLS)/%:
 ## Test it
 
 TAGS := integration,browser,e2e
-EXEC := go run ./tools/dev exec --
+# Packages with a file under a build tag: $(call tagged,integration).
+tagged = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go:build $(1)$$' -- '*_test.go'))))
 
 .PHONY: test test-unit test-integration test-browser test-faults e2e fuzz bench
 test: test-unit test-integration test-browser test-faults ## everything: unit with -race, real parts, browser, two fault rounds
 
-test-unit: ## seconds to minutes, Go alone: every module with -race, fuzz seeds included
+test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race $(PACKAGES)
 
-test-integration: ## real Kafka and ClickHouse, with -race
-	$(EXEC) go test -race -tags integration -run Integration $(PACKAGES)
+test-integration: bin/dev ## real Kafka and ClickHouse, with -race
+	bin/dev exec -- go test -race -count=1 -tags integration $(call tagged,integration)
 
-test-browser: ## headless Chromium loads a page with the pixel
-	$(EXEC) go test -tags browser ./tools/browser/...
+test-browser: bin/dev ## headless Chromium loads a page with the pixel
+	bin/dev exec -- go test -race -count=1 -tags browser $(call tagged,browser)
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2
