@@ -16,13 +16,6 @@ const (
 	TopicJobs = "onepx.jobs"
 )
 
-// Key is the partition key: the visitor id where an id names the visitor, else the event id. So repeats of an event and
-// the order of a visitor's events stay within one partition.
-func Key(ev *onepxv1.Event) []byte {
-	switch ev.GetVisitor().GetKind() {
-	case onepxv1.VisitorKind_VISITOR_KIND_COOKIE, onepxv1.VisitorKind_VISITOR_KIND_MINTED, onepxv1.VisitorKind_VISITOR_KIND_PROVIDED:
-		return ev.GetVisitor().GetVisitorId()
-	default:
-		return ev.GetEventId()
-	}
-}
+// Key is the partition key: the event id. So all repeats of an event meet in one partition, whoever the visitor is taken
+// for when they arrive, and the load is even: docs/adr/0002-partition-by-event-id.md.
+func Key(ev *onepxv1.Event) []byte { return ev.GetEventId() }
