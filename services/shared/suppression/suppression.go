@@ -93,8 +93,9 @@ func (s Snapshot) Contains(kind Kind, id []byte) bool {
 	return false
 }
 
-// apply takes one record of the topic into the list.
-func (l *List) apply(m kafka.Message) {
+// Apply takes one record of the topic into the list, in the order of offsets. Follow calls it; so do tests that have no
+// broker.
+func (l *List) Apply(m kafka.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := string(m.Key)
@@ -139,7 +140,7 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 		cancel()
 		switch {
 		case err == nil:
-			l.apply(message)
+			l.Apply(message)
 			if l.Ready() {
 				continue
 			}
