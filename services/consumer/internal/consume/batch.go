@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/google/uuid"
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -63,6 +64,8 @@ type decoded struct {
 	event  *onepxv1.Event
 	err    error
 	key    store.EventKey
+	// at is the record's time as its row has it.
+	at time.Time
 	// horizon is how far back a record of the same event makes this one a repeat.
 	horizon time.Duration
 }
@@ -91,11 +94,9 @@ func (m rowMaker) make(ctx context.Context, b *batch) (rowsOf, error) {
 		if row.Outcome == store.OutcomeDead {
 			out.dead = append(out.dead, DeadLetter{Partition: b.Partition, Record: d.record, Reason: reason.Reason(row.Reason)})
 		}
-		if row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeDuplicate {
-			if at, ok := inBatch[d.key]; !ok || d.record.Time.After(at) {
-				inBatch[d.key] = d.record.Time
-			}
-			out.seen = append(out.seen, seenEvent{d.key, d.record.Time})
+		if (row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeDuplicate) && d.key.EventID != noEventID {
+			inBatch[d.key] = later(inBatch[d.key], d.at)
+			out.seen = append(out.seen, seenEvent{d.key, d.at})
 		}
 		out.rows = append(out.rows, row)
 	}
@@ -105,8 +106,34 @@ func (m rowMaker) make(ctx context.Context, b *batch) (rowsOf, error) {
 	return out, nil
 }
 
+// noEventID is what a row has that keeps no event id. A client that sends it as an id has said nothing.
+var noEventID uuid.UUID
+
+// maxRecordTime is the last millisecond that we put into a column of type DateTime64(3): 2149-06-06, as in package store.
+var maxRecordTime = time.Date(2149, 6, 6, 0, 0, 0, 0, time.UTC).UnixMilli()
+
+// recordTime is the time of a record within what its column holds; Kafka's may be anything, and none at all. What is
+// compared must be what is stored: a repeat must be judged alike before and after a restart.
+func recordTime(m kafka.Message) time.Time {
+	return time.UnixMilli(min(max(m.Time.UnixMilli(), 0), maxRecordTime)).UTC()
+}
+
+func earlier(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 func decode(record kafka.Message) decoded {
-	d := decoded{record: record, horizon: shortHorizon}
+	d := decoded{record: record, at: recordTime(record), horizon: shortHorizon}
 	if d.event, d.err = eventlog.Decode(record.Value); d.err != nil {
 		return d
 	}
@@ -121,28 +148,30 @@ func decode(record kafka.Message) decoded {
 // days, and all events when the window had to forget.
 func (m rowMaker) askStore(ctx context.Context, records []decoded) (map[store.EventKey]time.Time, error) {
 	var keys []store.EventKey
-	var oldest time.Time
+	// A record from a clock that is days ahead may repeat one that was stored long before that time.
+	since := m.declaration.At
 	for _, d := range records {
-		if d.err != nil || (d.horizon == shortHorizon && m.window.covers(d.record.Time)) {
+		if d.err != nil || d.key.EventID == noEventID || (d.horizon == shortHorizon && m.window.covers(d.at)) {
 			continue
 		}
-		if at, ok := m.window.latest(d.key); ok && d.record.Time.Sub(at) <= d.horizon {
+		if at, ok := m.window.latest(d.key); ok && d.at.Sub(at) <= d.horizon {
 			continue
 		}
 		keys = append(keys, d.key)
-		if from := d.record.Time.Add(-d.horizon); oldest.IsZero() || from.Before(oldest) {
-			oldest = from
-		}
+		since = earlier(since, earlier(d.at, m.declaration.At).Add(-d.horizon))
 	}
 	if len(keys) == 0 {
 		return nil, nil //nolint:nilnil // nothing to ask, nothing known
 	}
-	return m.store.Seen(ctx, m.declaration.Partition, m.declaration.First, oldest, keys)
+	return m.store.Seen(ctx, m.declaration.Partition, m.declaration.First, since, keys)
 }
 
 // repeats tells whether an earlier record, of the batch, of the store or of the window, is within the horizon.
 func repeats(d decoded, inBatch, stored map[store.EventKey]time.Time, w *window) bool {
-	within := func(at time.Time, known bool) bool { return known && d.record.Time.Sub(at) <= d.horizon }
+	if d.key.EventID == noEventID {
+		return false
+	}
+	within := func(at time.Time, known bool) bool { return known && d.at.Sub(at) <= d.horizon }
 	atBatch, ok := inBatch[d.key]
 	if within(atBatch, ok) {
 		return true
@@ -178,7 +207,7 @@ func (m rowMaker) missing(offset int64) store.Row {
 // row decides the outcome in the order dead, suppressed, duplicate, event.
 func (m rowMaker) row(d decoded, repeated func() bool) store.Row {
 	row := m.base(d.record.Offset)
-	row.RecordTime, row.RecordHash = d.record.Time.UTC(), hashOf(d.record)
+	row.RecordTime, row.RecordHash = d.at, hashOf(d.record)
 	switch {
 	case errors.Is(d.err, eventlog.ErrSchemaTooNew):
 		row.Outcome, row.Reason = store.OutcomeDead, string(reason.SchemaTooNew)
