@@ -6,14 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync/atomic"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -47,14 +48,14 @@ func (c *runCmd) Run(ctx context.Context) error {
 	defer func() {
 		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
 	}()
-	var ready atomic.Bool
+	group := &consume.Group{}
 	listener, err := net.Listen("tcp", c.AdminListen)
 	if err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}
 	admin := telemetry.AdminServer(c.AdminListen, func() error {
-		if !ready.Load() {
-			return errors.New("not yet a member of the consumer group, or the suppression list is not read")
+		if !group.Working() {
+			return errors.New("the suppression list is not read, or not all assigned partitions have begun")
 		}
 		return nil
 	}, tel.MetricsHandler())
@@ -68,81 +69,81 @@ func (c *runCmd) Run(ctx context.Context) error {
 	work.Go(func() error {
 		// The admin server is up until consuming has ended, so that probes and metrics see the stop.
 		defer func() { _ = admin.Close() }()
-		return c.consume(workCtx, tel, sites, &ready)
+		return c.consume(workCtx, tel, sites, group)
 	})
 	return work.Wait()
 }
 
 // consume connects to Kafka and ClickHouse and works until the context ends.
-func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, ready *atomic.Bool) error {
+func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, group *consume.Group) error {
 	conn, err := c.ClickHouse.Open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := store.WaitUntilUp(ctx, conn); err != nil {
+	worker := consume.Deps{
+		Suppressions: suppression.New(), Rules: enrich.NewRules(sites),
+		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
+	}
+	if worker.Enricher, err = enrich.New(worker.Rules); err != nil {
 		return err
 	}
-	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
-	if err := schema.CheckSchema(ctx, conn); err != nil {
-		return err
-	}
-	events := store.New(conn, c.ClickHouse.Database)
-	rules := enrich.NewRules(sites)
-	enricher, err := enrich.New(rules)
+	events, err := c.prepareStore(ctx, conn, worker.Rules)
 	if err != nil {
 		return err
 	}
-	if err := events.SaveRules(ctx, rules.Hash(), rules.Text()); err != nil {
+	worker.Store = events
+	if worker.Metrics, err = consume.NewMetrics(tel.Meter); err != nil {
 		return err
 	}
 	client, err := c.Kafka.Client()
 	if err != nil {
 		return err
 	}
+	defer kafkaconn.Close(client)
 	dialer, err := c.Kafka.Dialer()
 	if err != nil {
 		return err
 	}
-	limits, err := c.limits(ctx, client, events)
-	if err != nil {
+	if worker.Limits, err = c.limits(ctx, client, events); err != nil {
 		return err
 	}
-	metrics, err := consume.NewMetrics(tel.Meter)
-	if err != nil {
-		return err
+	deadLetters := &kafka.Writer{
+		Addr: c.Kafka.Addr(), Topic: eventlog.TopicDeadLetter, Transport: client.Transport,
+		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Balancer: &kafka.Hash{},
 	}
-	writer := &kafka.Writer{Addr: c.Kafka.Addr(), Topic: eventlog.TopicDeadLetter, Transport: client.Transport, RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Balancer: &kafka.Hash{}}
-	defer func() { _ = writer.Close() }()
+	defer func() { _ = deadLetters.Close() }()
+	worker.DeadLetters = consume.DeadLetterTopic{Writer: deadLetters}
 
-	list := suppression.New()
-	work, ctx := errgroup.WithContext(ctx)
-	work.Go(func() error {
-		return list.Follow(ctx, suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Log: tel.Logger})
-	})
-	connection := consume.Kafka{
+	group.Kafka = consume.Kafka{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Group: c.Group,
 		Outage: telemetry.NewOutageLog(tel.Logger, "reading from Kafka", time.Now),
 	}
-	group := &consume.Group{
-		Kafka: connection, Topic: eventlog.TopicEvents, SessionTimeout: c.SessionTimeout, StopTimeout: c.InsertDeadline,
-		Logger: tel.Logger, Now: time.Now,
-		NewWorker: func(p store.Partition, log consume.Log, positions consume.Positions) *consume.Worker {
-			return consume.NewWorker(consume.Deps{
-				Partition: p, Log: log, Positions: positions, Store: events, DeadLetters: consume.DeadLetterTopic{Writer: writer},
-				Suppressions: list, Rules: rules, Enricher: enricher, Limits: limits,
-				Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger, Metrics: metrics,
-			})
-		},
-	}
+	group.Topic, group.SessionTimeout, group.StopTimeout = eventlog.TopicEvents, c.SessionTimeout, c.InsertDeadline
+	group.Logger, group.Now, group.Worker = tel.Logger, time.Now, worker
+	source := suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Log: tel.Logger}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error { return worker.Suppressions.Follow(ctx, source) })
 	work.Go(func() error {
-		if err := waitFor(ctx, list.Ready); err != nil {
+		if err := waitFor(ctx, worker.Suppressions.Ready); err != nil {
 			return nil //nolint:nilerr // stopped before it began
 		}
-		ready.Store(true)
 		return group.Run(ctx)
 	})
 	return work.Wait()
+}
+
+// prepareStore checks that this consumer may write to the database and saves the text of its rules before their first use.
+func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enrich.Rules) (*store.Store, error) {
+	if err := store.WaitUntilUp(ctx, conn); err != nil {
+		return nil, err
+	}
+	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	if err := schema.CheckSchema(ctx, conn); err != nil {
+		return nil, err
+	}
+	events := store.New(conn, c.ClickHouse.Database)
+	return events, events.SaveRules(ctx, rules.Hash(), rules.Text())
 }
 
 // limits adapts the flush age to the number of partitions: all of them together must not insert more often than

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -20,11 +21,16 @@ type Group struct {
 	SessionTimeout time.Duration
 	// StopTimeout is how long workers may take to finish what they have declared when the process stops.
 	StopTimeout time.Duration
-	// NewWorker makes the worker of a partition from its connection to the group.
-	NewWorker func(p store.Partition, log Log, positions Positions) *Worker
+	// Worker is what all workers have; the group adds the partition and its connection to Kafka.
+	Worker Deps
 	Logger    *slog.Logger
 	Now       func() time.Time
+
+	working atomic.Bool
 }
+
+// Working tells whether this process has joined the group and found where to go on in every partition it got.
+func (g *Group) Working() bool { return g.working.Load() }
 
 // rejoinPause keeps a member that leaves again and again from keeping the whole group busy.
 const rejoinPause = time.Second
@@ -77,12 +83,16 @@ func (g *Group) start(stopping context.Context, generation *kafka.Generation, le
 	assigned := generation.Assignments[g.Topic]
 	g.Logger.Info("joined the consumer group", "generation", generation.ID, "partitions", len(assigned))
 	var workers sync.WaitGroup
+	var began []<-chan struct{}
 	finished := make(chan struct{})
 	for _, a := range assigned {
 		p := store.Partition{Topic: g.Topic, ID: a.ID}
-		positions := groupPositions{Kafka: g.Kafka, partition: p, generation: generation.ID, member: generation.MemberID}
-		worker := g.NewWorker(p, partitionLog{g.Kafka, p}, positions)
+		deps := g.Worker
+		deps.Partition, deps.Log = p, partitionLog{g.Kafka, p}
+		deps.Positions = groupPositions{Kafka: g.Kafka, partition: p, generation: generation.ID, member: generation.MemberID}
+		worker := NewWorker(deps)
 		workers.Add(1)
+		began = append(began, worker.began)
 		generation.Start(func(ctx context.Context) {
 			err := worker.Run(ctx, stopping)
 			workers.Done()
@@ -101,6 +111,10 @@ func (g *Group) start(stopping context.Context, generation *kafka.Generation, le
 		})
 	}
 	go func() {
+		for _, b := range began {
+			<-b
+		}
+		g.working.Store(true)
 		workers.Wait()
 		close(finished)
 	}()

@@ -76,6 +76,8 @@ type Worker struct {
 	lastDeclared  time.Duration
 	outage        *telemetry.OutageLog
 	rulesHash     string
+	// began is closed when begin has ended, whether or not it has found where to go on.
+	began chan struct{}
 }
 
 // NewWorker returns a worker that has not read anything yet.
@@ -86,6 +88,7 @@ func NewWorker(deps Deps) *Worker {
 		lastDeclared: -deps.Limits.InsertGap,
 		outage:       telemetry.NewOutageLog(deps.Logger, "storing batches", deps.Now),
 		rulesHash:    deps.Rules.Hash(),
+		began:        make(chan struct{}),
 	}
 }
 
@@ -115,10 +118,11 @@ func (w *Worker) Run(ctx, stopping context.Context) error {
 }
 
 func (w *Worker) run(ctx, stopping context.Context) error {
-	if err := w.begin(ctx); err != nil {
+	err := w.begin(ctx)
+	close(w.began)
+	if err != nil {
 		return err
 	}
-	var err error
 	if w.cursor, err = w.Log.Open(w.next); err != nil {
 		return err
 	}
@@ -227,9 +231,6 @@ func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, declared 
 	w.Metrics.inserted(w.Elapsed()-start, err)
 	return made, err
 }
-
-// afterDeclare is where a build with the tag `faults` kills the process on purpose.
-var afterDeclare = func() {}
 
 // insertRefused raises or lowers the alarm of a block that ClickHouse refuses.
 func (w *Worker) insertRefused(on bool) {
