@@ -23,8 +23,8 @@ type Group struct {
 	StopTimeout time.Duration
 	// Worker is what all workers have; the group adds the partition and its connection to Kafka.
 	Worker Deps
-	Logger    *slog.Logger
-	Now       func() time.Time
+	Logger *slog.Logger
+	Now    func() time.Time
 
 	working atomic.Bool
 }
