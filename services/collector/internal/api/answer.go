@@ -40,7 +40,8 @@ func (s *Server) answer(_ context.Context, h *hit) {
 	if verdict == lost {
 		header.Set("Retry-After", retryAfter)
 	}
-	if h.cookie != nil {
+	// There is no new visitor without an event; a repeat of it mints the same id.
+	if h.cookie != nil && (verdict == stored || verdict == suppressed) {
 		http.SetCookie(h.writer, h.cookie)
 	}
 	header.Set("Content-Type", "image/gif")

@@ -5,8 +5,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -151,11 +149,10 @@ func (s *Server) client(_ context.Context, h *hit) {
 }
 
 func (s *Server) consent(_ context.Context, h *hit) {
-	header := h.request.Header
 	h.decision = consent.Decide(consent.Signals{
 		OptOut:    optedOut(h.request),
-		GPC:       slices.Contains(header.Values("Sec-GPC"), "1"),
-		DNT:       strings.HasPrefix(header.Get("DNT"), "1"),
+		GPC:       gpc(h.request),
+		DNT:       dnt(h.request),
 		Parameter: h.params.Consent,
 	}, h.site.Privacy)
 	if !h.decision.Store {
@@ -203,7 +200,5 @@ func (s *Server) publish(ctx context.Context, h *hit) {
 	if h.debug {
 		return
 	}
-	if h.reason = s.deps.Publisher.Publish(ctx, h.event); h.reason != "" {
-		h.cookie = nil // its event may be nowhere: let the next one mint
-	}
+	h.reason = s.deps.Publisher.Publish(ctx, h.event)
 }

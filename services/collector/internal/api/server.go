@@ -7,6 +7,7 @@ package api
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -19,6 +20,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/shared/reason"
@@ -95,10 +97,17 @@ func New(deps Deps) (*Server, error) {
 // routes is everything the public port answers.
 func (s *Server) routes() http.Handler {
 	e := echo.New()
+	e.HTTPErrorHandler = s.failed
 	e.Use(s.recovered)
-	e.GET("/p.gif", s.pixel)
-	e.HEAD("/p.gif", s.pixel)
+	page := []string{http.MethodGet, http.MethodHead}
+	e.Match(page, "/p.gif", s.pixel)
 	e.OPTIONS("/p.gif", s.preflight)
+	e.Match(page, "/optout", s.showWish)
+	e.POST("/optout", s.optOut)
+	e.Match(page, "/optin", s.showWish)
+	e.POST("/optin", s.optIn)
+	e.Match(page, "/.well-known/gpc.json", gpcSupport)
+	e.Match(page, "/robots.txt", robots)
 	return e
 }
 
@@ -120,7 +129,8 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 // preflight allows scripts of other origins to ask; who may read the answer is decided by cors.
 func (s *Server) preflight(c echo.Context) error {
 	header := c.Response().Header()
-	site, _ := s.deps.Sites.Site(c.QueryParam("site"))
+	query := params.ParseQuery(c.Request().URL.RawQuery)
+	site, _ := s.deps.Sites.Site(query.Get("site"))
 	cors(header, c.Request(), site)
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD")
 	header.Set("Access-Control-Allow-Headers", "Content-Type")
@@ -131,7 +141,7 @@ func (s *Server) preflight(c echo.Context) error {
 // Serve answers on the listener until Shutdown; it returns nil then.
 func (s *Server) Serve(listener net.Listener) error {
 	err := s.http.Serve(watchedListener{listener, s.refused})
-	if err == http.ErrServerClosed {
+	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}
 	return fmt.Errorf("serve: %w", err)

@@ -1,0 +1,196 @@
+package api_test
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onepx/onepx/services/collector/internal/api"
+	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/telemetry"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const sites = `
+sites:
+  - {id: shop, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.example, allowed_origins: ["https://shop.example"]}
+  - {id: blog, timezone: UTC, currency: USD}
+  - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
+`
+
+// arrival is the clock of these tests: 2026-11-25 12:00:00 UTC.
+var arrival = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+
+// publisher keeps what it is given, or answers with a reason.
+type publisher struct {
+	mu     sync.Mutex
+	events []*onepxv1.Event
+	answer reason.Reason
+	panics bool
+}
+
+func (p *publisher) Publish(_ context.Context, ev *onepxv1.Event) reason.Reason {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.panics {
+		panic("a defect")
+	}
+	if p.answer == "" {
+		copied, _ := proto.Clone(ev).(*onepxv1.Event)
+		p.events = append(p.events, copied)
+	}
+	return p.answer
+}
+
+// suppressions is a list of one.
+type suppressions struct {
+	kind suppression.Kind
+	id   []byte
+}
+
+func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
+	return len(id) > 0 && kind == s.kind && bytes.Equal(id, s.id)
+}
+
+// edge is a server that listens, with everything around it made up.
+type edge struct {
+	t            *testing.T
+	url          string
+	publisher    *publisher
+	suppressions *suppressions
+	telemetry    *telemetry.Telemetry
+	log          *bytes.Buffer
+}
+
+// build makes a server that does not listen yet.
+func build(t *testing.T) (*edge, *api.Server) {
+	t.Helper()
+	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{}, log: &bytes.Buffer{}}
+	var err error
+	e.telemetry, err = telemetry.New(context.Background(), telemetry.Config{Service: "collector", LogOutput: e.log})
+	require.NoError(t, err)
+	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
+	require.NoError(t, err)
+	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
+	server, err := api.New(api.Deps{
+		Sites: config, Clients: client.New(trusted, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
+		Suppressions: e.suppressions, Publisher: e.publisher, WriteTimeout: 20 * time.Second,
+		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
+	})
+	require.NoError(t, err)
+	return e, server
+}
+
+// start serves until the test ends, and then checks that every event received had one outcome.
+func start(t *testing.T) *edge {
+	t.Helper()
+	e, server := build(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	e.url = "http://" + listener.Addr().String()
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	t.Cleanup(func() {
+		http.DefaultClient.CloseIdleConnections()
+		require.NoError(t, server.Shutdown(context.Background()))
+		require.NoError(t, <-served)
+		counters := e.counters()
+		sum := 0
+		for name, value := range counters {
+			if strings.HasPrefix(name, "onepx_collector_events_total{") {
+				sum += value
+			}
+		}
+		require.Equal(t, counters["onepx_collector_events_received_total"], sum, "received = stored + suppressed + ignored + rejected + lost")
+		require.NoError(t, e.telemetry.Shutdown(context.Background()))
+	})
+	return e
+}
+
+// answer is a response with its body read.
+type answer struct {
+	*http.Response
+	body []byte
+}
+
+// onepx is what the answer says of the event.
+func (a answer) onepx() string { return a.Header.Get("Onepx-Event") }
+
+// get asks for the target with headers given as name, value, name, value …
+func (e *edge) get(target string, headers ...string) answer {
+	e.t.Helper()
+	return e.do(http.MethodGet, target, headers...)
+}
+
+func (e *edge) do(method, target string, headers ...string) answer {
+	e.t.Helper()
+	request, err := http.NewRequest(method, e.url+target, nil)
+	require.NoError(e.t, err)
+	for i := 0; i < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			request.Host = headers[i+1]
+			continue
+		}
+		request.Header.Add(headers[i], headers[i+1])
+	}
+	stay := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := stay.Do(request)
+	require.NoError(e.t, err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	require.NoError(e.t, err)
+	return answer{response, body}
+}
+
+// stored returns the one event that was published.
+func (e *edge) stored() *onepxv1.Event {
+	e.t.Helper()
+	require.Len(e.t, e.publisher.events, 1)
+	return e.publisher.events[0]
+}
+
+var counterLine = regexp.MustCompile(`(?m)^(onepx_\w+(?:\{[^}]*\})?) (\d+)$`)
+
+// counters are all counters of the service as /metrics shows them.
+func (e *edge) counters() map[string]int {
+	e.t.Helper()
+	recorder := httptest.NewRecorder()
+	e.telemetry.MetricsHandler().ServeHTTP(recorder, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	counters := map[string]int{}
+	for _, m := range counterLine.FindAllStringSubmatch(recorder.Body.String(), -1) {
+		value, err := strconv.Atoi(m[2])
+		require.NoError(e.t, err)
+		counters[m[1]] = value
+	}
+	return counters
+}
+
+// setCookie returns the cookie that the answer sets, or nil.
+func (a answer) setCookie(name string) *http.Cookie {
+	for _, c := range a.Cookies() {
+		if c.Name == name {
+			return c
+		}
+	}
+	return nil
+}

@@ -1,0 +1,226 @@
+package api_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"image"
+	"image/gif"
+	"net/http"
+	"strings"
+	"testing"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+func TestTheAnswerIsATransparentPixelThatNobodyKeeps(t *testing.T) {
+	e := start(t)
+	got := e.get("/p.gif?site=shop")
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	require.Len(t, got.body, 43)
+	picture, err := gif.Decode(bytes.NewReader(got.body))
+	require.NoError(t, err)
+	require.Equal(t, image.Rect(0, 0, 1, 1), picture.Bounds())
+	_, _, _, alpha := picture.At(0, 0).RGBA()
+	require.Zero(t, alpha)
+	for name, value := range map[string]string{
+		"Content-Type": "image/gif", "Content-Length": "43", "Onepx-Event": "stored",
+		"Cache-Control": "no-store, no-cache, must-revalidate, private, max-age=0", "Pragma": "no-cache", "Expires": "0",
+		"Cross-Origin-Resource-Policy": "cross-origin", "Access-Control-Allow-Origin": "*", "Timing-Allow-Origin": "*",
+		"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer",
+		"Access-Control-Expose-Headers": "Onepx-Event, Retry-After", "ETag": "", "Last-Modified": "",
+	} {
+		require.Equal(t, value, got.Header.Get(name), name)
+	}
+}
+
+func TestHeadHasTheHeadersAndIsNoEvent(t *testing.T) {
+	e := start(t)
+	got := e.do(http.MethodHead, "/p.gif?site=shop")
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	require.Equal(t, "43", got.Header.Get("Content-Length"))
+	require.Equal(t, "ignored; reason=head_request", got.onepx())
+	require.Empty(t, got.body)
+	require.Empty(t, e.publisher.events)
+}
+
+func TestAConditionalRequestIsAnEvent(t *testing.T) {
+	e := start(t)
+	got := e.get("/p.gif?site=shop", "If-None-Match", "*", "If-Modified-Since", "Wed, 25 Nov 2026 00:00:00 GMT")
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	e.stored()
+}
+
+func TestPrefetchIsStoredAndMarked(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop", "Sec-Purpose", "prefetch;prerender")
+	require.True(t, e.stored().GetTransport().GetPrefetch())
+}
+
+func TestASpoofedForwardedForIsSeenThrough(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop", "X-Forwarded-For", "1.1.1.1", "X-Forwarded-For", "81.2.69.160, 127.0.0.1")
+	require.Equal(t, "81.2.69.0", e.stored().GetClient().GetIpPrefix())
+}
+
+func TestNoFullAddressIsStored(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop", "X-Forwarded-For", "81.2.69.160")
+	data, err := proto.Marshal(e.stored())
+	require.NoError(t, err)
+	require.NotContains(t, string(data), "81.2.69.160")
+}
+
+func TestWhatTheBrowserSaysOfItself(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop&sr=1920x1080", "User-Agent", "Mozilla/5.0 \xe9"+strings.Repeat("x", 2000), "Accept-Language", "de-CH, de;q=0.9",
+		"Sec-CH-UA", `"Chromium";v="140"`, "Sec-CH-UA-Mobile", "?1", "Sec-CH-UA-Platform", `"Android"`)
+	c := e.stored().GetClient()
+	require.Len(t, c.GetUserAgent(), 1024)
+	require.True(t, strings.HasPrefix(c.GetUserAgent(), "Mozilla/5.0 �x"))
+	require.Equal(t, []string{`"Chromium";v="140"`, "?1", `"Android"`, "de-CH"}, []string{c.GetHintBrands(), c.GetHintMobile(), c.GetHintPlatform(), c.GetLanguage()})
+	require.Equal(t, []string{"text_truncated", "invalid_utf8"}, sortedDown(e.stored().GetFlags()))
+}
+
+func sortedDown(words []string) []string {
+	if len(words) == 2 && words[0] < words[1] {
+		words[0], words[1] = words[1], words[0]
+	}
+	return words
+}
+
+func TestCookies(t *testing.T) {
+	const value = "AAECAwQFBgcICQoLDA0ODw"
+	for _, test := range []struct {
+		name, target string
+		headers      []string
+		kind         onepxv1.VisitorKind
+		set          string // the Set-Cookie header; V stands for the value
+	}{
+		{"over http", "/p.gif?site=blog&id=1", nil, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
+			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; SameSite=Lax"},
+		{"over https on a host that is not the site's it is kept apart for each site", "/p.gif?site=blog&id=1", []string{"X-Forwarded-Proto", "https"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
+			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None; Partitioned"},
+		{"on a host of the site it is the site's", "/p.gif?site=shop&id=1", []string{"X-Forwarded-Proto", "https", "Host", "PX.shop.example:8443"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
+			"onepx_v=V; Path=/; Domain=shop.example; Max-Age=34128000; HttpOnly; Secure; SameSite=None"},
+		{"a host that only ends like the site's is not the site's", "/p.gif?site=shop&id=1", []string{"X-Forwarded-Proto", "https", "Host", "evilshop.example"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
+			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None; Partitioned"},
+		{"a cookie that came back is not set again", "/p.gif?site=shop", []string{"Cookie", "onepx_v=" + value}, onepxv1.VisitorKind_VISITOR_KIND_COOKIE, ""},
+		{"the site's own id needs no cookie", "/p.gif?site=shop&v=ann", nil, onepxv1.VisitorKind_VISITOR_KIND_PROVIDED, ""},
+		{"GPC: none is read or set", "/p.gif?site=shop&v=ann", []string{"Cookie", "onepx_v=" + value, "Sec-GPC", "0", "Sec-GPC", "1"}, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH, ""},
+		{"DNT: none is read or set", "/p.gif?site=shop", []string{"Cookie", "onepx_v=" + value, "DNT", "1"}, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH, ""},
+		{"a cookieless site: none is read or set", "/p.gif?site=quiet", []string{"Cookie", "onepx_v=" + value}, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH, ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t)
+			got := e.get(test.target, test.headers...)
+			require.Equal(t, test.kind, e.stored().GetVisitor().GetKind())
+			set := got.Header.Get("Set-Cookie")
+			if c := got.setCookie("onepx_v"); c != nil {
+				require.Len(t, c.Value, len(value))
+				set = strings.Replace(set, c.Value, "V", 1)
+			}
+			require.Equal(t, test.set, set)
+		})
+	}
+}
+
+func TestOptedOutMeansNothingIsKept(t *testing.T) {
+	e := start(t)
+	got := e.get("/p.gif?site=shop", "Cookie", "onepx_optout=1; onepx_v=AAECAwQFBgcICQoLDA0ODw")
+	require.Equal(t, "suppressed; reason=opted_out", got.onepx())
+	require.Equal(t, "onepx_v=; Path=/; Max-Age=0; HttpOnly; SameSite=Lax", got.Header.Get("Set-Cookie"))
+	require.Equal(t, "suppressed; reason=opted_out", e.get("/p.gif?site=shop&c=0").onepx())
+	require.Equal(t, "stored", e.get("/p.gif?site=shop", "Cookie", "onepx_optout=0").onepx())
+	require.Len(t, e.publisher.events, 1)
+}
+
+func TestWhatConsentIsStamped(t *testing.T) {
+	for _, test := range []struct {
+		name, target string
+		headers      []string
+		want         *onepxv1.Consent
+	}{
+		{"nothing said", "/p.gif?site=shop", []string{"Sec-GPC", "true", "DNT", "0"}, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT}},
+		{"granted", "/p.gif?site=shop&c=1", nil, &onepxv1.Consent{Measure: true, Profile: true, Share: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER}},
+		{"GPC", "/p.gif?site=shop&c=1&uid=ann", []string{"Sec-GPC", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
+		{"DNT", "/p.gif?site=shop&uid=ann", []string{"DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t)
+			e.get(test.target, test.headers...)
+			require.True(t, proto.Equal(test.want, e.stored().GetConsent()), "%v", e.stored().GetConsent())
+			require.Empty(t, e.stored().GetVisitor().GetUserKey())
+		})
+	}
+}
+
+func TestASuppressedCustomerIsNotStored(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop&uid=ann@example.com")
+	e.suppressions.kind, e.suppressions.id = suppression.User, e.stored().GetVisitor().GetUserKey()
+	require.Equal(t, "suppressed; reason=suppression_list", e.get("/p.gif?site=shop&uid=Ann@Example.com").onepx())
+	e.stored()
+}
+
+func TestScriptsOfOtherOrigins(t *testing.T) {
+	for _, test := range []struct{ name, site, origin, allowed, credentials string }{
+		{"an origin of the site may read with cookies", "shop", "https://shop.example", "https://shop.example", "true"},
+		{"another origin may read without", "shop", "https://evil.example", "*", ""},
+		{"an origin of another site is another origin", "blog", "https://shop.example", "*", ""},
+		{"an unknown site has no origins", "nowhere", "https://shop.example", "*", ""},
+		{"no origin", "shop", "", "*", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t)
+			for _, method := range []string{http.MethodGet, http.MethodOptions} {
+				got := e.do(method, "/p.gif?site="+test.site, "Origin", test.origin)
+				require.Equal(t, test.allowed, got.Header.Get("Access-Control-Allow-Origin"), method)
+				require.Equal(t, test.credentials, got.Header.Get("Access-Control-Allow-Credentials"), method)
+				require.Equal(t, "Origin", got.Header.Get("Vary"), method)
+				if method == http.MethodOptions {
+					require.Equal(t, http.StatusNoContent, got.StatusCode)
+					require.Equal(t, "GET, HEAD", got.Header.Get("Access-Control-Allow-Methods"))
+				}
+			}
+		})
+	}
+}
+
+func TestDebugShowsWhatWouldBeStored(t *testing.T) {
+	e := start(t)
+	e.get("/p.gif?site=shop&e=signup&id=1&uid=ann")
+	e.publisher.answer = "not to be asked"
+	got := e.get("/p.gif?site=shop&e=signup&id=1&uid=ann&debug=1")
+	require.Nil(t, got.setCookie("onepx_v"))
+	var told struct {
+		Outcome, Reason string
+		Event           json.RawMessage
+	}
+	require.NoError(t, json.Unmarshal(got.body, &told))
+	require.Equal(t, "stored", told.Outcome)
+	var event onepxv1.Event
+	require.NoError(t, protojson.Unmarshal(told.Event, &event))
+	stored := e.stored()
+	require.NotEqual(t, stored.Visitor.UserKey, event.Visitor.UserKey, "nobody can ask for the hash of somebody's address")
+	require.Len(t, event.Visitor.UserKey, 16)
+	stored.Visitor, event.Visitor = nil, nil
+	require.True(t, proto.Equal(stored, &event), "%v", &event)
+
+	told.Event = nil
+	require.NoError(t, json.Unmarshal(e.get("/p.gif?site=nowhere&debug=1").body, &told))
+	require.Equal(t, []string{"rejected", "site_unknown"}, []string{told.Outcome, told.Reason})
+	require.Nil(t, told.Event)
+}
+
+func TestOtherMethodsAndPaths(t *testing.T) {
+	e := start(t)
+	require.Equal(t, http.StatusMethodNotAllowed, e.do(http.MethodPost, "/p.gif?site=shop").StatusCode)
+	require.Equal(t, http.StatusNotFound, e.get("/favicon.ico").StatusCode)
+	require.Empty(t, e.publisher.events)
+	require.Empty(t, e.log.String())
+}

@@ -1,0 +1,199 @@
+package api_test
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+// hit is a request that ends in a reason.
+type hit struct {
+	method, target string
+	headers        []string
+	prepare        func(*edge)
+}
+
+func answering(word reason.Reason) func(*edge) {
+	return func(e *edge) { e.publisher.answer = word }
+}
+
+// refused has one request for every reason for which the collector does not store an event.
+var refused = map[reason.Reason]hit{
+	reason.URLTooLong:       {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
+	reason.SiteMissing:      {target: "/p.gif?e=hello"},
+	reason.SiteUnknown:      {target: "/p.gif?site=nowhere"},
+	reason.NameInvalid:      {target: "/p.gif?site=shop&e=" + strings.Repeat("a", 65)},
+	reason.EventIDInvalid:   {target: "/p.gif?site=shop&id=" + strings.Repeat("a", 201)},
+	reason.TooManyProps:     {target: "/p.gif?site=shop" + props(65)},
+	reason.PropNameInvalid:  {target: "/p.gif?site=shop&p.=1"},
+	reason.TooManyItems:     {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
+	reason.HeadRequest:      {method: http.MethodHead, target: "/p.gif?site=shop"},
+	reason.DebugRequest:     {target: "/p.gif?site=shop&debug=1"},
+	reason.OptedOut:         {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
+	reason.OnSuppression:    {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
+	reason.EventTooLarge:    {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},
+	reason.KafkaUnavailable: {target: "/p.gif?site=shop", prepare: answering(reason.KafkaUnavailable)},
+	reason.Overloaded:       {target: "/p.gif?site=shop", prepare: answering(reason.Overloaded)},
+	reason.Stopping:         {target: "/p.gif?site=shop", prepare: answering(reason.Stopping)},
+	reason.InternalError:    {target: "/p.gif?site=shop", prepare: func(e *edge) { e.publisher.panics = true }},
+}
+
+// flagged has one request for every flag.
+var flagged = map[reason.Reason]hit{
+	reason.BadEscape:          {target: "/p.gif?site=shop&x=%zz"},
+	reason.DuplicateParameter: {target: "/p.gif?site=shop&e=a&e=b"},
+	reason.EscapedAmpersand:   {target: "/p.gif?site=shop&amp;e=a"},
+	reason.InvalidUTF8:        {target: "/p.gif?site=shop&t=%E9t%E9"},
+	reason.ControlCharacters:  {target: "/p.gif?site=shop&t=a%00b"},
+	reason.TextTruncated:      {target: "/p.gif?site=shop&t=" + strings.Repeat("a", 513)},
+	reason.TimeClamped:        {target: "/p.gif?site=shop&ts=0"},
+	reason.TimeInvalid:        {target: "/p.gif?site=shop&ts=now"},
+	reason.URLInvalid:         {target: "/p.gif?site=shop&u=javascript:alert(1)"},
+	reason.URLUnencoded:       {target: "/p.gif?site=shop&u=https://a.b/?x=1&y=2"},
+	reason.ReferrerInvalid:    {target: "/p.gif?site=shop&r=nonsense"},
+	reason.ValueInvalid:       {target: "/p.gif?site=shop&value=12,50"},
+	reason.CurrencyInvalid:    {target: "/p.gif?site=shop&value=1&currency=coins"},
+	reason.ItemsInvalid:       {target: "/p.gif?site=shop&items=tea"},
+	reason.VisitorInvalid:     {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_v=garbage"}},
+	reason.Placeholder:        {target: "/p.gif?site=shop&uid=undefined"},
+	reason.ForwardedInvalid:   {target: "/p.gif?site=shop", headers: []string{"X-Forwarded-For", "unknown"}},
+}
+
+func props(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "&x%d=1", i)
+	}
+	return b.String()
+}
+
+func suppressVisitor(e *edge) {
+	e.suppressions.kind = suppression.Visitor
+	e.suppressions.id = []byte{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}
+}
+
+func (e *edge) send(h hit) answer {
+	if h.prepare != nil {
+		h.prepare(e)
+	}
+	if h.method == "" {
+		h.method = http.MethodGet
+	}
+	return e.do(h.method, h.target, h.headers...)
+}
+
+func TestEveryReasonNotToStore(t *testing.T) {
+	outcomes := map[reason.Effect]struct {
+		counted, told string
+		status        int
+	}{
+		reason.Ignored:    {"ignored", "ignored", 200},
+		reason.Suppressed: {"suppressed", "suppressed", 200},
+		reason.Rejected:   {"rejected", "rejected", 400},
+		reason.Lost:       {"lost", "rejected", 503},
+	}
+	for _, entry := range reason.All {
+		want, ours := outcomes[entry.Effect]
+		if !ours || entry.Reason == reason.MalformedRequest {
+			continue
+		}
+		t.Run(string(entry.Reason), func(t *testing.T) {
+			require.Contains(t, refused, entry.Reason)
+			e := start(t)
+			got := e.send(refused[entry.Reason])
+			require.Equal(t, want.status, got.StatusCode)
+			require.Equal(t, want.told+"; reason="+string(entry.Reason), got.onepx())
+			require.Empty(t, e.publisher.events)
+			require.Equal(t, 1, e.counters()[fmt.Sprintf(`onepx_collector_events_total{outcome="%s",reason="%s"}`, want.counted, entry.Reason)])
+			require.Equal(t, entry.Effect == reason.Lost, got.Header.Get("Retry-After") != "")
+			switch entry.Reason {
+			case reason.HeadRequest:
+				require.Empty(t, got.body)
+			case reason.DebugRequest:
+				require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+			default:
+				require.Len(t, got.body, 43, "there is always an image")
+			}
+			require.Nil(t, got.setCookie("onepx_v"))
+			require.Equal(t, entry.Reason == reason.InternalError, e.log.Len() > 0, "only a defect is logged")
+		})
+	}
+}
+
+func TestEveryFlag(t *testing.T) {
+	for _, word := range reason.With(reason.Flagged) {
+		t.Run(string(word), func(t *testing.T) {
+			require.Contains(t, flagged, word)
+			e := start(t)
+			got := e.send(flagged[word])
+			require.Equal(t, http.StatusOK, got.StatusCode)
+			require.Equal(t, "stored", got.onepx())
+			require.Equal(t, []string{string(word)}, e.stored().GetFlags())
+			require.Equal(t, 1, e.counters()[fmt.Sprintf(`onepx_collector_flags_total{flag="%s"}`, word)])
+			require.Empty(t, e.log.String())
+		})
+	}
+}
+
+func TestAllCountersAreBornAtNought(t *testing.T) {
+	counters := start(t).counters()
+	for _, entry := range reason.All {
+		for _, effect := range []reason.Effect{reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost} {
+			if entry.Effect == effect {
+				require.Contains(t, counters, fmt.Sprintf(`onepx_collector_events_total{outcome="%s",reason="%s"}`, effect, entry.Reason))
+			}
+		}
+		if entry.Effect == reason.Flagged {
+			require.Contains(t, counters, fmt.Sprintf(`onepx_collector_flags_total{flag="%s"}`, entry.Reason))
+		}
+	}
+	require.Contains(t, counters, `onepx_collector_events_total{outcome="stored",reason=""}`)
+}
+
+// TestMalformedRequests sends what net/http refuses before any handler sees it.
+func TestMalformedRequests(t *testing.T) {
+	const get = "GET /p.gif?site=shop HTTP/1.1\r\nHost: px.example\r\n\r\n"
+	for _, test := range []struct {
+		name, request, status string
+		malformed             int
+	}{
+		{"a good request is none", get, "200", 0},
+		{"a raw space in the URL", "GET /p.gif?site=shop&t=a b HTTP/1.1\r\nHost: px.example\r\n\r\n", "400", 1},
+		{"a control character in the URL", "GET /p.gif?site=shop&t=a\x01b HTTP/1.1\r\nHost: px.example\r\n\r\n", "400", 1},
+		{"no host", "GET /p.gif?site=shop HTTP/1.1\r\n\r\n", "400", 1},
+		{"huge headers", "GET /p.gif?site=shop HTTP/1.1\r\nHost: px.example\r\nX: " + strings.Repeat("a", 100<<10) + "\r\n\r\n", "431", 1},
+		{"an unknown transfer encoding", "GET /p.gif HTTP/1.1\r\nHost: px.example\r\nTransfer-Encoding: x\r\n\r\n", "501", 1},
+		{"an unknown expectation", "GET /p.gif HTTP/1.1\r\nHost: px.example\r\nExpect: x\r\n\r\n", "417", 1},
+		{"another protocol", "\x16\x03\x01\x02\x00\x01\r\n\r\n", "400", 1},
+		{"a handler's own 400 is none", "GET /p.gif HTTP/1.1\r\nHost: px.example\r\n\r\n", "400", 0},
+		{"after a good one on the same connection", get + "GET / x HTTP/1.1\r\n\r\n", "400", 1},
+		{"OPTIONS * has a handler", "OPTIONS * HTTP/1.1\r\nHost: px.example\r\n\r\n", "404", 0},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t)
+			conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = conn.Write([]byte(test.request))
+			require.NoError(t, err)
+			reader := bufio.NewReader(conn)
+			var status string
+			for range 1 + strings.Count(test.request, get)*strings.Count(test.request, "GET / x") {
+				response, err := http.ReadResponse(reader, nil)
+				require.NoError(t, err)
+				_, _ = reader.Discard(int(max(response.ContentLength, 0)))
+				status = response.Status[:3]
+			}
+			require.Equal(t, test.status, status)
+			require.Equal(t, test.malformed, e.counters()[`onepx_collector_events_total{outcome="rejected",reason="malformed_request"}`])
+		})
+	}
+}
