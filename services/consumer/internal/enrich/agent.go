@@ -39,8 +39,10 @@ func (e *Enricher) agent(userAgent, class string) agent {
 		browser:        string(parsed.Browser()),
 		browserVersion: parsed.BrowserVersion(),
 		os:             string(parsed.OS()),
-		osVersion:      osVersion(userAgent),
 		device:         device(userAgent, parsed),
+	}
+	if a.os != "" {
+		a.osVersion = osVersion(userAgent)
 	}
 	if isBot(class) && class != ClassPrefetch {
 		a.device = DeviceBot

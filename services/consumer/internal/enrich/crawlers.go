@@ -125,12 +125,8 @@ func shortest(literals []string) int {
 // class returns ClassCrawler, ClassNonbrowser, or the empty text when the list does not know the user agent. A user agent
 // that is both is a crawler: what it does says more than what it is built with.
 func (c *crawlers) class(userAgent string) string {
-	text := []byte(userAgent)
-	if !c.literals.IsMatch(text) {
-		return ""
-	}
 	found := ""
-	for _, match := range c.literals.FindAllOverlapping(text) {
+	for _, match := range c.literals.FindAllOverlapping([]byte(userAgent)) {
 		for _, pattern := range c.patterns[match.PatternID] {
 			if pattern.re != nil && !pattern.re.MatchString(userAgent) {
 				continue

@@ -1,18 +1,15 @@
-// Command gen writes crawlers.tsv from the file crawler-user-agents.json of the project of the same name (MIT licence,
-// see crawlers.LICENSE). Run it in the folder lists after fetching the package:
+// Command gen writes crawlers.tsv, and testdata/crawlers.txt with a user agent for each of its patterns, from the file
+// crawler-user-agents.json of the project of the same name (MIT licence, see crawlers.LICENSE). Run it in the folder lists
+// after fetching the package:
 //
 //	npm pack crawler-user-agents@1.60.0 && tar xzf crawler-user-agents-1.60.0.tgz package/crawler-user-agents.json
-//	go run ./gen -version 1.60.0 package/crawler-user-agents.json > crawlers.tsv
-//
-// Then raise enrich.Enrichment if the tests say so.
+//	go run ./gen -version 1.60.0 package/crawler-user-agents.json
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"io"
 	"log"
 	"os"
 	"regexp"
@@ -20,9 +17,11 @@ import (
 	"strings"
 )
 
+// crawler is what is used of an entry.
 type crawler struct {
-	Pattern string   `json:"pattern"`
-	Tags    []string `json:"tags"`
+	Pattern   string   `json:"pattern"`
+	Instances []string `json:"instances"`
+	Tags      []string `json:"tags"`
 }
 
 // narrowed replaces patterns that also match the browsers of people. An empty replacement leaves the pattern out.
@@ -50,29 +49,39 @@ var added = []string{
 	"crawler\t^Barracuda Sentinel",
 }
 
+const head = "# Made by gen from crawler-user-agents %s, (c) 2017 Martin Monperrus, MIT licence: crawlers.LICENSE. Do not edit.\n"
+
 func main() {
 	log.SetFlags(0)
-	version := flag.String("version", "", "version of the package, for the head of the file")
+	version := flag.String("version", "", "version of the package, for the heads of the files")
 	flag.Parse()
 	if flag.NArg() != 1 || *version == "" {
-		log.Fatal("usage: gen -version VERSION crawler-user-agents.json > crawlers.tsv")
+		log.Fatal("usage: gen -version VERSION crawler-user-agents.json")
 	}
-	file, err := os.Open(flag.Arg(0))
+	text, err := os.ReadFile(flag.Arg(0))
 	if err != nil {
 		log.Fatal(err)
 	}
-	defer file.Close()
-	if err := generate(os.Stdout, file, *version); err != nil {
+	patterns, examples, err := read(text)
+	if err != nil {
 		log.Fatal(err)
+	}
+	for name, lines := range map[string][]string{"crawlers.tsv": patterns, "../testdata/crawlers.txt": examples} {
+		slices.Sort(lines)
+		text := fmt.Sprintf(head, *version) + strings.Join(slices.Compact(lines), "\n") + "\n"
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 }
 
-func generate(out io.Writer, in io.Reader, version string) error {
+// read returns lines of class, tab, pattern, and an example for each pattern that has one.
+func read(text []byte) (patterns, examples []string, err error) {
 	var crawlers []crawler
-	if err := json.NewDecoder(in).Decode(&crawlers); err != nil {
-		return err
+	if err := json.Unmarshal(text, &crawlers); err != nil {
+		return nil, nil, err
 	}
-	lines := slices.Clone(added)
+	patterns = slices.Clone(added)
 	for _, c := range crawlers {
 		pattern := strings.ReplaceAll(c.Pattern, `\/`, "/")
 		if instead, ok := narrowed[pattern]; ok {
@@ -81,20 +90,18 @@ func generate(out io.Writer, in io.Reader, version string) error {
 		if pattern == "" {
 			continue
 		}
-		if _, err := regexp.Compile(pattern); err != nil {
-			return fmt.Errorf("%q: %w", c.Pattern, err)
+		re, err := regexp.Compile(pattern)
+		if err != nil {
+			return nil, nil, fmt.Errorf("%q: %w", c.Pattern, err)
 		}
 		class := "crawler"
 		if slices.Contains(c.Tags, "http-library") {
 			class = "nonbrowser"
 		}
-		lines = append(lines, class+"\t"+pattern)
+		patterns = append(patterns, class+"\t"+pattern)
+		if i := slices.IndexFunc(c.Instances, re.MatchString); i >= 0 {
+			examples = append(examples, c.Instances[i])
+		}
 	}
-	slices.Sort(lines)
-	w := bufio.NewWriter(out)
-	fmt.Fprintf(w, "# Made by gen from crawler-user-agents %s, (c) 2017 Martin Monperrus, MIT licence: crawlers.LICENSE. Do not edit.\n", version)
-	for _, line := range slices.Compact(lines) {
-		fmt.Fprintln(w, line)
-	}
-	return w.Flush()
+	return patterns, examples, nil
 }

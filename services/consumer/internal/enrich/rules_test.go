@@ -1,0 +1,103 @@
+package enrich_test
+
+import (
+	"maps"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/stretchr/testify/require"
+)
+
+func TestTheTextOfTheRulesIsCanonical(t *testing.T) {
+	rules := enrich.NewRules(config())
+	for range 20 {
+		require.Equal(t, rules.Text(), enrich.NewRules(config()).Text())
+	}
+	_, sites, found := strings.Cut(rules.Text(), `"sites":`)
+	require.True(t, found)
+	require.Equal(t, `{"kiribati":{"timezone":"Pacific/Kiritimati","currency":"AUD","retention_days":395},`+
+		`"shop":{"timezone":"Europe/Berlin","currency":"EUR","retention_days":395},`+
+		`"york":{"timezone":"America/New_York","currency":"USD","retention_days":30}}}`, sites)
+	require.Regexp(t, "^[0-9a-f]{16}$", rules.Hash())
+
+	backwards := config()
+	backwards.Sites[0], backwards.Sites[2] = backwards.Sites[2], backwards.Sites[0]
+	require.Equal(t, rules.Hash(), enrich.NewRules(backwards).Hash(), "the order of the sites is not part of the rules")
+}
+
+func TestTheHashTellsWhateverRowsDependOn(t *testing.T) {
+	before := enrich.NewRules(config()).Hash()
+	for name, change := range map[string]func(*siteconfig.Config){
+		"another currency":  func(c *siteconfig.Config) { c.Sites[0].Currency = "CHF" },
+		"another zone":      func(c *siteconfig.Config) { c.Sites[0].Timezone = c.Sites[1].Timezone },
+		"another retention": func(c *siteconfig.Config) { c.Sites[0].RetentionDays = 1 },
+		"another site":      func(c *siteconfig.Config) { c.Sites = c.Sites[1:] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			changed := config()
+			change(changed)
+			require.NotEqual(t, before, enrich.NewRules(changed).Hash())
+		})
+	}
+}
+
+func TestDeclaredRulesAreReadAgain(t *testing.T) {
+	declared := enrich.NewRules(config())
+	read, err := enrich.ParseRules(declared.Text())
+	require.NoError(t, err)
+	require.Equal(t, declared, read)
+	require.Equal(t, declared.Hash(), read.Hash())
+
+	again, err := enrich.New(read)
+	require.NoError(t, err)
+	event := hit(chromeOnWindows, page("https://shop.example/", "https://www.bing.com/"))
+	require.Equal(t, facts(t, event), again.Facts(event))
+}
+
+func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
+	for name, change := range map[string]func(*enrich.Rules){
+		"another version of the code":               func(r *enrich.Rules) { r.Enrichment = "0" },
+		"another list of crawlers":                  func(r *enrich.Rules) { r.Lists["crawlers"] = "0" },
+		"other time zones":                          func(r *enrich.Rules) { r.Lists["time_zones"] = "0" },
+		"a list that this binary does not have":     func(r *enrich.Rules) { r.Lists["goals"] = "0" },
+		"no lists":                                  func(r *enrich.Rules) { r.Lists = nil },
+		"a time zone that this machine lacks":       func(r *enrich.Rules) { r.Sites["shop"] = enrich.SiteRules{Timezone: "Europe/Atlantis"} },
+		"a site more, in a zone that is not hashed": func(r *enrich.Rules) { r.Sites["new"] = enrich.SiteRules{Timezone: "Asia/Tokyo"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			rules := enrich.NewRules(config())
+			rules.Lists = maps.Clone(rules.Lists)
+			change(&rules)
+			_, err := enrich.New(rules)
+			require.ErrorIs(t, err, enrich.ErrOtherEnrichment)
+		})
+	}
+	for name, text := range map[string]string{
+		"no text":            "",
+		"no JSON":            "rules",
+		"a field more":       strings.Replace(enrich.NewRules(config()).Text(), "{", `{"goals":[],`, 1),
+		"another order":      `{"sites":{},"lists":{},"enrichment":"1"}`,
+		"a number too large": `{"enrichment":"1","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := enrich.ParseRules(text)
+			require.ErrorIs(t, err, enrich.ErrOtherEnrichment)
+		})
+	}
+}
+
+// A new version of the library brings new lists: agentVersion must follow, so that Rules.Lists tells.
+func TestTheVersionOfTheUserAgentLibraryIsDeclared(t *testing.T) {
+	mod, err := os.ReadFile("../../go.mod")
+	require.NoError(t, err)
+	code, err := os.ReadFile("agent.go")
+	require.NoError(t, err)
+	_, version, found := strings.Cut(string(mod), "github.com/medama-io/go-useragent ")
+	require.True(t, found)
+	version, _, _ = strings.Cut(version, "\n")
+	version, _, _ = strings.Cut(version, " ")
+	require.Contains(t, string(code), `agentVersion = "`+version+`"`)
+}
