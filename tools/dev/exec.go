@@ -21,8 +21,11 @@ type execCmd struct {
 	Command    []string `arg:"" passthrough:"" help:"The command and its arguments, after --."`
 }
 
-// partsFailed is the exit code when the parts fail, not the command.
-const partsFailed exitCode = 125
+// Exit codes that are not the command's.
+const (
+	partsFailed exitCode = 125
+	interrupted exitCode = 130
+)
 
 // execGrace is how long the command may go on after Ctrl-C.
 const execGrace = 10 * time.Second
@@ -38,6 +41,8 @@ func (e execCmd) Run(ctx context.Context) (err error) {
 	if !e.Kafka && !e.Clickhouse {
 		e.Kafka, e.Clickhouse = true, true
 	}
+	ctx, stop := withParent(ctx)
+	defer stop()
 	dir, err := os.MkdirTemp("", "onepx-exec-")
 	if err != nil {
 		return err
@@ -54,7 +59,9 @@ func (e execCmd) Run(ctx context.Context) (err error) {
 	}
 	if err != nil && !errors.As(err, new(exitCode)) {
 		_, _ = fmt.Fprintln(os.Stderr, "dev exec:", err)
-		err = partsFailed
+		if err = partsFailed; ctx.Err() != nil {
+			err = interrupted
+		}
 	}
 	return err
 }
@@ -107,7 +114,7 @@ func runCommand(ctx context.Context, command, env []string, parts []*localstack.
 	select {
 	case <-cmd.Done():
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("%s: stopped by a signal", command[0]), cmd.Stop())
+		return errors.Join(fmt.Errorf("%s stopped: %w", command[0], context.Cause(ctx)), cmd.Stop())
 	}
 	err = cmd.Wait()
 	for _, p := range parts {

@@ -74,7 +74,10 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, er
 		// Without this a server on PATH would run as a watchdog with a child of its own.
 		Env: []string{"CLICKHOUSE_WATCHDOG_ENABLE=0"},
 	})
-	return c, err
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
 }
 
 // NativeAddr returns the host:port of the native protocol.

@@ -68,7 +68,10 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 		Name: "kafka", Path: "java", Args: append(java, "kafka.Kafka", k.path("server.properties")),
 		Dir: cfg.Dir, LogFile: cfg.LogFile, Ready: k.ready,
 	})
-	return k, err
+	if err != nil {
+		return nil, err
+	}
+	return k, nil
 }
 
 // Broker returns the host:port for clients.

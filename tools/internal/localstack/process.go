@@ -61,7 +61,7 @@ type run struct {
 	err  error         // set before done is closed; nil for exit code 0
 }
 
-// StartProcess starts the process and waits until it is ready. If it ends or is not ready in time, it is killed and the
+// StartProcess starts the process and waits until it is ready. If it ends or is not ready in time, it is stopped and the
 // error carries the end of its log.
 func StartProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	if cfg.ReadyTimeout == 0 {
@@ -71,7 +71,10 @@ func StartProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 		cfg.StopTimeout = defaultStopTimeout
 	}
 	p := &Process{cfg: cfg}
-	return p, p.Start(ctx)
+	if err := p.Start(ctx); err != nil {
+		return nil, err
+	}
+	return p, nil
 }
 
 // Start starts a process that has ended, with the same configuration, and waits until it is ready.
@@ -90,7 +93,25 @@ func (p *Process) Start(ctx context.Context) error {
 		return fmt.Errorf("start %s: %w", p.cfg.Name, err)
 	}
 	if err := p.awaitReady(ctx, r); err != nil {
-		return errors.Join(fmt.Errorf("start %s: %w%s", p.cfg.Name, err, p.logTail()), p.Kill())
+		return errors.Join(fmt.Errorf("start %s: %w%s", p.cfg.Name, err, p.logTail()), p.Stop())
+	}
+	return nil
+}
+
+// RunProcess runs a process to its end and returns an error with the end of its log unless the exit code is 0. It is
+// stopped when the context ends.
+func RunProcess(ctx context.Context, cfg ProcessConfig) error {
+	p, err := StartProcess(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	select {
+	case <-p.Done():
+	case <-ctx.Done():
+		return errors.Join(fmt.Errorf("run %s: %w", cfg.Name, context.Cause(ctx)), p.Stop())
+	}
+	if err := p.Wait(); err != nil {
+		return fmt.Errorf("run %s: %w%s", cfg.Name, err, p.logTail())
 	}
 	return nil
 }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	_ "embed"
+	"errors"
+	"log"
+	"os"
+	"sync"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/onepx/onepx/tools/internal/localstack"
+)
+
+// superviseCmd is what up leaves running: it starts the parts, which live no longer than it does, says when one has ended,
+// and stops them on SIGTERM. Its output is the log `dev`.
+type superviseCmd struct{}
+
+// siteConfig is the site configuration of the local stack.
+//
+//go:embed onepx.yaml
+var siteConfig string
+
+// stack is what the supervisor has started.
+type stack struct {
+	dev   folder
+	addr  addresses
+	ports *localstack.Ports // of our services; kept as long as the stack lives
+
+	mu    sync.Mutex // guards parts: Kafka and ClickHouse start at once
+	parts []startedPart
+}
+
+type startedPart struct {
+	name string
+	*localstack.Process
+}
+
+// Run returns after the context has ended and all parts with it, or when one cannot be started.
+func (superviseCmd) Run(ctx context.Context) (err error) {
+	dev, err := findFolder()
+	if err != nil {
+		return err
+	}
+	lock := flock.New(dev.path("lock"))
+	if locked, err := lock.TryLock(); err != nil || !locked {
+		return errors.Join(errors.New("another supervisor runs"), err)
+	}
+	defer func() { _ = lock.Close() }()
+	s := &stack{dev: dev}
+	defer func() { err = errors.Join(err, s.stop()) }()
+	if err := s.start(ctx); err != nil {
+		return err
+	}
+	log.Print("everything is ready")
+	s.watch(ctx)
+	log.Print("stopping")
+	return nil
+}
+
+// start starts everything, in order, and says so in env.
+func (s *stack) start(ctx context.Context) error {
+	if err := s.writeFolder(); err != nil {
+		return err
+	}
+	if err := s.startBackends(ctx); err != nil {
+		return err
+	}
+	ports, err := localstack.ReservePorts(3)
+	if err != nil {
+		return err
+	}
+	s.ports = ports
+	s.addr.collector = loopback(ports.Numbers[0])
+	s.addr.collectorAdmin = loopback(ports.Numbers[1])
+	s.addr.consumerAdmin = loopback(ports.Numbers[2])
+	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text())
+	for _, svc := range s.addr.services() {
+		if err := s.startService(ctx, svc, env); err != nil {
+			return err
+		}
+	}
+	return s.dev.write("env", shellAssignments(s.addr.vars()), 0o644)
+}
+
+// writeFolder writes what the services read.
+func (s *stack) writeFolder() error {
+	return errors.Join(s.dev.write("onepx.yaml", siteConfig, 0o644), s.dev.writeState(s.state()))
+}
+
+// startBackends starts Kafka and ClickHouse at once.
+func (s *stack) startBackends(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error {
+		k, err := localstack.StartKafka(ctx, localstack.KafkaConfig{
+			Dir: s.dev.path("kafka"), LogFile: s.dev.log("kafka"), Progress: os.Stderr,
+		})
+		if err != nil {
+			return err
+		}
+		s.addr.kafka = k.Broker()
+		return s.add("kafka", k.Process)
+	})
+	group.Go(func() error {
+		c, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{
+			Dir: s.dev.path("clickhouse"), LogFile: s.dev.log("clickhouse"), Progress: os.Stderr,
+		})
+		if err != nil {
+			return err
+		}
+		s.addr.clickhouseNative, s.addr.clickhouseHTTP, s.addr.clickhouseUser = c.NativeAddr(), c.HTTPURL(), c.User()
+		return s.add("clickhouse", c.Process)
+	})
+	return group.Wait()
+}
+
+// startService runs one of our programs: to its end, or until it is ready.
+func (s *stack) startService(ctx context.Context, svc service, env []string) error {
+	log.Printf("starting %s", svc.name)
+	cfg := localstack.ProcessConfig{
+		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: env, BaseEnv: cleanEnv(), LogFile: s.dev.log(svc.name),
+	}
+	if svc.readyURL == "" {
+		return localstack.RunProcess(ctx, cfg)
+	}
+	cfg.Ready = localstack.HTTPReady(svc.readyURL)
+	p, err := localstack.StartProcess(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return s.add(svc.name, p)
+}
+
+// add takes a part that runs into the state.
+func (s *stack) add(name string, p *localstack.Process) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parts = append(s.parts, startedPart{name, p})
+	return s.dev.writeState(s.state())
+}
+
+func (s *stack) state() state {
+	st := state{Supervisor: os.Getpid()}
+	for _, p := range s.parts {
+		st.Parts = append(st.Parts, part{Name: p.name, PID: p.PID(), Log: p.LogFile()})
+	}
+	return st
+}
+
+// watch logs which parts end by themselves, until the context ends. What depends on them shows how it copes.
+func (s *stack) watch(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, p := range s.parts {
+		wg.Go(func() {
+			select {
+			case <-ctx.Done():
+			case <-p.Done():
+				log.Printf("%s ended (%v), see %s", p.name, p.Wait(), p.LogFile())
+			}
+		})
+	}
+	wg.Wait()
+	<-ctx.Done()
+}
+
+// stop stops what was started, last first.
+func (s *stack) stop() error {
+	var errs []error
+	for i := len(s.parts) - 1; i >= 0; i-- {
+		errs = append(errs, s.parts[i].Stop())
+	}
+	return errors.Join(errs...)
+}
