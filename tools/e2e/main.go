@@ -1,0 +1,100 @@
+// Command e2e proves the promise of delivery on real parts: a real Kafka, a real ClickHouse, two collectors and two
+// consumers work under load while each round breaks something, and after each round every event that was answered as
+// stored is counted exactly once.
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/onepx/onepx/tools/internal/localstack"
+)
+
+type cli struct {
+	Rounds int     `default:"10" help:"How many rounds; every kind of fault comes once before one comes again."`
+	Seed   uint64  `help:"Order of the faults, their moments and the traffic follow from it; 0 = a new one."`
+	Rate   float64 `default:"300" help:"Events a second."`
+	Only   string  `help:"Run this kind of fault in every round."`
+	Dir    string  `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
+}
+
+func main() {
+	localstack.RunChild()
+	var c cli
+	kong.Parse(&c, kong.Name("e2e"), kong.Description("Breaks each part under load and compares answers with rows. Example: e2e --rounds 10"))
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := c.run(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		os.Exit(1)
+	}
+}
+
+func (c *cli) run(ctx context.Context) (err error) {
+	if c.Seed == 0 {
+		c.Seed = rand.Uint64()
+	}
+	fmt.Printf("e2e: seed=%d rounds=%d rate=%g\n", c.Seed, c.Rounds, c.Rate)
+	dir := c.Dir
+	if dir == "" {
+		if dir, err = os.MkdirTemp("", "onepx-e2e-"); err != nil {
+			return err
+		}
+		defer func() {
+			if err == nil {
+				err = os.RemoveAll(dir)
+				return
+			}
+			fmt.Fprintln(os.Stderr, "e2e: logs are in", dir)
+		}()
+	}
+	w, err := start(ctx, dir, c.Rate, c.Seed)
+	defer w.stop()
+	if err != nil {
+		return err
+	}
+	names, err := c.order()
+	if err != nil {
+		return err
+	}
+	for i, name := range names {
+		begun := time.Now()
+		fmt.Printf("round %d/%d %s …\n", i+1, c.Rounds, name)
+		balance, err := w.round(ctx, i, faults[name])
+		fmt.Printf("round %d/%d %s: accepted=%d rows=%d lost=%d double=%d (%s)\n",
+			i+1, c.Rounds, name, balance.Accepted, balance.Rows, balance.Lost, balance.Double, time.Since(begun).Round(time.Second))
+		if err != nil {
+			return fmt.Errorf("round %d, %s, seed %d: %w", i+1, name, c.Seed, err)
+		}
+		w.balance = balance
+	}
+	b := w.balance
+	fmt.Printf("e2e: rounds=%d accepted=%d rows=%d lost=%d double=%d\n", c.Rounds, b.Accepted, b.Rows, b.Lost, b.Double)
+	return nil
+}
+
+// order draws the kinds of faults: shuffled, all of them before any comes again.
+func (c *cli) order() ([]string, error) {
+	random := rand.New(rand.NewPCG(c.Seed, 1)) //nolint:gosec // reproducible, not a secret
+	var order []string
+	for len(order) < c.Rounds {
+		if c.Only != "" {
+			if faults[c.Only] == nil {
+				return nil, fmt.Errorf("--only: no kind of fault is called %q; there are %v", c.Only, faultNames())
+			}
+			order = append(order, c.Only)
+			continue
+		}
+		names := faultNames()
+		random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+		order = append(order, names...)
+	}
+	return order[:c.Rounds], nil
+}
