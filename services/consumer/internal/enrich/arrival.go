@@ -4,8 +4,9 @@ import (
 	"net/netip"
 	"strings"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"golang.org/x/net/publicsuffix"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 
 // arrival is what brought the visitor.

@@ -6,9 +6,10 @@ import (
 	"testing"
 
 	"github.com/goccy/go-yaml"
+	"github.com/stretchr/testify/require"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
-	"github.com/stretchr/testify/require"
 )
 
 func TestUTMParametersDecideTheChannel(t *testing.T) {

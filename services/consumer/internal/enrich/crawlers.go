@@ -1,9 +1,9 @@
 package enrich
 
 import (
-	"bufio"
 	"cmp"
-	_ "embed"
+	_ "embed" // for the list
+	"errors"
 	"fmt"
 	"regexp"
 	"regexp/syntax"
@@ -35,18 +35,17 @@ func newCrawlers(list string) (*crawlers, error) {
 	c := &crawlers{}
 	index := map[string]int{}
 	builder := ahocorasick.NewBuilder()
-	lines := bufio.NewScanner(strings.NewReader(list))
-	for lines.Scan() {
-		if strings.HasPrefix(lines.Text(), "#") {
+	for line := range strings.SplitSeq(strings.TrimSuffix(list, "\n"), "\n") {
+		if strings.HasPrefix(line, "#") {
 			continue
 		}
-		class, text, _ := strings.Cut(lines.Text(), "\t")
+		class, text, _ := strings.Cut(line, "\t")
 		if !slices.Contains(TrafficClasses, class) {
-			return nil, fmt.Errorf("crawler list: %q: unknown class", lines.Text())
+			return nil, fmt.Errorf("crawler list: %q: unknown class", line)
 		}
 		pattern, literals, err := compileCrawler(class, text)
 		if err != nil {
-			return nil, fmt.Errorf("crawler list: %q: %w", lines.Text(), err)
+			return nil, fmt.Errorf("crawler list: %q: %w", line, err)
 		}
 		for _, literal := range literals {
 			i, known := index[literal]
@@ -64,23 +63,21 @@ func newCrawlers(list string) (*crawlers, error) {
 	return c, err
 }
 
+// compileCrawler returns the pattern and the literals of which one must occur.
 func compileCrawler(class, text string) (crawlerPattern, []string, error) {
-	re, err := regexp.Compile(text)
-	if err != nil {
-		return crawlerPattern{}, nil, err
-	}
 	tree, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
 		return crawlerPattern{}, nil, err
 	}
 	literals := requiredLiterals(tree.Simplify())
 	if len(literals) == 0 {
-		return crawlerPattern{}, nil, fmt.Errorf("no text that must occur")
+		return crawlerPattern{}, nil, errors.New("no text that must occur")
 	}
-	if tree.Op == syntax.OpLiteral {
-		re = nil
+	pattern := crawlerPattern{class: class}
+	if tree.Op != syntax.OpLiteral {
+		pattern.re, err = regexp.Compile(text)
 	}
-	return crawlerPattern{class: class, re: re}, literals, nil
+	return pattern, literals, err
 }
 
 // requiredLiterals returns texts of which at least one occurs in whatever the expression matches; none when it can't tell.

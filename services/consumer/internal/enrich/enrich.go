@@ -17,6 +17,7 @@ import (
 	"time"
 
 	useragent "github.com/medama-io/go-useragent"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )

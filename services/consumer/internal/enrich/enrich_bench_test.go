@@ -3,9 +3,10 @@ package enrich_test
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
-	"github.com/stretchr/testify/require"
 )
 
 // BenchmarkFacts: one event, as of a batch of 50,000. Run with -benchmem.

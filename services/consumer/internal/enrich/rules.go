@@ -6,8 +6,9 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/onepx/onepx/services/shared/siteconfig"
 	"golang.org/x/net/publicsuffix"
+
+	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // Enrichment is the version of this package's code. It is raised with every change that can give an event other facts
@@ -42,7 +43,7 @@ func NewRules(config *siteconfig.Config) Rules {
 		rules.Sites[s.ID] = SiteRules{
 			Timezone:      s.Timezone.String(),
 			Currency:      s.Currency,
-			RetentionDays: uint16(s.RetentionDays), // at most siteconfig.MaxRetentionDays
+			RetentionDays: uint16(s.RetentionDays), //nolint:gosec // siteconfig bounds it
 		}
 		sites[s.ID] = site{zone: s.Timezone}
 	}

@@ -8,9 +8,9 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
-	"log"
 	"os"
 	"regexp"
 	"slices"
@@ -52,27 +52,37 @@ var added = []string{
 const head = "# Made by gen from crawler-user-agents %s, (c) 2017 Martin Monperrus, MIT licence: crawlers.LICENSE. Do not edit.\n"
 
 func main() {
-	log.SetFlags(0)
 	version := flag.String("version", "", "version of the package, for the heads of the files")
 	flag.Parse()
-	if flag.NArg() != 1 || *version == "" {
-		log.Fatal("usage: gen -version VERSION crawler-user-agents.json")
+	if err := generate(*version, flag.Arg(0)); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
-	text, err := os.ReadFile(flag.Arg(0))
+}
+
+func generate(version, source string) error {
+	text, err := os.ReadFile(source)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
 	patterns, examples, err := read(text)
 	if err != nil {
-		log.Fatal(err)
+		return err
 	}
-	for name, lines := range map[string][]string{"crawlers.tsv": patterns, "../testdata/crawlers.txt": examples} {
-		slices.Sort(lines)
-		text := fmt.Sprintf(head, *version) + strings.Join(slices.Compact(lines), "\n") + "\n"
-		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
-			log.Fatal(err)
-		}
+	if err := write("crawlers.tsv", version, patterns); err != nil {
+		return err
 	}
+	return write("../testdata/crawlers.txt", version, examples)
+}
+
+func write(name, version string, lines []string) error {
+	file, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	slices.Sort(lines)
+	_, err = fmt.Fprintf(file, head+"%s\n", version, strings.Join(slices.Compact(lines), "\n"))
+	return errors.Join(err, file.Close())
 }
 
 // read returns lines of class, tab, pattern, and an example for each pattern that has one.
