@@ -141,7 +141,8 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(c.InsertDeadline):
 	}
-	moved, err := consume.MovedOffsets(ctx, client, c.Group, eventlog.TopicEvents, store.New(conn, c.ClickHouse.Database))
+	events := store.New(conn, c.ClickHouse.Database)
+	moved, err := consume.MovedOffsets(ctx, client, c.Group, eventlog.TopicEvents, events)
 	if err != nil {
 		return err
 	}
@@ -159,5 +160,5 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context) error {
 		fmt.Println("nothing is written; repeat with --yes")
 		return nil
 	}
-	return consume.AcceptOffsets(ctx, client, c.Group, moved)
+	return consume.AcceptOffsets(ctx, client, c.Group, events, moved)
 }

@@ -38,7 +38,7 @@ func (w *Worker) begin(ctx context.Context) error {
 	if declared != nil {
 		w.next = declared.Last + 1
 	}
-	if err := w.checkStored(ctx, committed.Offset-1); err != nil {
+	if err := w.checkStored(ctx, committed); err != nil {
 		return err
 	}
 	if declared != nil {
@@ -81,26 +81,38 @@ func (w *Worker) beginWithoutPosition(ctx context.Context) error {
 				return err
 			}
 			w.next = last.Offset + 1
-			r := store.Range{Partition: w.Partition, First: last.BatchFirst, Last: last.Offset}
-			if err := w.Store.ListForRebuild(ctx, r, whyOffsetsLost); err != nil {
-				return err
-			}
+		}
+		if err := listUnsure(ctx, w.Store, w.Partition, last, first, end); err != nil {
+			return err
 		}
 		return w.fillWindow(ctx)
 	})
 }
 
+// listUnsure lists for rebuild what the views may hold wrongly once the position is lost: from the last batch, which may
+// lack some of its views, to the end of the log, of which a view may hold a block that events does not.
+func listUnsure(ctx context.Context, events Store, p store.Partition, last store.Last, first, end int64) error {
+	r := store.Range{Partition: p, First: first, Last: end - 1}
+	if last.Offset >= 0 {
+		r.First = last.BatchFirst
+	}
+	if r.Last < r.First {
+		return nil
+	}
+	return events.ListForRebuild(ctx, r, whyOffsetsLost)
+}
+
 // checkStored compares what is stored with the position, and the last stored record with Kafka's.
-func (w *Worker) checkStored(ctx context.Context, acknowledged int64) error {
+func (w *Worker) checkStored(ctx context.Context, committed Committed) error {
 	return w.retry(ctx, func(ctx context.Context) error {
 		last, err := w.Store.LastRow(ctx, w.Partition)
 		if err != nil {
 			return err
 		}
 		if last.Offset >= w.next {
-			return stop(reason.OffsetsMoved, "the committed position ends at %d, but offsets up to %d are stored", w.next-1, last.Offset)
+			return w.stopOwner(ctx, committed, stop(reason.OffsetsMoved, "the committed position ends at %d, but offsets up to %d are stored", w.next-1, last.Offset))
 		}
-		if last.Offset >= 0 && last.Offset < acknowledged {
+		if acknowledged := committed.Offset - 1; last.Offset >= 0 && last.Offset < acknowledged {
 			w.Logger.Warn("rows that were acknowledged are not stored; retention removed them, or ClickHouse lost them", "acknowledged", acknowledged, "stored", last.Offset)
 		}
 		first, end, err := w.Log.Bounds(ctx)
@@ -109,6 +121,15 @@ func (w *Worker) checkStored(ctx context.Context, acknowledged int64) error {
 		}
 		return w.checkTopic(ctx, last, first, end)
 	})
+}
+
+// stopOwner returns the alarm only when the position can be committed once more: a worker that has lost its partition sees
+// what the next owner has stored, and that is no reason to stop.
+func (w *Worker) stopOwner(ctx context.Context, committed Committed, alarm error) error {
+	if err := w.commit(ctx, committed); err != nil {
+		return err
+	}
+	return alarm
 }
 
 // checkTopic stops when the last stored record is not the one that Kafka holds at its offset: the topic was made anew.

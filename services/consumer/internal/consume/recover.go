@@ -126,7 +126,8 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 		defer cancel()
 		return w.Store.CompleteViews(ctx, d.Range, d.Token())
 	default:
-		return stop(reason.RowsPartial, "%d of %d rows of offsets %d to %d are stored", stored, b.size(), d.First, d.Last)
+		return w.stopOwner(ctx, Committed{Offset: d.First, Metadata: d.Metadata()},
+			stop(reason.RowsPartial, "%d of %d rows of offsets %d to %d are stored", stored, b.size(), d.First, d.Last))
 	}
 }
 
@@ -144,6 +145,10 @@ func (w *Worker) readDeclared(ctx context.Context, d Declaration) (*batch, strin
 		return b, whyExpired, nil
 	}
 	if b, err = w.readRange(ctx, d.Range); err != nil {
+		return nil, "", err
+	}
+	// Records may have expired while the range was read.
+	if first, _, err = w.Log.Bounds(ctx); err != nil {
 		return nil, "", err
 	}
 	if first > d.First {

@@ -92,8 +92,8 @@ func NewWorker(deps Deps) *Worker {
 	}
 }
 
-// Run works until stopping ends (nil), until ctx ends with the generation (nil), or until the generation must be given up
-// (an error that wraps ErrGenerationOver or ErrPositionUnknown). A StopError is reported and waited out: the partition
+// Run works until stopping ends (nil), until ctx ends with the generation (nil), or until the generation must be given up:
+// ErrGenerationOver is wrapped when it is over already, after any other error the member must leave the group. A StopError is reported and waited out: the partition
 // stays with this worker, which does nothing any more.
 func (w *Worker) Run(ctx, stopping context.Context) error {
 	err := w.run(ctx, stopping)
@@ -111,6 +111,9 @@ func (w *Worker) Run(ctx, stopping context.Context) error {
 		case <-stopping.Done():
 		}
 		return nil
+	case errors.Is(err, ErrPositionUnknown):
+		// Also when the generation has ended meanwhile: the commit may still land in it, or in the next one of this member.
+		return err
 	case ctx.Err() != nil:
 		return nil
 	}
