@@ -124,6 +124,10 @@ func (b Balance) Err() error {
 // Compare asks ClickHouse for everything of the site. ends are the numbers of offsets that Kafka has given, by partition.
 func (l *Ledger) Compare(ctx context.Context, ch ClickHouse, site string, ends map[int]int64) (Balance, error) {
 	b := Balance{Accepted: l.Accepted()}
+	// Offsets come first: when none is missing, nothing changes any more while the rest is asked.
+	if err := b.offsets(ctx, ch, ends); err != nil {
+		return b, err
+	}
 	counted := map[uuid.UUID]int{}
 	err := ch.Query(ctx, "SELECT event_id FROM onepx.events WHERE site_id = '"+site+"' AND outcome = 'event'", func(row json.RawMessage) error {
 		var r struct {
@@ -159,7 +163,7 @@ func (l *Ledger) Compare(ctx context.Context, ch ClickHouse, site string, ends m
 		}
 		*into = sum.Events
 	}
-	return b, b.offsets(ctx, ch, ends)
+	return b, nil
 }
 
 func (b *Balance) offsets(ctx context.Context, ch ClickHouse, ends map[int]int64) error {
