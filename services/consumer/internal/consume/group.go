@@ -95,12 +95,12 @@ func (g *Group) start(stopping context.Context, generation *kafka.Generation, le
 		began = append(began, worker.began)
 		generation.Start(func(ctx context.Context) {
 			err := worker.Run(ctx, stopping)
+			if err != nil && !errors.Is(err, ErrGenerationOver) {
+				leave() // before the generation counts as finished, or the next one would begin under the same member
+			}
 			workers.Done()
 			if err != nil {
 				g.Logger.Warn("giving up the generation", "partition", p.ID, "error", err)
-				if !errors.Is(err, ErrGenerationOver) {
-					leave()
-				}
 				return
 			}
 			// The first function that returns ends the generation for all: wait for the others.
