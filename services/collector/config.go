@@ -21,7 +21,7 @@ type settings struct {
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
 
-	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more are refused as overloaded. Bounds the memory: about 40 KiB each at most."`
+	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more are refused as overloaded. Bounds the memory, whatever Kafka does."`
 	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
 	MaxEventBytes   int           `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event. Must be below the topic's max.message.bytes (1048588 unless changed)."`
 	StopGrace       time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
@@ -50,5 +50,5 @@ func (s *settings) Validate() error {
 	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
 	_, err := client.ParsePrefixes(s.TrustedProxies)
 	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.Kafka.Validate())...)
 }

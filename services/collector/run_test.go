@@ -1,22 +1,30 @@
 package main
 
 import (
+	"bytes"
 	"context"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/kafkatest"
+	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -29,38 +37,95 @@ sites:
     currency: EUR
 `
 
+// patience is how long these tests wait for what must happen.
+const patience = 30 * time.Second
+
 // collector is a running service.
 type collector struct {
 	url, admin string
+	log        *buffer
 	stop       context.CancelFunc
 	ended      chan error
 }
 
-func start(t *testing.T, broker *kafkatest.Broker, change func(*settings)) *collector {
+// buffer is written to by the service while the test reads.
+type buffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}
+
+func testSettings(t *testing.T, broker string) settings {
 	t.Helper()
 	sites := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(sites, []byte(testSites), 0o600))
 	cfg := settings{
-		Config: sites, Secret: "0123456789abcdef0123456789abcdef",
+		Config: sites, Secret: testSecret,
 		PublishInFlight: 1024, PublishTimeout: 5 * time.Second, MaxEventBytes: 1_000_000, StopTimeout: 15 * time.Second,
-		Kafka:     kafkaconn.Settings{Brokers: []string{broker.Addr()}, ClientID: "onepx"},
+		Kafka:     kafkaconn.Settings{Brokers: []string{broker}, ClientID: "onepx"},
 		Telemetry: telemetry.Settings{LogFormat: "json"},
 	}
+	require.NoError(t, cfg.Validate())
+	return cfg
+}
+
+// launch starts the service on a fresh broker; it may not be ready yet.
+func launch(t *testing.T, change func(*settings)) (*collector, *kafkatest.Broker) {
+	t.Helper()
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicEvents: 6, eventlog.TopicSuppressions: 1})
+	cfg := testSettings(t, broker.Addr())
 	if change != nil {
 		change(&cfg)
 	}
-	require.NoError(t, cfg.Validate())
 	public, admin := listen(t), listen(t)
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &collector{url: "http://" + public.Addr().String(), admin: "http://" + admin.Addr().String(), stop: cancel, ended: make(chan error, 1)}
-	go func() { c.ended <- run(ctx, cfg, public, admin, io.Discard) }()
+	c := &collector{
+		url: "http://" + public.Addr().String(), admin: "http://" + admin.Addr().String(),
+		log: &buffer{}, stop: cancel, ended: make(chan error, 1),
+	}
+	go func() { c.ended <- run(ctx, cfg, public, admin, c.log) }()
 	t.Cleanup(func() {
 		cancel()
-		<-c.ended
+		require.NoError(t, <-c.ended)
 		http.DefaultClient.CloseIdleConnections()
 	})
-	require.Eventually(t, func() bool { return status(c.admin+"/readyz") == http.StatusOK }, 20*time.Second, 20*time.Millisecond)
-	return c
+	return c, broker
+}
+
+// start starts the service and waits until it is ready.
+func start(t *testing.T, change func(*settings)) (*collector, *kafkatest.Broker) {
+	t.Helper()
+	c, broker := launch(t, change)
+	c.waitReady(t, http.StatusOK)
+	return c, broker
+}
+
+func (c *collector) waitReady(t *testing.T, status int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return get(c.admin+"/readyz").status == status }, patience, 10*time.Millisecond)
+}
+
+// stored returns the events in the topic.
+func (*collector) stored(t *testing.T, broker *kafkatest.Broker) []*onepxv1.Event {
+	t.Helper()
+	var events []*onepxv1.Event
+	for _, record := range broker.Records(t, eventlog.TopicEvents) {
+		ev, err := eventlog.Decode(record.Value)
+		require.NoError(t, err)
+		events = append(events, ev)
+	}
+	return events
 }
 
 func listen(t *testing.T) net.Listener {
@@ -70,24 +135,141 @@ func listen(t *testing.T) net.Listener {
 	return l
 }
 
-func status(url string) int {
+// reply is an answer, or why there is none.
+type reply struct {
+	status      int
+	onepx, body string
+	err         error
+}
+
+func get(url string) reply {
 	res, err := http.Get(url)
 	if err != nil {
-		return 0
+		return reply{err: err}
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, res.Body)
-	return res.StatusCode
+	body, err := io.ReadAll(res.Body)
+	return reply{res.StatusCode, res.Header.Get("Onepx-Event"), string(body), err}
 }
 
 func TestAHitIsARecordInKafka(t *testing.T) {
-	broker := kafkatest.Start(t, map[string]int{eventlog.TopicEvents: 6, eventlog.TopicSuppressions: 1})
-	c := start(t, broker, nil)
-	require.Equal(t, http.StatusOK, status(fmt.Sprintf("%s/p.gif?site=shop&e=hello", c.url)))
-	records := broker.Records(t, eventlog.TopicEvents)
-	require.Len(t, records, 1)
-	ev, err := eventlog.Decode(records[0].Value)
-	require.NoError(t, err)
-	require.Equal(t, "hello", ev.GetName())
-	t.Log(ev)
+	c, broker := start(t, nil)
+	require.Equal(t, http.StatusOK, get(c.url+"/p.gif?site=shop&e=hello&id=1").status)
+	stored := c.stored(t, broker)
+	require.Len(t, stored, 1)
+	require.Equal(t, "hello", stored[0].GetName())
+	require.Contains(t, get(c.admin+"/metrics").body, `onepx_collector_events_total{outcome="stored",reason=""} 1`)
+	require.Contains(t, get(c.admin+"/metrics").body, "onepx_collector_publish_in_flight_events 0")
+}
+
+func TestItIsReadyWhenKafkaIsThereAndTheSuppressionsAreRead(t *testing.T) {
+	c, broker := launch(t, nil)
+	broker.Silence()
+	require.Equal(t, http.StatusServiceUnavailable, get(c.admin+"/readyz").status)
+	require.Equal(t, http.StatusOK, get(c.admin+"/livez").status)
+	broker.Resume()
+	c.waitReady(t, http.StatusOK)
+	broker.Silence()
+	c.waitReady(t, http.StatusServiceUnavailable)
+	broker.Resume()
+	c.waitReady(t, http.StatusOK)
+}
+
+func TestAVisitorOnTheSuppressionListIsNotStored(t *testing.T) {
+	c, broker := launch(t, nil)
+	transport := &kafka.Transport{}
+	defer transport.CloseIdleConnections()
+	writer := &kafka.Writer{Addr: kafka.TCP(broker.Addr()), Topic: eventlog.TopicSuppressions, BatchTimeout: time.Millisecond, Transport: transport}
+	visitor := uuid.MustParse("9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11")
+	require.NoError(t, writer.WriteMessages(t.Context(), kafka.Message{Key: suppression.Key(suppression.Visitor, visitor[:]), Value: []byte("1")}))
+	require.NoError(t, writer.Close())
+	c.waitReady(t, http.StatusOK)
+	require.Eventually(t, func() bool {
+		return get(c.url+"/p.gif?site=shop&v="+visitor.String()).onepx == "suppressed; reason=suppression_list"
+	}, patience, 10*time.Millisecond)
+}
+
+func TestWithoutKafkaTheVisitorGetsTheImageAndIsToldTheTruth(t *testing.T) {
+	c, broker := start(t, func(s *settings) { s.PublishTimeout = 300 * time.Millisecond })
+	require.Equal(t, "stored", get(c.url+"/p.gif?site=shop&id=before").onepx)
+	broker.Stop()
+	require.Eventually(t, func() bool {
+		got := get(c.url + "/p.gif?site=shop&id=during")
+		return got.status == http.StatusServiceUnavailable && got.onepx == "rejected; reason=kafka_unavailable" && len(got.body) == 43
+	}, patience, 10*time.Millisecond)
+	broker.Resume()
+	require.Eventually(t, func() bool { return get(c.url+"/p.gif?site=shop&id=after").onepx == "stored" }, patience, 50*time.Millisecond)
+	require.Contains(t, c.log.String(), `"publish to kafka fails"`)
+	require.Contains(t, c.log.String(), `"publish to kafka works again"`)
+	require.NotContains(t, c.log.String(), "during", "nothing of a visitor is logged")
+}
+
+func TestMoreThanAllowedAreRefusedAtOnce(t *testing.T) {
+	c, broker := start(t, func(s *settings) { s.PublishInFlight = 1 })
+	broker.Silence()
+	first := make(chan reply, 1)
+	go func() { first <- get(c.url + "/p.gif?site=shop&id=1") }()
+	require.Eventually(t, func() bool {
+		return strings.Contains(get(c.admin+"/metrics").body, "onepx_collector_publish_in_flight_events 1")
+	}, patience, time.Millisecond)
+	second := get(c.url + "/p.gif?site=shop&id=2")
+	require.Equal(t, "rejected; reason=overloaded", second.onepx)
+	require.Len(t, second.body, 43)
+	broker.Resume()
+	<-first
+}
+
+// TestStoppingUnderLoadLosesNothing holds that whatever was answered as stored is in the topic once, and that nobody was
+// refused before the listener closed.
+func TestStoppingUnderLoadLosesNothing(t *testing.T) {
+	c, broker := start(t, func(s *settings) { s.StopGrace = 300 * time.Millisecond })
+	const visitors = 16
+	var sent atomic.Int64
+	var wait sync.WaitGroup
+	storedIDs := make([]map[string]bool, visitors)
+	for visitor := range visitors {
+		storedIDs[visitor] = map[string]bool{}
+		wait.Go(func() {
+			for {
+				id := strconv.FormatInt(sent.Add(1), 10)
+				got := get(c.url + "/p.gif?site=shop&e=" + id)
+				if got.err != nil {
+					return // the listener is closed
+				}
+				if got.onepx != "stored" {
+					t.Errorf("event %s: %q", id, got.onepx)
+				}
+				storedIDs[visitor][id] = true
+			}
+		})
+	}
+	require.Eventually(t, func() bool { return sent.Load() > 500 }, patience, time.Millisecond)
+	c.stop()
+	c.waitReady(t, http.StatusServiceUnavailable)
+	wait.Wait()
+	require.NoError(t, <-c.ended)
+	c.ended <- nil
+	counted := map[string]int{}
+	for _, ev := range c.stored(t, broker) {
+		counted[ev.GetName()]++
+	}
+	for _, ids := range storedIDs {
+		for id := range ids {
+			require.Equal(t, 1, counted[id], "event %s was answered as stored", id)
+		}
+	}
+}
+
+func TestItDoesNotStartOnSettingsThatCannotWork(t *testing.T) {
+	for name, change := range map[string]func(*settings){
+		"geo file":           func(s *settings) { s.GeoFile = "missing.mmdb" },
+		"site configuration": func(s *settings) { s.Config = "missing.yaml" },
+		"authorities":        func(s *settings) { s.Kafka.TLS, s.Kafka.TLSCAFile = true, "missing.pem" },
+	} {
+		t.Run(name, func(t *testing.T) {
+			cfg := testSettings(t, "127.0.0.1:1")
+			change(&cfg)
+			require.ErrorContains(t, run(t.Context(), cfg, listen(t), listen(t), io.Discard), "missing")
+		})
+	}
 }

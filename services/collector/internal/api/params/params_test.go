@@ -3,7 +3,6 @@ package params_test
 import (
 	"encoding/hex"
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -22,13 +21,7 @@ var arrival = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
 func read(raw string) *params.Hit { return params.Read(params.ParseQuery(raw), arrival, "") }
 
-func encode(pairs ...string) string {
-	var parts []string
-	for i := 0; i < len(pairs); i += 2 {
-		parts = append(parts, url.QueryEscape(pairs[i])+"="+url.QueryEscape(pairs[i+1]))
-	}
-	return strings.Join(parts, "&")
-}
+func encode(pairs ...string) string { return params.Encode(pairs...) }
 
 func TestKindFollowsFromTheName(t *testing.T) {
 	for name, kind := range map[string]onepxv1.EventKind{

@@ -1,6 +1,7 @@
 package params
 
 import (
+	"net/url"
 	"slices"
 	"strings"
 	"unicode"
@@ -128,4 +129,13 @@ func unhex(c byte) byte {
 		return c - '0'
 	}
 	return c&^0x20 - 'A' + 10
+}
+
+// Encode makes a query of parameters given as name, value, name, value …, in that order.
+func Encode(pairs ...string) string {
+	var parts []string
+	for i := 0; i+1 < len(pairs); i += 2 {
+		parts = append(parts, url.QueryEscape(pairs[i])+"="+url.QueryEscape(pairs[i+1]))
+	}
+	return strings.Join(parts, "&")
 }

@@ -49,7 +49,7 @@ var Table = []Param{
 	}},
 	{"ts", "`occurred_at_ms`", "Unix time in seconds or milliseconds, or RFC 3339; else `time_invalid`", "When it happened by the client's clock; without it the time of arrival. Kept within 7 days before and 5 minutes after the arrival.", "1795607998000", func(h *Hit, p Pair) { h.ts = p.Value }},
 	{"sent", "`occurred_at_ms`", "as `ts`", "When the request was sent by the client's clock; with it a wrong clock is corrected.", "1795608000000", func(h *Hit, p Pair) { h.sent = p.Value }},
-	{"v", "`visitor.visitor_id`", "128 characters, else `visitor_invalid`", "The site's own id of the visitor; goes before the cookie. A UUID is kept as it is, any other text is hashed with the secret. Not used where no id is allowed.", "9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11", func(h *Hit, p Pair) {
+	{"v", "`visitor.visitor_id`", "128 bytes, else `visitor_invalid`", "The site's own id of the visitor; goes before the cookie. A UUID is kept as it is, any other text is hashed with the secret. Not used where no id is allowed.", "9f1c3b52-4a0e-4c0f-9c55-0a5d2a0b7e11", func(h *Hit, p Pair) {
 		if !h.placeholder(p) {
 			h.VisitorID = p.Value
 		}
