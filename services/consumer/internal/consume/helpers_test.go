@@ -121,7 +121,10 @@ func garbage(offset int64, at time.Time) kafka.Message {
 
 var replayed = kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")}
 
-// wait lets time pass, in the virtual time of synctest.
+// rest lets virtual time pass.
+func rest(d time.Duration) { <-time.After(d) }
+
+// wait lets time pass until the context ends.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -1,0 +1,149 @@
+package consume
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+// simStore is ClickHouse as a process sees it, with everything that can go wrong on the way; it implements Store.
+type simStore struct{ *process }
+
+var errHouseAway = errors.New("clickhouse is away")
+
+// ask is what every call begins with.
+func (s simStore) ask(ctx context.Context, what string) error {
+	if err := s.step(ctx, what); err != nil {
+		return err
+	}
+	if s.houseIsAway() || s.unlucky(2) {
+		return errors.Join(errHouseAway, wait(ctx, s.upTo(5*time.Second)))
+	}
+	return wait(ctx, s.upTo(20*time.Millisecond))
+}
+
+// fate is what happens to a block on its way.
+type fate struct {
+	delay  time.Duration // until ClickHouse takes it
+	lost   bool          // ClickHouse never sees it
+	silent bool          // the answer is lost
+	reset  bool          // the answer is lost and the connection is cut at once
+	views  int           // views that are reached
+}
+
+func (s simStore) fate() fate {
+	f := fate{delay: s.upTo(300 * time.Millisecond), lost: s.unlucky(3), silent: s.unlucky(3), reset: s.unlucky(3), views: complete}
+	if s.unlucky(5) {
+		f.delay = s.upTo(2 * simDeadline)
+	}
+	if s.unlucky(6) {
+		f.views = s.pick(complete)
+	}
+	return f
+}
+
+// send lets a block land, whether the sender still waits for it or not.
+func (s simStore) send(ctx context.Context, token string, block []store.Row) error {
+	until, f := deadlineOf(ctx), s.fate()
+	answer := make(chan error, 1)
+	s.inFlight.Go(func() {
+		rest(f.delay)
+		if f.lost || s.houseIsAway() {
+			return
+		}
+		err := s.house.insert(token, block, until, f.views)
+		s.say("%s: block %s lands: %v", s.name, token, err)
+		switch {
+		case f.reset:
+			answer <- errors.New("connection reset")
+		case !f.silent:
+			answer <- err
+		}
+	})
+	select {
+	case err := <-answer:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s simStore) Insert(ctx context.Context, token string, rows []store.Row) error {
+	s.noteInsert(token, rows)
+	if err := s.ask(ctx, "insert"); err != nil {
+		return err
+	}
+	switch {
+	case s.unlucky(4):
+		return errors.New("TOO_MANY_PARTS")
+	case s.unlucky(1):
+		return fmt.Errorf("%w: by a quota", store.ErrRefused)
+	}
+	return s.send(ctx, token, slices.Clone(rows))
+}
+
+func (s simStore) CompleteViews(ctx context.Context, r store.Range, token string) error {
+	if err := s.ask(ctx, "complete views"); err != nil {
+		return err
+	}
+	return s.send(ctx, token, s.house.of(r))
+}
+
+func (s simStore) CountRows(ctx context.Context, r store.Range) (int64, error) {
+	if err := s.ask(ctx, "count"); err != nil {
+		return 0, err
+	}
+	return s.house.CountRows(ctx, r)
+}
+
+func (s simStore) LastRow(ctx context.Context, p store.Partition) (store.Last, error) {
+	if err := s.ask(ctx, "last row"); err != nil {
+		return store.Last{}, err
+	}
+	return s.house.LastRow(ctx, p)
+}
+
+func (s simStore) RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	if err := s.ask(ctx, "recent events"); err != nil {
+		return err
+	}
+	cut := s.unlucky(3) // the connection breaks in the middle
+	return errors.Join(s.house.RecentEvents(ctx, p, below, since, func(key store.EventKey, at time.Time) {
+		if !cut || s.pick(2) == 0 {
+			yield(key, at)
+		}
+	}), errWhen(cut))
+}
+
+func errWhen(cut bool) error {
+	if cut {
+		return errHouseAway
+	}
+	return nil
+}
+
+func (s simStore) Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
+	if err := s.ask(ctx, "seen"); err != nil {
+		return nil, err
+	}
+	return s.house.Seen(ctx, p, below, since, keys)
+}
+
+func (s simStore) Rules(ctx context.Context, hash string) (string, bool, error) {
+	if err := s.ask(ctx, "rules"); err != nil {
+		return "", false, err
+	}
+	return s.house.Rules(ctx, hash)
+}
+
+func (s simStore) ListForRebuild(ctx context.Context, r store.Range, why string) error {
+	if err := s.ask(ctx, "list"); err != nil {
+		return err
+	}
+	s.say("%s: list %d-%d for rebuild: %s", s.name, r.First, r.Last, why)
+	return errors.Join(s.house.ListForRebuild(ctx, r, why), errWhen(s.unlucky(2)))
+}
