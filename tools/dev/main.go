@@ -22,6 +22,7 @@ import (
 
 // cli is the command line.
 type cli struct {
+	Demo      demoCmd      `cmd:"" help:"Play a small shop's traffic through the whole pipeline, print the reports, stop."`
 	Up        upCmd        `cmd:"" help:"Start Kafka, ClickHouse, consumer and collector in the background; addresses in .dev/env."`
 	Down      downCmd      `cmd:"" help:"Stop what up started and remove its data."`
 	Logs      logsCmd      `cmd:"" help:"Follow the logs of what up started."`
@@ -48,7 +49,7 @@ func main() {
 		os.Exit(int(code))
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, "dev:", err)
+		fmt.Fprintln(os.Stderr, "dev:", err)
 		os.Exit(1)
 	}
 }
