@@ -31,7 +31,7 @@ func (downCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }()
+	defer lock.Close()
 	running, err := dev.running()
 	if err != nil {
 		return err

@@ -58,7 +58,7 @@ func (e execCmd) Run(ctx context.Context) (err error) {
 		err = runCommand(ctx, e.Command, env, parts)
 	}
 	if err != nil && !errors.As(err, new(exitCode)) {
-		_, _ = fmt.Fprintln(os.Stderr, "dev exec:", err)
+		fmt.Fprintln(os.Stderr, "dev exec:", err)
 		if err = partsFailed; ctx.Err() != nil {
 			err = interrupted
 		}

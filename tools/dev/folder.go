@@ -135,7 +135,7 @@ type variable struct{ name, value string }
 func shellAssignments(vars []variable) string {
 	var b strings.Builder
 	for _, v := range vars {
-		_, _ = fmt.Fprintf(&b, "%s='%s'\n", v.name, strings.ReplaceAll(v.value, "'", `'\''`))
+		fmt.Fprintf(&b, "%s='%s'\n", v.name, strings.ReplaceAll(v.value, "'", `'\''`))
 	}
 	return b.String()
 }

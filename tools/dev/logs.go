@@ -57,7 +57,7 @@ func follow(ctx context.Context, files []string, out io.Writer) error {
 						return
 					}
 					mu.Lock()
-					_, _ = fmt.Fprintf(out, "%-*s | %s\n", width, partName(file), line.Text)
+					fmt.Fprintf(out, "%-*s | %s\n", width, partName(file), line.Text)
 					mu.Unlock()
 				}
 			}

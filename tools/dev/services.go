@@ -43,6 +43,9 @@ func (a addresses) settings(config, secret string) []string {
 		"ONEPX_CONSUMER_ADMIN_LISTEN=" + a.consumerAdmin,
 		"ONEPX_LOG_FORMAT=text",
 		"ONEPX_STOP_GRACE=0s", // no load balancer to wait for
+		// A new group waits one insert deadline before it reads; the defaults are for busier machines.
+		"ONEPX_INSERT_DEADLINE=3s",
+		"ONEPX_SESSION_TIMEOUT=10s",
 	}
 }
 

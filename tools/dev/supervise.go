@@ -5,7 +5,7 @@ import (
 	"crypto/rand"
 	_ "embed"
 	"errors"
-	"log"
+	"log/slog"
 	"os"
 	"sync"
 
@@ -49,15 +49,15 @@ func (superviseCmd) Run(ctx context.Context) (err error) {
 	if locked, err := lock.TryLock(); err != nil || !locked {
 		return errors.Join(errors.New("another supervisor runs"), err)
 	}
-	defer func() { _ = lock.Close() }()
+	defer lock.Close()
 	s := &stack{dev: dev}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	log.Print("everything is ready")
+	slog.Info("everything is ready")
 	s.watch(ctx)
-	log.Print("stopping")
+	slog.Info("stopping")
 	return nil
 }
 
@@ -119,7 +119,7 @@ func (s *stack) startBackends(ctx context.Context) error {
 
 // startService runs one of our programs: to its end, or until it is ready.
 func (s *stack) startService(ctx context.Context, svc service, env []string) error {
-	log.Printf("starting %s", svc.name)
+	slog.Info("starting", "part", svc.name)
 	cfg := localstack.ProcessConfig{
 		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: env, BaseEnv: cleanEnv(), LogFile: s.dev.log(svc.name),
 	}
@@ -158,7 +158,7 @@ func (s *stack) watch(ctx context.Context) {
 			select {
 			case <-ctx.Done():
 			case <-p.Done():
-				log.Printf("%s ended (%v), see %s", p.name, p.Wait(), p.LogFile())
+				slog.Warn("a part ended", "part", p.name, "exit", p.Wait(), "log", p.LogFile())
 			}
 		})
 	}

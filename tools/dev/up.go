@@ -29,7 +29,7 @@ func (upCmd) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = lock.Close() }()
+	defer lock.Close()
 	if running, err := dev.running(); err != nil || running {
 		if err == nil {
 			fmt.Printf("it already runs; addresses are in %s\n", dev.path("env"))

@@ -60,7 +60,7 @@ func fetch(ctx context.Context, name string, fill func(ctx context.Context, dir 
 	if _, err := lock.TryLockContext(ctx, 100*time.Millisecond); err != nil {
 		return "", fmt.Errorf("fetch %s: wait for %s: %w", name, lock.Path(), err)
 	}
-	defer func() { _ = lock.Close() }()
+	defer lock.Close()
 	if _, err := os.Stat(target); err == nil {
 		return target, nil
 	}

@@ -40,7 +40,7 @@ type ClickHouse struct {
 // StartClickHouse starts a server on free ports of 127.0.0.1 and waits until it answers. It is the `clickhouse` on PATH
 // if that is recent enough, else libchdb in a child that is this same program (see RunChild).
 func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, error) {
-	if cfg.User == "" && cfg.Password == "" {
+	if cfg.User == "" {
 		cfg.User = defaultUser
 	}
 	if (cfg.User == defaultUser) != (cfg.Password == "") {
@@ -211,7 +211,7 @@ func findClickHouse(ctx context.Context, progress io.Writer) (clickHouseServer, 
 				return clickHouseServer{program: path}, nil
 			}
 		}
-		_, _ = fmt.Fprintf(progress, "%s is not ClickHouse %d or newer: using libchdb\n", path, minClickHouse)
+		fmt.Fprintf(progress, "%s is not ClickHouse %d or newer: using libchdb\n", path, minClickHouse)
 	}
 	library, err := fetchLibchdb(ctx, progress)
 	return clickHouseServer{library: library}, err

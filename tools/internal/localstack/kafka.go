@@ -66,7 +66,8 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 	}
 	k.Process, err = StartProcess(ctx, ProcessConfig{
 		Name: "kafka", Path: "java", Args: append(java, "kafka.Kafka", k.path("server.properties")),
-		Dir: cfg.Dir, LogFile: cfg.LogFile, Ready: k.ready,
+		Dir: cfg.Dir, LogFile: cfg.LogFile,
+		Ready: func(ctx context.Context) error { return kafkaReady(ctx, k.Broker()) },
 	})
 	if err != nil {
 		return nil, err
@@ -159,9 +160,9 @@ func (k *Kafka) format(ctx context.Context, java []string) error {
 	return nil
 }
 
-// ready asks for the group coordinator, which makes the broker create its offsets topic.
-func (k *Kafka) ready(ctx context.Context) error {
-	client, err := kgo.NewClient(kgo.SeedBrokers(k.Broker()))
+// kafkaReady asks a broker for the group coordinator, which makes it create its offsets topic.
+func kafkaReady(ctx context.Context, broker string) error {
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
 	if err != nil {
 		return err
 	}

@@ -47,7 +47,7 @@ func fetchKafka(ctx context.Context, progress io.Writer) (string, error) {
 		if err := need(ctx, mvn, progress); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(progress, "downloading Apache Kafka %s (43 MB)\n", kafkaVersion)
+		fmt.Fprintf(progress, "downloading Apache Kafka %s (43 MB)\n", kafkaVersion)
 		return mvnCopy(ctx, dir)
 	})
 }
@@ -86,7 +86,7 @@ func hashJars(dir string) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		_, _ = fmt.Fprintf(list, "%s %s\n", filepath.Base(name), sum)
+		fmt.Fprintf(list, "%s %s\n", filepath.Base(name), sum)
 	}
 	return hex.EncodeToString(list.Sum(nil)), nil
 }
@@ -96,7 +96,7 @@ func hashFile(name string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	defer func() { _ = f.Close() }()
+	defer f.Close()
 	hash := sha256.New()
 	if _, err := io.Copy(hash, f); err != nil {
 		return "", err

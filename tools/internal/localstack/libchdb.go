@@ -56,7 +56,7 @@ func fetchLibchdb(ctx context.Context, progress io.Writer) (string, error) {
 		if err := need(ctx, npm, progress); err != nil {
 			return err
 		}
-		_, _ = fmt.Fprintf(progress, "downloading %s %s (178 MB)\n", pkg.name, chdbVersion)
+		fmt.Fprintf(progress, "downloading %s %s (178 MB)\n", pkg.name, chdbVersion)
 		return npmUnpack(ctx, pkg, dir)
 	})
 	return filepath.Join(dir, libchdbFile), err
@@ -88,7 +88,7 @@ func unpackLibchdb(archive, integrity, target string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = f.Close() }()
+	defer f.Close()
 	hash := sha512.New()
 	raw := bufio.NewReaderSize(io.TeeReader(f, hash), 1<<20)
 	zipped, err := gzip.NewReader(raw)
@@ -139,8 +139,8 @@ func RunChild() {
 		return
 	}
 	err := runLibchdb(os.Args[2], os.Args[3:])
-	_, _ = fmt.Fprintln(os.Stderr, "clickhouse-server:", err)
-	os.Exit(1)
+	fmt.Fprintln(os.Stderr, "clickhouse-server:", err)
+	os.Exit(1) //nolint:forbidigo // this process is the server and nothing else; there is nothing to stop
 }
 
 // runLibchdb loads the library and runs clickhouse-local in it until its queries end. It always returns an error, because

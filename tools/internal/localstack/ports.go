@@ -1,6 +1,7 @@
 package localstack
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -59,7 +60,7 @@ func ReservePorts(n int) (*Ports, error) {
 }
 
 func portFree(port int) bool {
-	l, err := net.Listen("tcp", loopback(port))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", loopback(port))
 	if err != nil {
 		return false
 	}

@@ -38,7 +38,7 @@ func need(ctx context.Context, p program, progress io.Writer) error {
 		return nil
 	}
 	if canInstall() {
-		_, _ = fmt.Fprintf(progress, "%v: installing the Debian package %s\n", problem, p.deb)
+		fmt.Fprintf(progress, "%v: installing the Debian package %s\n", problem, p.deb)
 		if err := aptInstall(ctx, p.deb); err != nil {
 			return fmt.Errorf("%w: %w: %w", errMissing, problem, err)
 		}

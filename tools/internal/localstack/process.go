@@ -119,7 +119,8 @@ func RunProcess(ctx context.Context, cfg ProcessConfig) error {
 // spawn starts one life. The goroutine that waits for it holds its thread until then, because the kernel ends a child
 // with Pdeathsig when the thread that started it ends.
 func spawn(cfg ProcessConfig) (*run, error) {
-	cmd := exec.Command(cfg.Path, cfg.Args...)
+	// A context would end the child with SIGKILL; it ends by Stop or Kill.
+	cmd := exec.CommandContext(context.Background(), cfg.Path, cfg.Args...)
 	cmd.Dir = cfg.Dir
 	base := cfg.BaseEnv
 	if base == nil {
@@ -133,7 +134,7 @@ func spawn(cfg ProcessConfig) (*run, error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { _ = log.Close() }() // the child has its own descriptor
+		defer log.Close() // the child has its own descriptor
 		cmd.Stdout, cmd.Stderr = log, log
 	}
 	r := &run{done: make(chan struct{})}

@@ -21,7 +21,7 @@ func HTTPReady(url string) func(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer func() { _ = resp.Body.Close() }()
+		defer resp.Body.Close()
 		if resp.StatusCode/100 != 2 {
 			body, _ := io.ReadAll(io.LimitReader(resp.Body, 200))
 			return fmt.Errorf("%s answers %s: %s", url, resp.Status, bytes.TrimSpace(body))
@@ -40,7 +40,7 @@ func LogTail(name string, n int) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer func() { _ = f.Close() }()
+	defer f.Close()
 	if size, err := f.Seek(0, io.SeekEnd); err == nil {
 		_, _ = f.Seek(max(0, size-tailBytes), io.SeekStart)
 	}
