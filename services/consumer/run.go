@@ -31,7 +31,6 @@ const tokenLife = 6 * time.Hour
 const (
 	maxInsertsPerSecond = 4
 	maxPartsPerSecond   = 20
-	maxFlushAge         = 10 * time.Second
 )
 
 // Run is `consumer run`: it builds everything, works until the context ends, and stops in order.
@@ -146,8 +145,8 @@ func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enric
 	return events, events.SaveRules(ctx, rules.Hash(), rules.Text())
 }
 
-// limits adapts the flush age to the number of partitions: all of them together must not insert more often than
-// ClickHouse and its deduplication window bear.
+// limits adapts the distance between the batches of a partition to the number of partitions: all of them together must
+// not insert more often than ClickHouse and its deduplication window bear.
 func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store.Store) (consume.Limits, error) {
 	partitions, err := partitionsOf(ctx, client, eventlog.TopicEvents)
 	if err != nil {
@@ -163,7 +162,7 @@ func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store
 	gap := time.Duration(partitions) * max(time.Second/maxInsertsPerSecond, time.Duration(1+views)*time.Second/maxPartsPerSecond)
 	return consume.Limits{
 		BatchRows: c.BatchRows, BatchBytes: c.BatchBytes,
-		FlushAge: min(max(c.FlushAge, gap), maxFlushAge), InsertGap: gap,
+		FlushAge: c.FlushAge, InsertGap: gap,
 		IdleAfter: c.IdleAfter, InsertDeadline: c.InsertDeadline, TokenLife: tokenLife, WindowEvents: c.WindowEvents,
 	}, nil
 }

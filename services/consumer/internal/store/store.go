@@ -150,13 +150,22 @@ type Last struct {
 	RecordHash   uint64
 }
 
-// LastRow returns the end of what is stored of the partition.
+// LastRow returns the end of what is stored of the partition. Batches of higher offsets are declared later, so the last two
+// days tell, unless nothing was stored since.
 func (s *Store) LastRow(ctx context.Context, p Partition) (Last, error) {
+	last, err := s.lastRow(ctx, p, "batch_day >= today() - 2")
+	if err == nil && last.HashedOffset < 0 {
+		last, err = s.lastRow(ctx, p, "true")
+	}
+	return last, err
+}
+
+func (s *Store) lastRow(ctx context.Context, p Partition, where string) (Last, error) {
 	var rows, hashed uint64
 	var last Last
 	err := s.conn.QueryRow(ctx, "SELECT count(), max(kafka_offset), argMax(batch_first, kafka_offset), "+
 		"countIf(record_hash != 0), maxIf(kafka_offset, record_hash != 0), argMaxIf(record_hash, kafka_offset, record_hash != 0) "+
-		"FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ?", p.Topic, p.ID).
+		"FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ? AND "+where, p.Topic, p.ID).
 		Scan(&rows, &last.Offset, &last.BatchFirst, &hashed, &last.HashedOffset, &last.RecordHash)
 	if err != nil {
 		return Last{}, fmt.Errorf("read last row: %w", err)
@@ -203,7 +212,7 @@ func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.T
 		}
 	}
 	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
-		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".events "+
+		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".event_ids "+
 			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id IN asked GROUP BY site_id, event_id",
 		p.Topic, p.ID, below, instantText(since), instantText(since))
 	if err != nil {

@@ -163,7 +163,7 @@ func TestTheQuestionsOfTheProtocol(t *testing.T) {
 
 	views, err := d.CountViews(ctx)
 	require.NoError(t, err)
-	require.Equal(t, 2, views)
+	require.Equal(t, 3, views)
 }
 
 func TestManyEventIDsAreAskedForInOneQuery(t *testing.T) {
