@@ -34,7 +34,7 @@ type cli struct {
 func main() {
 	parsed := kong.Parse(&cli{}, kong.Name("collector"), kong.Vars{"version": version},
 		kong.Description("Answers tracking pixels and hands each event to Kafka.\n\nExample: ONEPX_KAFKA_BROKERS=localhost:9092 ONEPX_CONFIG=onepx.yaml ONEPX_SECRET=… collector run"),
-		kong.UsageOnError())
+		kong.ShortUsageOnError())
 	parsed.FatalIfErrorf(parsed.Run())
 }
 

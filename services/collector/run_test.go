@@ -16,10 +16,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"

@@ -6,8 +6,9 @@ import (
 	"net/http"
 	"strconv"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"google.golang.org/protobuf/encoding/protojson"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"

@@ -15,10 +15,11 @@ import (
 	"testing"
 	"time"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"

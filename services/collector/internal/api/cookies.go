@@ -37,7 +37,7 @@ func newVisitorCookie(value, host string, https bool, site *siteconfig.Site) *ht
 }
 
 // expired returns the cookie that makes the browser forget c; it finds it by name, domain, path and partition.
-func expired(c *http.Cookie) *http.Cookie {
+func expired(c *http.Cookie) *http.Cookie { //nolint:gosec // its attributes are those of the cookie given
 	c.Value, c.MaxAge = "", -1
 	return c
 }

@@ -9,8 +9,9 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"go.opentelemetry.io/otel/trace"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"

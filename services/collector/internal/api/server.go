@@ -16,9 +16,10 @@ import (
 	"time"
 
 	"github.com/labstack/echo/v4"
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
@@ -146,6 +147,9 @@ func (s *Server) Serve(listener net.Listener) error {
 	}
 	return fmt.Errorf("serve: %w", err)
 }
+
+// Handler answers requests without the limits that belong to connections.
+func (s *Server) Handler() http.Handler { return s.http.Handler }
 
 // Shutdown stops listening and returns when the requests at work are answered, or when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) error { return s.http.Shutdown(ctx) }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/dunglas/httpsfv"
 	"github.com/gaissmai/bart"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 

@@ -10,8 +10,9 @@ import (
 
 	"github.com/maxmind/mmdbwriter"
 	"github.com/maxmind/mmdbwriter/mmdbtype"
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/stretchr/testify/require"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/client"
 )

@@ -3,8 +3,9 @@ package consent_test
 import (
 	"testing"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/stretchr/testify/require"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/consent"
 	"github.com/onepx/onepx/services/shared/siteconfig"

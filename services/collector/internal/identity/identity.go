@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"time"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/stretchr/testify/require"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/identity"
 )

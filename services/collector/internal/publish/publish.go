@@ -15,9 +15,10 @@ import (
 	"sync/atomic"
 	"time"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/segmentio/kafka-go"
 	"go.opentelemetry.io/otel/propagation"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"

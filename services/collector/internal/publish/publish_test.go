@@ -11,7 +11,6 @@ import (
 	"testing"
 	"time"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
@@ -19,6 +18,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/shared/eventlog"

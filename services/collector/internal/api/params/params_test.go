@@ -8,9 +8,10 @@ import (
 	"time"
 	"unicode/utf8"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/shared/reason"

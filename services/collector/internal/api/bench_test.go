@@ -1,0 +1,49 @@
+package api_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"testing"
+	"time"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/collector/internal/api"
+	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/telemetry"
+)
+
+// nowhere takes everything.
+type nowhere struct{}
+
+func (nowhere) Publish(context.Context, *onepxv1.Event) reason.Reason { return "" }
+
+// BenchmarkPixel is a hit through all steps but Kafka and the connection.
+func BenchmarkPixel(b *testing.B) {
+	tel, err := telemetry.New(b.Context(), telemetry.Config{Service: "collector"})
+	require.NoError(b, err)
+	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
+	require.NoError(b, err)
+	server, err := api.New(api.Deps{
+		Sites: config, Clients: client.New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil),
+		Identities: identity.New("0123456789abcdef0123456789abcdef"), Suppressions: &suppressions{}, Publisher: nowhere{},
+		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
+	})
+	require.NoError(b, err)
+	request := httptest.NewRequest(http.MethodGet, "/p.gif?site=shop&e=page_view&u=https%3A%2F%2Fshop.example%2Ftea%3Futm_source%3Dnews%26gclid%3Dabc&r=https%3A%2F%2Fnews.example%2F&t=Green+tea&sr=1920x1080&color=red", nil)
+	request.RemoteAddr = "10.1.1.1:4711"
+	request.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
+	request.Header.Set("X-Forwarded-For", "81.2.69.160")
+	request.Header.Set("Accept-Language", "de-CH,de;q=0.9")
+	handler := server.Handler()
+	b.ReportAllocs()
+	for b.Loop() {
+		handler.ServeHTTP(httptest.NewRecorder(), request)
+	}
+}
