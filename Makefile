@@ -19,6 +19,7 @@ TOOLS := $(ONEPX_CACHE)/tools/$(TOOLS_KEY)
 LINT := $(TOOLS)/golangci-lint
 BUF := $(TOOLS)/buf
 
+KAFKA ?= fake
 FUZZTIME ?= 30s
 ROUNDS ?= 10
 SEED ?= 0
@@ -31,7 +32,7 @@ help: ## list the targets
 
 .PHONY: demo up down logs
 demo: bin/dev ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
-	bin/dev demo
+	bin/dev demo --kafka $(KAFKA)
 
 up: bin/dev ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
 	bin/dev up
@@ -107,27 +108,25 @@ $(TOOLS)/%:
 
 ## Test it
 
-TAGS := integration,browser,e2e
-# Packages with a file under a build tag: $(call tagged,integration).
-tagged = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go:build $(1)$$' -- '*_test.go'))))
+TAGS := integration,faults
+# Packages that have tests on real parts.
+INTEGRATION = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go:build integration$$' -- '*_test.go'))))
 
-.PHONY: test test-unit test-integration test-browser test-faults e2e fuzz bench
-test: test-unit test-integration test-browser test-faults ## everything: unit with -race, real parts, browser, two fault rounds
+.PHONY: test test-unit test-integration test-faults e2e fuzz bench
+test: test-unit test-integration test-faults ## everything: unit with -race, real parts and browser, two fault rounds
 
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race $(PACKAGES)
 
-test-integration: bin/dev ## real Kafka and ClickHouse, with -race
-	bin/dev exec -- go test -race -count=1 -tags integration $(call tagged,integration)
-
-test-browser: bin/dev ## headless Chromium loads a page with the pixel
-	bin/dev exec -- go test -race -count=1 -tags browser $(call tagged,browser)
+test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
+	bin/dev exec -- go test -race -count=1 -tags integration $(INTEGRATION)
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2
 
 e2e: ## break each part in turn under load and compare ids sent with rows kept (ROUNDS=10, SEED=0 draws one)
-	go run ./tools/e2e --rounds $(ROUNDS) --seed $(SEED)
+	@go build -o bin/e2e ./tools/e2e
+	bin/e2e --rounds $(ROUNDS) --seed $(SEED)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ target; do \

@@ -50,6 +50,9 @@ var local = regexp.MustCompile(`(^|[^\w./-])/(` + strings.Join([]string{"work", 
 func TestNoTextNamesAMachinesPathsOrAPackageRegistry(t *testing.T) {
 	root := repository(t)
 	for _, name := range files(t, root) {
+		if strings.Contains(name, "testdata/") {
+			continue // what clients really send names such hosts
+		}
 		for number, line := range bytes.Split(read(t, root, name), []byte("\n")) {
 			if found := local.Find(line); found != nil {
 				assert.Fail(t, "belongs to one machine", "%s:%d: %s", name, number+1, found)
