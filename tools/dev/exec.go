@@ -41,21 +41,28 @@ func (e execCmd) Run(ctx context.Context) (err error) {
 	if !e.Kafka && !e.Clickhouse {
 		e.Kafka, e.Clickhouse = true, true
 	}
+	path, err := exec.LookPath(e.Command[0])
+	if err != nil {
+		return err
+	}
 	ctx, stop := withParent(ctx)
 	defer stop()
 	dir, err := os.MkdirTemp("", "onepx-exec-")
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	defer os.RemoveAll(dir)
 	parts, env, err := e.startParts(ctx, dir)
 	defer func() {
 		for _, p := range parts {
-			err = errors.Join(err, p.Stop())
+			if errStop := p.Stop(); errStop != nil {
+				fmt.Fprintln(os.Stderr, "dev exec:", errStop)
+				err = partsFailed
+			}
 		}
 	}()
 	if err == nil {
-		err = runCommand(ctx, e.Command, env, parts)
+		err = runCommand(ctx, path, e.Command[1:], env, parts)
 	}
 	if err != nil && !errors.As(err, new(exitCode)) {
 		fmt.Fprintln(os.Stderr, "dev exec:", err)
@@ -100,13 +107,9 @@ func (e execCmd) startParts(ctx context.Context, dir string) (parts []*localstac
 }
 
 // runCommand runs the command on our terminal until it ends, or the context, and returns its code as an exitCode.
-func runCommand(ctx context.Context, command, env []string, parts []*localstack.Process) error {
-	path, err := exec.LookPath(command[0])
-	if err != nil {
-		return err
-	}
+func runCommand(ctx context.Context, path string, args, env []string, parts []*localstack.Process) error {
 	cmd, err := localstack.StartProcess(ctx, localstack.ProcessConfig{
-		Name: command[0], Path: path, Args: command[1:], Env: env, StopTimeout: execGrace,
+		Name: filepath.Base(path), Path: path, Args: args, Env: env, StopTimeout: execGrace,
 	})
 	if err != nil {
 		return err
@@ -114,7 +117,7 @@ func runCommand(ctx context.Context, command, env []string, parts []*localstack.
 	select {
 	case <-cmd.Done():
 	case <-ctx.Done():
-		return errors.Join(fmt.Errorf("%s stopped: %w", command[0], context.Cause(ctx)), cmd.Stop())
+		return errors.Join(fmt.Errorf("%s stopped: %w", path, context.Cause(ctx)), cmd.Stop())
 	}
 	err = cmd.Wait()
 	for _, p := range parts {

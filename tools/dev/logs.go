@@ -42,12 +42,15 @@ func follow(ctx context.Context, files []string, out io.Writer) error {
 		width = max(width, len(partName(file)))
 	}
 	for _, file := range files {
-		t, err := tail.TailFile(file, tail.Config{Follow: true, Logger: tail.DiscardingLogger})
+		t, err := tail.TailFile(file, tail.Config{
+			Follow: true, Poll: true, // watching by inotify would leave a goroutine behind
+			Logger: tail.DiscardingLogger,
+		})
 		if err != nil {
 			return err
 		}
 		wg.Go(func() {
-			defer t.Cleanup()
+			defer t.Stop() //nolint:errcheck // it fails only as reading has failed already
 			for {
 				select {
 				case <-ctx.Done():

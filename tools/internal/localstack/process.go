@@ -46,7 +46,8 @@ const (
 )
 
 // Process is a child process that can be stopped, killed, paused and started again. It leads its own process group, so
-// signals reach what it started as well, and a Ctrl-C of the terminal does not. Methods may be called from any goroutine.
+// signals reach what it started as well and a Ctrl-C of the terminal does not; the rest of the group ends with it. Methods
+// may be called from any goroutine.
 type Process struct {
 	cfg ProcessConfig
 
@@ -149,6 +150,7 @@ func spawn(cfg ProcessConfig) (*run, error) {
 		started <- err
 		if err == nil {
 			r.err = cmd.Wait()
+			_ = signalGroup(r.pid, syscall.SIGKILL) // what it started and left behind
 			close(r.done)
 		}
 	}()
@@ -246,8 +248,7 @@ func (p *Process) Stop() error {
 	}
 	select {
 	case <-r.done:
-		// What the process started and left behind belongs to the group.
-		return signalGroup(r.pid, syscall.SIGKILL)
+		return nil
 	case <-time.After(p.cfg.StopTimeout):
 		return errors.Join(fmt.Errorf("stop %s: still running %s after SIGTERM, killed", p.cfg.Name, p.cfg.StopTimeout), p.Kill())
 	}
