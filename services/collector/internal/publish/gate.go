@@ -18,9 +18,12 @@ type gate struct {
 	lastProbe atomic.Int64 // Unix ns when the last one was let through while away
 }
 
+// isAway tells whether Kafka is away as far as we know.
+func (g *gate) isAway() bool { return g.away.Load() }
+
 // enter tells whether an event may go to Kafka.
 func (g *gate) enter() bool {
-	if !g.away.Load() {
+	if !g.isAway() {
 		return true
 	}
 	now, last := g.now().UnixNano(), g.lastProbe.Load()

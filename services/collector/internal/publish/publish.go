@@ -135,8 +135,11 @@ func (p *Publisher) admit() reason.Reason {
 	select {
 	case p.places <- struct{}{}:
 	default:
-		if p.closing.Load() {
+		switch {
+		case p.closing.Load():
 			return reason.Stopping // drain holds all places
+		case p.gate.isAway():
+			return reason.KafkaUnavailable // events that wait for Kafka hold them
 		}
 		return reason.Overloaded
 	}

@@ -174,6 +174,16 @@ func TestTooManyOnTheirWay(t *testing.T) {
 	<-words
 }
 
+func TestWhoIsKeptOutByAnOutageIsToldSo(t *testing.T) {
+	f := start(t, func(c *publish.Config) { c.InFlight, c.Timeout = 1, 300*time.Millisecond })
+	require.Empty(t, f.Publish(t.Context(), event(t, 0, 0)))
+	f.clock.advance(2 * time.Second)
+	f.broker.Silence()
+	require.Equal(t, reason.KafkaUnavailable, f.Publish(t.Context(), event(t, 1, 0)))
+	require.Equal(t, 1, f.InFlight(), "all places are held by events that wait for Kafka")
+	require.Equal(t, reason.KafkaUnavailable, f.Publish(t.Context(), event(t, 2, 0)))
+}
+
 func TestAnEventTooLargeForKafka(t *testing.T) {
 	f := start(t, func(c *publish.Config) { c.MaxEventBytes = 2000 })
 	ev := event(t, 1, 0)
