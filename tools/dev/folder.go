@@ -105,7 +105,7 @@ func (f folder) writeState(s state) error {
 	if err != nil {
 		return err
 	}
-	return f.write("state.json", string(text)+"\n", 0o644)
+	return f.write("state.json", string(text)+"\n")
 }
 
 func (f folder) readState() (state, error) {
@@ -121,8 +121,8 @@ func (f folder) readState() (state, error) {
 }
 
 // write replaces a file of the folder at once: a reader sees the old or the new text.
-func (f folder) write(name, text string, mode os.FileMode) error {
-	if err := os.WriteFile(f.path(name+".new"), []byte(text), mode); err != nil {
+func (f folder) write(name, text string) error {
+	if err := os.WriteFile(f.path(name+".new"), []byte(text), 0o644); err != nil {
 		return err
 	}
 	return os.Rename(f.path(name+".new"), f.path(name))

@@ -25,7 +25,7 @@ func TestAShellReadsTheAddressesAsTheyAre(t *testing.T) {
 	dev := newFolder(t)
 	want := []string{"http://onepx:a'b\"c$HOME@127.0.0.1:1", "two words", ""}
 	vars := []variable{{"A", want[0]}, {"B", want[1]}, {"C", want[2]}}
-	require.NoError(t, dev.write("env", shellAssignments(vars), 0o644))
+	require.NoError(t, dev.write("env", shellAssignments(vars)))
 	out, err := exec.Command("sh", "-c", `. "$0" && printf '%s\n' "$A" "$B" "$C"`, dev.path("env")).Output()
 	require.NoError(t, err)
 	require.Equal(t, strings.Join(want, "\n")+"\n", string(out))
@@ -103,7 +103,7 @@ func TestClearingAFolderKeepsTheCommandsLock(t *testing.T) {
 	lock, err := dev.command()
 	require.NoError(t, err)
 	defer lock.Close()
-	require.NoError(t, dev.write("env", "", 0o644))
+	require.NoError(t, dev.write("env", ""))
 	require.NoError(t, dev.clear())
 	entries, err := os.ReadDir(string(dev))
 	require.NoError(t, err)
@@ -121,7 +121,7 @@ func TestTheStateIsReadAsItWasWritten(t *testing.T) {
 	got, err := dev.readState()
 	require.NoError(t, err)
 	require.Equal(t, want, got)
-	require.NoError(t, dev.write("state.json", "{", 0o644))
+	require.NoError(t, dev.write("state.json", "{"))
 	_, err = dev.readState()
 	require.ErrorContains(t, err, "state.json: unexpected end of JSON input")
 }

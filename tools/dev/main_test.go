@@ -13,7 +13,7 @@ const asDev = "ONEPX_TEST_AS_DEV"
 func TestMain(m *testing.M) {
 	if os.Getenv(asDev) != "" {
 		main()
-		os.Exit(0)
+		return
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -83,12 +83,12 @@ func (s *stack) start(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.dev.write("env", shellAssignments(s.addr.vars()), 0o644)
+	return s.dev.write("env", shellAssignments(s.addr.vars()))
 }
 
 // writeFolder writes what the services read.
 func (s *stack) writeFolder() error {
-	return errors.Join(s.dev.write("onepx.yaml", siteConfig, 0o644), s.dev.writeState(s.state()))
+	return errors.Join(s.dev.write("onepx.yaml", siteConfig), s.dev.writeState(s.state()))
 }
 
 // startBackends starts Kafka and ClickHouse at once.

@@ -4,6 +4,7 @@ package localstack_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -159,7 +160,7 @@ func TestClientsOfTheProxiedListenerStayBehindTheProxy(t *testing.T) {
 	defer client.Close()
 	resp, err := kmsg.NewPtrMetadataRequest().RequestWith(t.Context(), client)
 	require.NoError(t, err)
-	require.EqualValues(t, proxy.Addr().(*net.TCPAddr).Port, resp.Brokers[0].Port)
+	require.Equal(t, proxy.Addr().String(), fmt.Sprintf("%s:%d", resp.Brokers[0].Host, resp.Brokers[0].Port))
 }
 
 func TestTwoStacksRunSideBySide(t *testing.T) {
