@@ -56,18 +56,6 @@ func TestAConditionalRequestIsAnEvent(t *testing.T) {
 	e.stored()
 }
 
-func TestPrefetchIsStoredAndMarked(t *testing.T) {
-	e := start(t)
-	e.get("/p.gif?site=shop", "Sec-Purpose", "prefetch;prerender")
-	require.True(t, e.stored().GetTransport().GetPrefetch())
-}
-
-func TestASpoofedForwardedForIsSeenThrough(t *testing.T) {
-	e := start(t)
-	e.get("/p.gif?site=shop", "X-Forwarded-For", "1.1.1.1", "X-Forwarded-For", "81.2.69.160, 127.0.0.1")
-	require.Equal(t, "81.2.69.0", e.stored().GetClient().GetIpPrefix())
-}
-
 func TestNoFullAddressIsStored(t *testing.T) {
 	e := start(t)
 	e.get("/p.gif?site=shop", "X-Forwarded-For", "81.2.69.160")
