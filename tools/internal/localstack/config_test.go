@@ -1,7 +1,10 @@
 package localstack
 
 import (
+	"io"
 	"os"
+	"path/filepath"
+	"runtime"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -60,6 +63,25 @@ func TestClickHouseConfigurationHidesThePassword(t *testing.T) {
 	require.NotContains(t, string(users), "ss<word")
 	require.Contains(t, string(users), "<onepx>")
 	require.Equal(t, "http://onepx:p%40ss%3Cword%3E@127.0.0.1:20002", c.HTTPURL())
+}
+
+func TestAClickHouseOnPathIsTakenIfItIsNewEnough(t *testing.T) {
+	for name, c := range map[string]struct{ prints, want string }{
+		"26 is":                       {"ClickHouse server version 26.7.2.1 (official build).", "clickhouse"},
+		"Debian's old one is not":     {"ClickHouse server version 18.16.1.", libchdbFile},
+		"one that prints nothing too": {"", libchdbFile},
+	} {
+		t.Run(name, func(t *testing.T) {
+			bin, cache := t.TempDir(), t.TempDir()
+			t.Setenv("PATH", bin)
+			t.Setenv("ONEPX_CACHE", cache)
+			require.NoError(t, os.Mkdir(filepath.Join(cache, "libchdb-"+chdbVersion+"-"+runtime.GOARCH), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(bin, "clickhouse"), []byte("#!/bin/sh\necho '"+c.prints+"'\n"), 0o755))
+			server, err := findClickHouse(t.Context(), io.Discard)
+			require.NoError(t, err)
+			require.Equal(t, c.want, filepath.Base(server.program+server.library))
+		})
+	}
 }
 
 func TestKafkaAdvertisesTheProxyOnItsOwnListener(t *testing.T) {
