@@ -28,10 +28,11 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 			w.outage.Recovered()
 			w.insertRefused(false)
 			return nil
+		case errors.As(err, &stopped), errors.Is(err, ErrGenerationOver), errors.Is(err, ErrPositionUnknown):
+			// First of all: that a commit may still land must be known also when the generation has ended meanwhile.
+			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.As(err, &stopped), errors.Is(err, ErrGenerationOver), errors.Is(err, ErrPositionUnknown):
-			return err
 		}
 		w.outage.Failed(err)
 		if errors.Is(err, store.ErrRefused) {
@@ -78,7 +79,8 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) error {
 	if err != nil {
 		return err
 	}
-	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), store: w.Store}
+	w.remember(b)
+	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
 	if why == "" {
 		if maker.enricher, why, err = w.exception(ctx, d, maker.suppressed); err != nil {
 			return err
@@ -95,6 +97,15 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) error {
 		return err
 	}
 	return w.recoverByException(ctx, maker, b, why, renewed)
+}
+
+// remember takes all events of the batch into the history, whatever becomes of them: it may know too much.
+func (w *Worker) remember(b *batch) {
+	for _, record := range b.records {
+		if d := decode(record); d.err == nil {
+			w.history.add(d.key, record.Time)
+		}
+	}
 }
 
 // recoverByException stores a range whose block cannot be made as it was declared, or whose token may be forgotten. What
