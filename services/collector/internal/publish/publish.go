@@ -161,10 +161,10 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 		p.cfg.Outage.Recovered()
 	}
 	for i := range messages {
+		<-p.places // before the caller goes on: its next event must find a place
 		if acknowledged, ok := messages[i].WriterData.(chan error); ok {
 			acknowledged <- err // has room for the one answer
 		}
-		<-p.places
 	}
 }
 
