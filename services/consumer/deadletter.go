@@ -3,13 +3,14 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"os"
 	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
-	"github.com/segmentio/kafka-go"
 )
 
 // deadletterCmd groups the commands about dead letters.
@@ -35,11 +36,12 @@ type deadLetterLine struct {
 }
 
 // Run is `consumer deadletter list`.
-func (c *deadletterListCmd) Run(ctx context.Context) error {
+func (c *deadletterListCmd) Run(ctx context.Context, k *kong.Kong) error {
 	client, err := c.Kafka.Client()
 	if err != nil {
 		return err
 	}
+	defer kafkaconn.Close(client)
 	dialer, err := c.Kafka.Dialer()
 	if err != nil {
 		return err
@@ -61,7 +63,7 @@ func (c *deadletterListCmd) Run(ctx context.Context) error {
 	if err := reader.SetOffset(bounds.FirstOffset); err != nil {
 		return err
 	}
-	out := json.NewEncoder(os.Stdout)
+	out := json.NewEncoder(k.Stdout)
 	seen := map[string]bool{}
 	for next := bounds.FirstOffset; next < bounds.LastOffset; {
 		message, err := reader.ReadMessage(ctx)

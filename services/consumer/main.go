@@ -6,9 +6,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/onepx/onepx/services/shared/lifecycle"
 )
 
@@ -23,30 +25,31 @@ type cli struct {
 
 func main() {
 	ctx, release := lifecycle.Notify(context.Background())
-	code := execute(ctx, os.Args[1:])
+	code := execute(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	release()
 	os.Exit(code)
 }
 
-// execute runs one command and returns the exit code.
-func execute(ctx context.Context, args []string) int {
+// execute runs one command, which prints its results to out and everything else to errOut, and returns the exit code.
+func execute(ctx context.Context, args []string, out, errOut io.Writer) int {
 	var root cli
 	parser, err := kong.New(&root,
 		kong.Name("consumer"),
 		kong.Description("Moves events from Kafka to ClickHouse, exactly once. Exit codes: 0 done, 1 failed, 2 wrong settings or arguments."),
+		kong.Writers(out, errOut),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 	)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "consumer:", err)
+		fmt.Fprintln(errOut, "consumer:", err)
 		return 2
 	}
 	command, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "consumer:", err)
+		fmt.Fprintln(errOut, "consumer:", err)
 		return 2
 	}
 	if err := command.Run(); err != nil {
-		fmt.Fprintln(os.Stderr, "consumer:", err)
+		fmt.Fprintln(errOut, "consumer:", err)
 		return 1
 	}
 	return 0

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"github.com/alecthomas/kong"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
 )
@@ -16,7 +18,7 @@ type migrateCmd struct {
 }
 
 // Run is `consumer migrate`.
-func (c *migrateCmd) Run(ctx context.Context) error {
+func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
 	conn, err := c.ClickHouse.Open()
 	if err != nil {
 		return err
@@ -32,9 +34,9 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 			return err
 		}
 		for _, m := range pending {
-			fmt.Printf("-- %s\n", m.Name)
+			fmt.Fprintf(k.Stdout, "-- %s\n", m.Name)
 			for _, statement := range m.Statements {
-				fmt.Printf("%s;\n", statement)
+				fmt.Fprintf(k.Stdout, "%s;\n", statement)
 			}
 		}
 		return nil
@@ -42,10 +44,10 @@ func (c *migrateCmd) Run(ctx context.Context) error {
 	applied := 0
 	err = schema.Migrate(ctx, conn, func(m store.Migration) {
 		applied++
-		fmt.Printf("applied %s\n", m.Name)
+		fmt.Fprintf(k.Stdout, "applied %s\n", m.Name)
 	})
 	if err == nil && applied == 0 {
-		fmt.Println("up to date")
+		fmt.Fprintln(k.Stdout, "up to date")
 	}
 	return err
 }

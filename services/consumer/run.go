@@ -9,6 +9,10 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/alecthomas/kong"
+	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/errgroup"
+
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -19,8 +23,6 @@ import (
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
-	"github.com/segmentio/kafka-go"
-	"golang.org/x/sync/errgroup"
 )
 
 // tokenLife is how long a declared batch is inserted again under its token. The deduplication window of 100,000 blocks
@@ -34,12 +36,12 @@ const (
 )
 
 // Run is `consumer run`: it builds everything, works until the context ends, and stops in order.
-func (c *runCmd) Run(ctx context.Context) error {
+func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	sites, err := siteconfig.Load(c.Config)
 	if err != nil {
 		return err
 	}
-	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "onepx-consumer", Version: version()})
+	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "consumer", Version: version(), LogOutput: k.Stderr})
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,8 @@ func (c *runCmd) Run(ctx context.Context) error {
 		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
 	}()
 	group := &consume.Group{}
-	listener, err := net.Listen("tcp", c.AdminListen)
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", c.AdminListen)
 	if err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}

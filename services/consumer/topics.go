@@ -4,16 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"text/tabwriter"
 	"time"
+
+	"github.com/alecthomas/kong"
+	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
-	"github.com/segmentio/kafka-go"
 )
 
 // topicsCmd groups the commands about topics; without another word topics are created and checked.
@@ -32,13 +33,17 @@ type topicsEnsureCmd struct {
 
 // Validate checks bounds.
 func (c *topicsEnsureCmd) Validate() error {
-	if c.EventsPartitions < 1 || c.EventsPartitions > 1000 || c.Replication < 1 || c.Replication > 9 {
-		return errors.New("ONEPX_TOPIC_EVENTS_PARTITIONS must be 1 to 1000, ONEPX_TOPIC_REPLICATION 1 to 9")
+	errs := []error{c.Kafka.Validate()}
+	if c.EventsPartitions < 1 || c.EventsPartitions > 1000 {
+		errs = append(errs, fmt.Errorf("ONEPX_TOPIC_EVENTS_PARTITIONS is %d; allowed are 1 to 1000", c.EventsPartitions))
+	}
+	if c.Replication < 1 || c.Replication > 9 {
+		errs = append(errs, fmt.Errorf("ONEPX_TOPIC_REPLICATION is %d; allowed are 1 to 9", c.Replication))
 	}
 	if c.Retention < time.Hour || c.Retention > 29*24*time.Hour {
-		return fmt.Errorf("ONEPX_TOPIC_RETENTION is %s; allowed are 1h to 696h", c.Retention)
+		errs = append(errs, fmt.Errorf("ONEPX_TOPIC_RETENTION is %s; allowed are 1h to 696h", c.Retention))
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
@@ -59,11 +64,12 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 }
 
 // Run is `consumer topics`.
-func (c *topicsEnsureCmd) Run(ctx context.Context) error {
+func (c *topicsEnsureCmd) Run(ctx context.Context, k *kong.Kong) error {
 	client, err := c.Kafka.Client()
 	if err != nil {
 		return err
 	}
+	defer kafkaconn.Close(client)
 	var wrong []error
 	for _, topic := range c.wanted() {
 		have, err := partitionsOf(ctx, client, topic.Topic)
@@ -72,14 +78,14 @@ func (c *topicsEnsureCmd) Run(ctx context.Context) error {
 		}
 		switch {
 		case have == topic.NumPartitions:
-			fmt.Printf("%s: %d partitions, as wanted\n", topic.Topic, have)
+			fmt.Fprintf(k.Stdout, "%s: %d partitions, as wanted\n", topic.Topic, have)
 		case have > 0:
 			wrong = append(wrong, fmt.Errorf("%s has %d partitions, wanted are %d: a live topic is never changed; make a new one, switch, drain", topic.Topic, have, topic.NumPartitions))
 		default:
 			if err := createTopic(ctx, client, topic); err != nil {
 				return err
 			}
-			fmt.Printf("%s: created with %d partitions\n", topic.Topic, topic.NumPartitions)
+			fmt.Fprintf(k.Stdout, "%s: created with %d partitions\n", topic.Topic, topic.NumPartitions)
 		}
 	}
 	return errors.Join(wrong...)
@@ -116,26 +122,32 @@ func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int,
 
 // acceptOffsetsCmd are the settings of `consumer topics accept-offsets`.
 type acceptOffsetsCmd struct {
-	Kafka          kafkaconn.Settings `embed:"" prefix:"kafka-"`
-	ClickHouse     store.Settings     `embed:"" prefix:"clickhouse-"`
-	Group          string             `env:"ONEPX_CONSUMER_GROUP" default:"onepx-consumer" help:"Kafka consumer group."`
-	InsertDeadline time.Duration      `env:"ONEPX_INSERT_DEADLINE" default:"15s" help:"The insert deadline of the consumers; waited for before anything is read, so that no insert is still on its way."`
-	Yes            bool               `help:"Write the positions; without it they are only shown."`
+	Kafka         kafkaconn.Settings `embed:"" prefix:"kafka-"`
+	ClickHouse    store.Settings     `embed:"" prefix:"clickhouse-"`
+	groupSettings `embed:""`
+
+	Yes bool `help:"Write the positions; without it they are only shown."`
+}
+
+// Validate checks bounds.
+func (c *acceptOffsetsCmd) Validate() error {
+	return errors.Join(c.Kafka.Validate(), c.ClickHouse.Validate(), c.groupSettings.Validate())
 }
 
 // Run is `consumer topics accept-offsets`: partitions whose committed position is not onepx's own, or lies before stored
 // rows, go on after the last stored row, or at the committed offset when that is later.
-func (c *acceptOffsetsCmd) Run(ctx context.Context) error {
+func (c *acceptOffsetsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	client, err := c.Kafka.Client()
 	if err != nil {
 		return err
 	}
+	defer kafkaconn.Close(client)
 	conn, err := c.ClickHouse.Open()
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	fmt.Printf("waiting %s until no insert can be on its way\n", c.InsertDeadline)
+	fmt.Fprintf(k.Stdout, "waiting %s until no insert can be on its way\n", c.InsertDeadline)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
@@ -147,17 +159,17 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context) error {
 		return err
 	}
 	if len(moved) == 0 {
-		fmt.Println("no partition's offsets were moved")
+		fmt.Fprintln(k.Stdout, "no partition's offsets were moved")
 		return nil
 	}
-	table := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	table := tabwriter.NewWriter(k.Stdout, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(table, "partition\tcommitted\tstored up to\tgoes on at\toffsets without a row")
 	for _, m := range moved {
-		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\n", m.Partition.ID, m.Committed, m.Stored, m.Next, max(m.Next-m.Stored-1, 0))
+		_, _ = fmt.Fprintf(table, "%d\t%d\t%d\t%d\t%d\n", m.ID, m.Committed, m.Stored, m.Next, max(m.Next-m.Stored-1, 0))
 	}
 	_ = table.Flush()
 	if !c.Yes {
-		fmt.Println("nothing is written; repeat with --yes")
+		fmt.Fprintln(k.Stdout, "nothing is written; repeat with --yes")
 		return nil
 	}
 	return consume.AcceptOffsets(ctx, client, c.Group, events, moved)
