@@ -128,7 +128,7 @@ var All = []Entry{
 	{URLUnencoded, "collector", Flagged, "The page URL seems to have been sent without encoding: parts of its query arrived as parameters."},
 	{ReferrerInvalid, "collector", Flagged, "The referrer is no http(s) URL and was left out."},
 	{ValueInvalid, "collector", Flagged, "The amount is no decimal number in range; the event has no value."},
-	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the event has no value."},
+	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code, or there is no value to carry it; amounts in it were left out."},
 	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items; what could not be read was left out."},
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
 	{Placeholder, "collector", Flagged, "An id was what scripts and templates print without a value (`undefined`, `null`, `{{id}}` …) and was left out."},
