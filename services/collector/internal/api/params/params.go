@@ -60,8 +60,9 @@ type Hit struct {
 	clicks                clicks
 }
 
-// Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one.
-func Read(q Query, at time.Time, referer string) *Hit {
+// Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one;
+// siteCurrency is the currency of amounts that come without one.
+func Read(q Query, at time.Time, referer, siteCurrency string) *Hit {
 	h := &Hit{
 		Event: &onepxv1.Event{
 			Name:         defaultName,
@@ -79,7 +80,7 @@ func Read(q Query, at time.Time, referer string) *Hit {
 	}
 	h.Event.Kind = kindOf(h.Event.Name)
 	h.setTimes(at)
-	h.setMoney()
+	h.setMoney(siteCurrency)
 	h.setPage()
 	h.setClickID(h.clicks)
 	return h
@@ -169,29 +170,32 @@ func (h *Hit) setTimes(at time.Time) {
 	h.Event.OccurredAtMs = clamped
 }
 
-// setMoney joins value and currency. An amount in a currency that can't be read is none: it must not be taken for one in
-// the site's currency.
-func (h *Hit) setMoney() {
-	code := ""
+// setMoney joins value and currency. An amount in a currency that can't be read, or that the event has no place for, is
+// none: it must not be taken for one in the site's currency.
+func (h *Hit) setMoney(siteCurrency string) {
+	code, known := "", true
 	if h.currency != "" {
-		var ok bool
-		if code, ok = readCurrency(h.currency); !ok {
-			h.Flags.Add(reason.CurrencyInvalid)
-			for _, item := range h.Event.Commerce.Items {
-				item.PriceMicros = nil
-			}
+		code, known = readCurrency(h.currency)
+	}
+	if known && h.value != "" {
+		if micros, ok := readDecimal(h.value); ok {
+			h.Event.Commerce.Value = &onepxv1.Money{Micros: micros, Currency: code}
 			return
 		}
-	}
-	if h.value == "" {
-		return
-	}
-	micros, ok := readDecimal(h.value)
-	if !ok {
 		h.Flags.Add(reason.ValueInvalid)
+	}
+	if !known {
+		h.Flags.Add(reason.CurrencyInvalid)
+	}
+	if known && (code == "" || code == siteCurrency) {
 		return
 	}
-	h.Event.Commerce.Value = &onepxv1.Money{Micros: micros, Currency: code}
+	for _, item := range h.Event.Commerce.Items { // the value carries the currency of the items, and there is none
+		if item.PriceMicros != nil {
+			item.PriceMicros = nil
+			h.Flags.Add(reason.CurrencyInvalid)
+		}
+	}
 }
 
 // setPage stores the cleaned URLs, and moves utm parameters and click ids of the page URL into fields that no parameter

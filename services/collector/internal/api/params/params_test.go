@@ -20,7 +20,7 @@ import (
 // arrival is the clock of these tests: 2026-11-25 12:00:00 UTC.
 var arrival = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-func read(raw string) *params.Hit { return params.Read(params.ParseQuery(raw), arrival, "") }
+func read(raw string) *params.Hit { return params.Read(params.ParseQuery(raw), arrival, "", "EUR") }
 
 func encode(pairs ...string) string { return params.Encode(pairs...) }
 
@@ -151,8 +151,27 @@ func TestItems(t *testing.T) {
 			require.Empty(t, hit.Reject)
 		})
 	}
-	require.Nil(t, read(encode("items", `[{"id":"a","price":5}]`, "currency", "?")).Event.Commerce.Items[0].PriceMicros,
-		"a price in an unknown currency is none")
+}
+
+func TestPricesNeedACurrency(t *testing.T) {
+	for _, test := range []struct {
+		name, currency, value string
+		kept                  bool
+		flags                 params.Flags
+	}{
+		{"without a currency it is the site's", "", "", true, nil},
+		{"the site's own needs no value to carry it", "eur", "", true, nil},
+		{"another is carried by the value", "USD", "5", true, nil},
+		{"another without a value has no place", "USD", "", false, params.Flags{reason.CurrencyInvalid}},
+		{"another with an unreadable value has no place", "USD", "?", false, params.Flags{reason.ValueInvalid, reason.CurrencyInvalid}},
+		{"an unknown one is none", "coins", "5", false, params.Flags{reason.CurrencyInvalid}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hit := read(encode("items", `[{"id":"a","price":5}]`, "currency", test.currency, "value", test.value))
+			require.Equal(t, test.kept, hit.Event.Commerce.Items[0].PriceMicros != nil)
+			require.Equal(t, test.flags, hit.Flags)
+		})
+	}
 }
 
 func TestRefusals(t *testing.T) {
