@@ -116,10 +116,10 @@ INTEGRATION = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go
 test: test-unit test-integration test-faults ## everything: unit with -race, real parts and browser, two fault rounds
 
 test-unit: ## Go alone: every module with -race, fuzz seeds included
-	go test -race $(PACKAGES)
+	go test -race -timeout 8m $(PACKAGES)
 
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
-	bin/dev exec -- go test -race -count=1 -tags integration $(INTEGRATION)
+	bin/dev exec -- go test -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2
