@@ -41,9 +41,15 @@ func (upCmd) Run(ctx context.Context) error {
 	}
 	fmt.Println("starting Kafka, ClickHouse, consumer and collector")
 	_, err = localstack.StartProcess(ctx, localstack.ProcessConfig{
-		Name: "the stack", Path: dev.bin("dev"), Args: []string{"supervise"}, Dir: dev.root(), LogFile: dev.log("dev"),
+		Name: "the stack", Path: dev.bin("dev"), Args: []string{"supervise"}, Dir: dev.root(),
+		LogFile: dev.log("dev"), LogLines: 60, // the end of the failing part's log is among them
 		Detached: true, ReadyTimeout: upTimeout, StopTimeout: stopTimeout,
-		Ready: func(context.Context) error { _, err := os.Stat(dev.path("env")); return err },
+		Ready: func(context.Context) error {
+			if _, err := os.Stat(dev.path("env")); err != nil {
+				return errors.New("not every part is ready")
+			}
+			return nil
+		},
 	})
 	if err != nil {
 		return fmt.Errorf("%w\nlogs are in %s", err, dev.path("log"))

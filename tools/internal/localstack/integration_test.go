@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 
@@ -145,9 +146,13 @@ func TestKafkaKeepsItsRecordsOverKillAndStop(t *testing.T) {
 
 func TestKafkaMakesNoTopicByItself(t *testing.T) {
 	_, client := startKafka(t, localstack.KafkaConfig{})
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-	defer cancel()
-	require.Error(t, client.ProduceSync(ctx, &kgo.Record{Topic: "unknown"}).FirstErr())
+	req := kmsg.NewPtrMetadataRequest()
+	topic := kmsg.NewMetadataRequestTopic()
+	topic.Topic = kmsg.StringPtr("unknown")
+	req.Topics, req.AllowAutoTopicCreation = append(req.Topics, topic), true
+	resp, err := req.RequestWith(t.Context(), client)
+	require.NoError(t, err)
+	require.ErrorIs(t, kerr.ErrorForCode(resp.Topics[0].ErrorCode), kerr.UnknownTopicOrPartition)
 }
 
 func TestClientsOfTheProxiedListenerStayBehindTheProxy(t *testing.T) {

@@ -28,6 +28,8 @@ type ProcessConfig struct {
 	BaseEnv []string
 	// LogFile takes standard output and error, appended. Empty means the caller's own.
 	LogFile string
+	// LogLines is how many lines from the log's end an error carries; 0 means 20.
+	LogLines int
 	// Ready is asked again and again until it returns nil; nil means ready at once. Its context ends after two seconds.
 	Ready func(ctx context.Context) error
 	// ReadyTimeout bounds the wait for Ready; 0 means two minutes, which a busy machine may need.
@@ -41,6 +43,7 @@ type ProcessConfig struct {
 const (
 	defaultReadyTimeout = 2 * time.Minute
 	defaultStopTimeout  = 30 * time.Second
+	defaultLogLines     = 20
 	readyAttempt        = 2 * time.Second
 	readyInterval       = 50 * time.Millisecond
 )
@@ -70,6 +73,9 @@ func StartProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 	}
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = defaultStopTimeout
+	}
+	if cfg.LogLines == 0 {
+		cfg.LogLines = defaultLogLines
 	}
 	p := &Process{cfg: cfg}
 	if err := p.Start(ctx); err != nil {
@@ -211,7 +217,7 @@ func (p *Process) logTail() string {
 	if p.cfg.LogFile == "" {
 		return ""
 	}
-	return "\n" + LogTail(p.cfg.LogFile, 20)
+	return "\n" + LogTail(p.cfg.LogFile, p.cfg.LogLines)
 }
 
 // PID returns the process id of the current or last life, and of its process group.
