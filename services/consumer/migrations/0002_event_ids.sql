@@ -9,9 +9,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.event_ids {{.OnCluster}}
     site_id         LowCardinality(String),
     record_time     DateTime64(3, 'UTC'),
     kafka_offset    Int64,
-    batch_day       Date,
-
-    INDEX by_event_id event_id TYPE bloom_filter(0.001) GRANULARITY 1
+    batch_day       Date
 )
 ENGINE = {{.Engine "MergeTree"}}
 PARTITION BY toMonday(batch_day)

@@ -42,6 +42,7 @@ type rowMaker struct {
 	enricher    *enrich.Enricher
 	suppressed  suppression.Snapshot
 	window      *window
+	history     *history
 	store       Store
 }
 
@@ -145,7 +146,7 @@ func decode(record kafka.Message) decoded {
 }
 
 // askStore asks ClickHouse, once a batch, for what the window in memory cannot know: events that clients may repeat for
-// days, and all events when the window had to forget.
+// days, and all events when the window had to forget. What the history has never seen need not be asked.
 func (m rowMaker) askStore(ctx context.Context, records []decoded) (map[store.EventKey]time.Time, error) {
 	var keys []store.EventKey
 	// A record from a clock that is days ahead may repeat one that was stored long before that time.
@@ -155,6 +156,9 @@ func (m rowMaker) askStore(ctx context.Context, records []decoded) (map[store.Ev
 			continue
 		}
 		if at, ok := m.window.latest(d.key); ok && d.at.Sub(at) <= d.horizon {
+			continue
+		}
+		if !m.history.mayKnow(d.key, d.at, d.horizon) {
 			continue
 		}
 		keys = append(keys, d.key)

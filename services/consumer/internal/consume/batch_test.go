@@ -60,7 +60,9 @@ func (m *maker) make(t *testing.T, b *batch) rowsOf {
 
 func (m *maker) rowMaker(b *batch) rowMaker {
 	d := Declaration{Range: b.Range, At: noon, Day: noon.Truncate(24 * time.Hour), Rules: euroRules.rules.Hash(), Suppression: m.list.Now().Position, Hash: b.hash()}
-	return rowMaker{declaration: d, enricher: euroRules.enricher, suppressed: m.list.Now(), window: m.window, store: m.store}
+	past := &history{}
+	_ = m.store.EventIDs(context.Background(), partition, b.First, time.Time{}, past.add)
+	return rowMaker{declaration: d, enricher: euroRules.enricher, suppressed: m.list.Now(), window: m.window, history: past, store: m.store}
 }
 
 // from100 is a batch from offset 100 to the last offset that holds the records.
@@ -188,11 +190,14 @@ func TestWhatIsRemembered(t *testing.T) {
 	}
 }
 
-// TestStoreIsAskedOnceABatch and only when the window cannot know.
+// TestStoreIsAskedOnceABatch and only for events that were seen before, when the window cannot know.
 func TestStoreIsAskedOnceABatch(t *testing.T) {
 	m := newMaker()
-	m.make(t, from100(101, recordOf(100, noon, hit(1)), recordOf(101, noon, hit(2))))
-	require.Zero(t, m.store.asked)
+	m.make(t, from100(101, recordOf(100, noon, hit(1)), recordOf(101, noon, hit(2, clientMade))))
+	require.Zero(t, m.store.asked, "new events")
+	m.stored(7, noon.Add(-time.Hour), hit(1), store.OutcomeEvent).stored(8, noon.Add(-time.Hour), hit(2), store.OutcomeEvent)
+	m.make(t, from100(100, recordOf(100, noon, hit(1))))
+	require.Zero(t, m.store.asked, "a collector's own event that the window covers")
 	m.make(t, from100(102, recordOf(100, noon, hit(1, clientMade)), recordOf(101, noon, hit(2, clientMade)), recordOf(102, noon.Add(-time.Hour), hit(3))))
 	require.Equal(t, 1, m.store.asked)
 }
@@ -208,7 +213,7 @@ var errAway = errors.New("away")
 
 func TestNoRowsWithoutAnAnswer(t *testing.T) {
 	b := from100(100, recordOf(100, noon, hit(1, clientMade)))
-	m := newMaker().rowMaker(b)
+	m := newMaker().stored(7, noon.Add(-time.Hour), hit(1), store.OutcomeEvent).rowMaker(b)
 	m.store = noAnswer{}
 	_, err := m.make(t.Context(), b)
 	require.ErrorIs(t, err, errAway)

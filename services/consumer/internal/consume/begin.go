@@ -41,6 +41,9 @@ func (w *Worker) begin(ctx context.Context) error {
 	if err := w.checkStored(ctx, committed); err != nil {
 		return err
 	}
+	if err := w.retry(ctx, func(ctx context.Context) error { return w.fillHistory(ctx, committed.Offset) }); err != nil {
+		return err
+	}
 	if declared != nil {
 		return w.recover(ctx, *declared, nil)
 	}
@@ -83,6 +86,9 @@ func (w *Worker) beginWithoutPosition(ctx context.Context) error {
 			w.next = last.Offset + 1
 		}
 		if err := listUnsure(ctx, w.Store, w.Partition, last, first, end); err != nil {
+			return err
+		}
+		if err := w.fillHistory(ctx, w.next); err != nil {
 			return err
 		}
 		return w.fillWindow(ctx)
@@ -152,27 +158,46 @@ func (w *Worker) checkTopic(ctx context.Context, last store.Last, first, end int
 
 // fillWindow reads what was recorded lately before the next offset.
 func (w *Worker) fillWindow(ctx context.Context) error {
-	since := w.Now()
-	first, end, err := w.Log.Bounds(ctx)
+	at, err := w.timeAt(ctx, w.next)
 	if err != nil {
 		return err
 	}
-	if at := max(w.next, first); at < end {
-		b, err := w.readRange(ctx, store.Range{Partition: w.Partition, First: at, Last: at})
-		if err != nil {
-			return err
-		}
-		if len(b.records) > 0 && b.records[0].Time.Before(since) {
-			since = b.records[0].Time
-		}
-	}
-	since = since.Add(-rebuildHorizon)
+	since := at.Add(-rebuildHorizon)
 	fresh := newWindow(w.Limits.WindowEvents, since)
 	if err := w.Store.RecentEvents(ctx, w.Partition, w.next, since, fresh.add); err != nil {
 		return err
 	}
 	w.window = fresh
 	return nil
+}
+
+// fillHistory reads which events were recorded during the long horizon before the offset.
+func (w *Worker) fillHistory(ctx context.Context, below int64) error {
+	at, err := w.timeAt(ctx, below)
+	if err != nil {
+		return err
+	}
+	fresh := &history{completeSince: at.Add(-longHorizon - rebuildHorizon)}
+	if err := w.Store.EventIDs(ctx, w.Partition, below, fresh.completeSince, fresh.add); err != nil {
+		return err
+	}
+	w.history = fresh
+	return nil
+}
+
+// timeAt is the record time at the offset, or the present when that is earlier or nothing is there yet.
+func (w *Worker) timeAt(ctx context.Context, offset int64) (time.Time, error) {
+	now := w.Now()
+	first, end, err := w.Log.Bounds(ctx)
+	if err != nil || max(offset, first) >= end {
+		return now, err
+	}
+	at := max(offset, first)
+	b, err := w.readRange(ctx, store.Range{Partition: w.Partition, First: at, Last: at})
+	if err != nil || len(b.records) == 0 || now.Before(b.records[0].Time) {
+		return now, err
+	}
+	return b.records[0].Time, nil
 }
 
 // readRange reads what Kafka holds of a range whose end exists in the log.

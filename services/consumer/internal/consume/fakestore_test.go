@@ -169,6 +169,10 @@ func (c *clickHouse) RecentEvents(_ context.Context, p store.Partition, below in
 	return nil
 }
 
+func (c *clickHouse) EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	return c.RecentEvents(ctx, p, below, since, yield)
+}
+
 func (c *clickHouse) Seen(_ context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
 	c.mu.Lock()
 	c.asked++

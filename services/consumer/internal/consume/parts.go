@@ -18,6 +18,7 @@ type Store interface {
 	CountRows(ctx context.Context, r store.Range) (int64, error)
 	LastRow(ctx context.Context, p store.Partition) (store.Last, error)
 	RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
+	EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
 	Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error)
 	Rules(ctx context.Context, hash string) (text string, known bool, err error)
 	ListForRebuild(ctx context.Context, r store.Range, why string) error

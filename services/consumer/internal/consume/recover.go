@@ -61,42 +61,50 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 			failed = nil
 			return err
 		}
-		if err := w.recoverOnce(ctx, d); err != nil {
+		why, err := w.recoverOnce(ctx, d)
+		if err != nil {
 			return err
 		}
 		w.next = d.Last + 1
+		if why != "" {
+			// Kafka may not hold all that is stored.
+			if err := w.fillHistory(ctx, w.next); err != nil {
+				return err
+			}
+		}
 		return w.fillWindow(ctx)
 	})
 }
 
-func (w *Worker) recoverOnce(ctx context.Context, d Declaration) error {
+// recoverOnce stores the range, and returns by which exception, if it was one.
+func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, err error) {
 	renewed := w.Elapsed()
 	// The same declaration again: the deadline starts anew, and only the owner gets this far.
 	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
-		return err
+		return "", err
 	}
 	b, why, err := w.readDeclared(ctx, d)
 	if err != nil {
-		return err
+		return "", err
 	}
 	w.remember(b)
 	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
 	if why == "" {
 		if maker.enricher, why, err = w.exception(ctx, d, maker.suppressed); err != nil {
-			return err
+			return "", err
 		}
 	}
 	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
-		return err
+		return "", err
 	}
-	if why == "" {
-		made, err := w.insert(ctx, maker, b, renewed)
-		if err == nil {
-			w.Metrics.stored(made.rows, w.Now())
-		}
-		return err
+	if why != "" {
+		return why, w.recoverByException(ctx, maker, b, why, renewed)
 	}
-	return w.recoverByException(ctx, maker, b, why, renewed)
+	made, err := w.insert(ctx, maker, b, renewed)
+	if err == nil {
+		w.Metrics.stored(made.rows, w.Now())
+	}
+	return "", err
 }
 
 // remember takes all events of the batch into the history, whatever becomes of them: it may know too much.

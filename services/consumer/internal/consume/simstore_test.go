@@ -119,6 +119,10 @@ func (s simStore) RecentEvents(ctx context.Context, p store.Partition, below int
 	}), errWhen(cut))
 }
 
+func (s simStore) EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	return s.RecentEvents(ctx, p, below, since, yield)
+}
+
 func errWhen(cut bool) error {
 	if cut {
 		return errHouseAway

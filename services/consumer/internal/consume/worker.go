@@ -69,8 +69,9 @@ type Worker struct {
 	// pending is a record that was read and did not fit the last batch.
 	pending *kafka.Message
 	// next is the first offset that is not stored.
-	next   int64
-	window *window
+	next    int64
+	window  *window
+	history *history
 	// committedIdle tells that the committed position is next, with no declared batch.
 	committedIdle bool
 	lastDeclared  time.Duration
@@ -193,7 +194,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 	}
 	w.committedIdle, w.lastDeclared = false, declared
 	afterDeclare()
-	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, store: w.Store}
+	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, history: w.history, store: w.Store}
 	made, err := w.insert(ctx, maker, b, declared)
 	if err != nil {
 		// Whether the block is stored is not known (or it could not be made): the way on is the same as for a new owner.
@@ -203,6 +204,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 	} else {
 		for _, s := range made.seen {
 			w.window.add(s.key, s.at)
+			w.history.add(s.key, s.at)
 		}
 		w.Metrics.stored(made.rows, w.Now())
 	}

@@ -182,7 +182,16 @@ func (s *Store) lastRow(ctx context.Context, p Partition, where string) (Last, e
 // RecentEvents calls yield for each stored row of the partition below the offset, recorded at or after since, that keeps
 // an event id.
 func (s *Store) RecentEvents(ctx context.Context, p Partition, below int64, since time.Time, yield func(EventKey, time.Time)) error {
-	rows, err := s.conn.Query(ctx, "SELECT site_id, event_id, record_time FROM "+s.database+".events "+
+	return s.eachEvent(ctx, "events", p, below, since, yield)
+}
+
+// EventIDs is RecentEvents for spans of days: it reads the narrow table event_ids, which a view fills.
+func (s *Store) EventIDs(ctx context.Context, p Partition, below int64, since time.Time, yield func(EventKey, time.Time)) error {
+	return s.eachEvent(ctx, "event_ids", p, below, since, yield)
+}
+
+func (s *Store) eachEvent(ctx context.Context, table string, p Partition, below int64, since time.Time, yield func(EventKey, time.Time)) error {
+	rows, err := s.conn.Query(ctx, "SELECT site_id, event_id, record_time FROM "+s.database+"."+table+" "+
 		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
 		p.Topic, p.ID, below, instantText(since), instantText(since))
 	if err != nil {

@@ -1,0 +1,72 @@
+package consume
+
+import (
+	"time"
+
+	"github.com/bits-and-blooms/bloom/v3"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+// history knows which events of one partition were recorded during the last longHorizon, so that ClickHouse need not be
+// asked for each new one. It is a row of Bloom filters: it may take a new event for a known one, once in some thousand
+// times, but never the other way round; whatever it takes for known is asked of ClickHouse, which is exact. It takes about
+// 2.5 bytes an event.
+type history struct {
+	// filters are in the order in which they were filled.
+	filters []*historyFilter
+	newest  time.Time
+	// completeSince is the record time after which it knows every event.
+	completeSince time.Time
+}
+
+type historyFilter struct {
+	events *bloom.BloomFilter
+	count  int
+	newest time.Time
+}
+
+const (
+	// filterEvents is how many events one filter holds; old filters are dropped whole.
+	filterEvents = 1 << 20
+	// filterMistakes is the share of new events that one full filter takes for known.
+	filterMistakes = 1e-4
+)
+
+// add notes an event that was recorded at a time.
+func (h *history) add(key store.EventKey, at time.Time) {
+	if at.After(h.newest) {
+		h.newest = at
+	}
+	if len(h.filters) == 0 || h.filters[len(h.filters)-1].count >= filterEvents {
+		h.filters = append(h.filters, &historyFilter{events: bloom.NewWithEstimates(filterEvents, filterMistakes)})
+	}
+	last := h.filters[len(h.filters)-1]
+	last.events.Add(historyKey(key))
+	last.count++
+	if at.After(last.newest) {
+		last.newest = at
+	}
+	for h.newest.Sub(h.filters[0].newest) > longHorizon+rebuildHorizon {
+		h.completeSince = later(h.completeSince, h.filters[0].newest)
+		h.filters = h.filters[1:]
+	}
+}
+
+// mayKnow is false only for events that were certainly not recorded during the horizon before the time.
+func (h *history) mayKnow(key store.EventKey, at time.Time, horizon time.Duration) bool {
+	if !at.Add(-horizon).After(h.completeSince) {
+		return true
+	}
+	k := historyKey(key)
+	for _, f := range h.filters {
+		if f.events.Test(k) {
+			return true
+		}
+	}
+	return false
+}
+
+func historyKey(key store.EventKey) []byte {
+	return append(append(make([]byte, 0, len(key.EventID)+len(key.SiteID)), key.EventID[:]...), key.SiteID...)
+}
