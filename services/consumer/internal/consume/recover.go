@@ -111,7 +111,7 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 func (w *Worker) remember(b *batch) {
 	for _, record := range b.records {
 		if d := decode(record); d.err == nil {
-			w.history.add(d.key, record.Time)
+			w.history.add(d.key, d.at)
 		}
 	}
 }
