@@ -35,7 +35,7 @@ func TestEverySnippetIsAHit(t *testing.T) {
 		require.NoError(t, err)
 		query := params.ParseQuery(target.RawQuery)
 		require.Equal(t, "shop", query.Get("site"))
-		hit := params.Read(query, time.Now(), "", "EUR")
+		hit := params.Read(query, time.Now(), "")
 		require.Empty(t, hit.Reject, s.Title)
 		require.Empty(t, hit.Flags, s.Title)
 	}

@@ -839,77 +839,25 @@ func (x *Marketing) GetClickNetwork() string {
 	return ""
 }
 
-// Money is an exact decimal amount.
-type Money struct {
-	state protoimpl.MessageState `protogen:"open.v1"`
-	// Millionths of one unit of the currency; never a float.
-	Micros int64 `protobuf:"varint,1,opt,name=micros,proto3" json:"micros,omitempty"`
-	// ISO 4217 code, upper case; empty = the site's currency.
-	Currency      string `protobuf:"bytes,2,opt,name=currency,proto3" json:"currency,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *Money) Reset() {
-	*x = Money{}
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *Money) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*Money) ProtoMessage() {}
-
-func (x *Money) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use Money.ProtoReflect.Descriptor instead.
-func (*Money) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
-}
-
-func (x *Money) GetMicros() int64 {
-	if x != nil {
-		return x.Micros
-	}
-	return 0
-}
-
-func (x *Money) GetCurrency() string {
-	if x != nil {
-		return x.Currency
-	}
-	return ""
-}
-
-// Commerce is what was bought, or looked at.
+// Commerce is what was bought, or looked at. Amounts are exact decimals, never floats: millionths of one unit of the
+// currency.
 type Commerce struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// At most 128 characters. May be personal.
 	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
-	// Absent when the event had no readable value (see flags).
-	Value *Money `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	// Below 10^18 either way; absent when the event had no readable value (see flags).
+	ValueMicros *int64 `protobuf:"varint,2,opt,name=value_micros,json=valueMicros,proto3,oneof" json:"value_micros,omitempty"`
+	// Of the value and of the prices: ISO 4217 code, upper case; empty = the site's currency.
+	Currency string `protobuf:"bytes,3,opt,name=currency,proto3" json:"currency,omitempty"`
 	// At most 100.
-	Items         []*Item `protobuf:"bytes,3,rep,name=items,proto3" json:"items,omitempty"`
+	Items         []*Item `protobuf:"bytes,4,rep,name=items,proto3" json:"items,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Commerce) Reset() {
 	*x = Commerce{}
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -921,7 +869,7 @@ func (x *Commerce) String() string {
 func (*Commerce) ProtoMessage() {}
 
 func (x *Commerce) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -934,7 +882,7 @@ func (x *Commerce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commerce.ProtoReflect.Descriptor instead.
 func (*Commerce) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Commerce) GetOrderId() string {
@@ -944,11 +892,18 @@ func (x *Commerce) GetOrderId() string {
 	return ""
 }
 
-func (x *Commerce) GetValue() *Money {
-	if x != nil {
-		return x.Value
+func (x *Commerce) GetValueMicros() int64 {
+	if x != nil && x.ValueMicros != nil {
+		return *x.ValueMicros
 	}
-	return nil
+	return 0
+}
+
+func (x *Commerce) GetCurrency() string {
+	if x != nil {
+		return x.Currency
+	}
+	return ""
 }
 
 func (x *Commerce) GetItems() []*Item {
@@ -975,7 +930,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +942,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +955,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Item) GetId() string {
@@ -1045,7 +1000,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1057,7 +1012,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1070,7 +1025,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Mail) GetCampaignId() string {
@@ -1128,7 +1083,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1140,7 +1095,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1153,7 +1108,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Client) GetIpPrefix() string {
@@ -1252,7 +1207,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1264,7 +1219,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1277,7 +1232,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Consent) GetMeasure() bool {
@@ -1330,7 +1285,7 @@ type Transport struct {
 
 func (x *Transport) Reset() {
 	*x = Transport{}
-	mi := &file_onepx_v1_event_proto_msgTypes[10]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1342,7 +1297,7 @@ func (x *Transport) String() string {
 func (*Transport) ProtoMessage() {}
 
 func (x *Transport) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[10]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1355,7 +1310,7 @@ func (x *Transport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transport.ProtoReflect.Descriptor instead.
 func (*Transport) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Transport) GetKind() TransportKind {
@@ -1439,14 +1394,13 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x06utm_id\x18\x06 \x01(\tR\x05utmId\x12\x19\n" +
 	"\bclick_id\x18\a \x01(\tR\aclickId\x12$\n" +
 	"\x0eclick_id_param\x18\b \x01(\tR\fclickIdParam\x12#\n" +
-	"\rclick_network\x18\t \x01(\tR\fclickNetwork\";\n" +
-	"\x05Money\x12\x16\n" +
-	"\x06micros\x18\x01 \x01(\x03R\x06micros\x12\x1a\n" +
-	"\bcurrency\x18\x02 \x01(\tR\bcurrency\"r\n" +
+	"\rclick_network\x18\t \x01(\tR\fclickNetwork\"\xa0\x01\n" +
 	"\bCommerce\x12\x19\n" +
-	"\border_id\x18\x01 \x01(\tR\aorderId\x12%\n" +
-	"\x05value\x18\x02 \x01(\v2\x0f.onepx.v1.MoneyR\x05value\x12$\n" +
-	"\x05items\x18\x03 \x03(\v2\x0e.onepx.v1.ItemR\x05items\"\x94\x01\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12&\n" +
+	"\fvalue_micros\x18\x02 \x01(\x03H\x00R\vvalueMicros\x88\x01\x01\x12\x1a\n" +
+	"\bcurrency\x18\x03 \x01(\tR\bcurrency\x12$\n" +
+	"\x05items\x18\x04 \x03(\v2\x0e.onepx.v1.ItemR\x05itemsB\x0f\n" +
+	"\r_value_micros\"\x94\x01\n" +
 	"\x04Item\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12'\n" +
 	"\x0fquantity_micros\x18\x02 \x01(\x03R\x0equantityMicros\x12&\n" +
@@ -1542,7 +1496,7 @@ func file_onepx_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_onepx_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
 var file_onepx_v1_event_proto_goTypes = []any{
 	(IdOrigin)(0),      // 0: onepx.v1.IdOrigin
 	(EventKind)(0),     // 1: onepx.v1.EventKind
@@ -1554,14 +1508,13 @@ var file_onepx_v1_event_proto_goTypes = []any{
 	(*Visitor)(nil),    // 7: onepx.v1.Visitor
 	(*Page)(nil),       // 8: onepx.v1.Page
 	(*Marketing)(nil),  // 9: onepx.v1.Marketing
-	(*Money)(nil),      // 10: onepx.v1.Money
-	(*Commerce)(nil),   // 11: onepx.v1.Commerce
-	(*Item)(nil),       // 12: onepx.v1.Item
-	(*Mail)(nil),       // 13: onepx.v1.Mail
-	(*Client)(nil),     // 14: onepx.v1.Client
-	(*Consent)(nil),    // 15: onepx.v1.Consent
-	(*Transport)(nil),  // 16: onepx.v1.Transport
-	nil,                // 17: onepx.v1.Event.PropsEntry
+	(*Commerce)(nil),   // 10: onepx.v1.Commerce
+	(*Item)(nil),       // 11: onepx.v1.Item
+	(*Mail)(nil),       // 12: onepx.v1.Mail
+	(*Client)(nil),     // 13: onepx.v1.Client
+	(*Consent)(nil),    // 14: onepx.v1.Consent
+	(*Transport)(nil),  // 15: onepx.v1.Transport
+	nil,                // 16: onepx.v1.Event.PropsEntry
 }
 var file_onepx_v1_event_proto_depIdxs = []int32{
 	0,  // 0: onepx.v1.Event.event_id_origin:type_name -> onepx.v1.IdOrigin
@@ -1569,23 +1522,22 @@ var file_onepx_v1_event_proto_depIdxs = []int32{
 	7,  // 2: onepx.v1.Event.visitor:type_name -> onepx.v1.Visitor
 	8,  // 3: onepx.v1.Event.page:type_name -> onepx.v1.Page
 	9,  // 4: onepx.v1.Event.marketing:type_name -> onepx.v1.Marketing
-	11, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
-	13, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
-	14, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
-	15, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
-	16, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
-	17, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
+	10, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
+	12, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
+	13, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
+	14, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
+	15, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
+	16, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
 	2,  // 11: onepx.v1.Visitor.kind:type_name -> onepx.v1.VisitorKind
-	10, // 12: onepx.v1.Commerce.value:type_name -> onepx.v1.Money
-	12, // 13: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
-	3,  // 14: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
-	4,  // 15: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
-	5,  // 16: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 12: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
+	3,  // 13: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
+	4,  // 14: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
+	5,  // 15: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
+	16, // [16:16] is the sub-list for method output_type
+	16, // [16:16] is the sub-list for method input_type
+	16, // [16:16] is the sub-list for extension type_name
+	16, // [16:16] is the sub-list for extension extendee
+	0,  // [0:16] is the sub-list for field type_name
 }
 
 func init() { file_onepx_v1_event_proto_init() }
@@ -1593,14 +1545,15 @@ func file_onepx_v1_event_proto_init() {
 	if File_onepx_v1_event_proto != nil {
 		return
 	}
-	file_onepx_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
+	file_onepx_v1_event_proto_msgTypes[4].OneofWrappers = []any{}
+	file_onepx_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_onepx_v1_event_proto_rawDesc), len(file_onepx_v1_event_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   12,
+			NumMessages:   11,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -120,7 +120,7 @@ func (s *Server) parse(_ context.Context, h *hit) {
 }
 
 func (s *Server) validate(_ context.Context, h *hit) {
-	h.params = params.Read(h.query, h.at, h.request.Referer(), h.site.Currency)
+	h.params = params.Read(h.query, h.at, h.request.Referer())
 	h.event, h.flags, h.reason = h.params.Event, h.params.Flags, h.params.Reject
 	h.event.Schema = eventlog.Schema
 	h.event.SiteId = h.site.ID

@@ -164,7 +164,7 @@ func TestSuppressedRowsKeepNothing(t *testing.T) {
 		e.Page = &onepxv1.Page{Url: "https://shop.example/", Referrer: "https://a.example/", Title: "t"}
 		e.Client = &onepxv1.Client{IpPrefix: "192.0.2.0", Country: "DE", Region: "BE", UserAgent: "x", Language: "de", ScreenWidth: 1}
 		e.Marketing = &onepxv1.Marketing{UtmSource: "u", ClickId: "c"}
-		e.Commerce = &onepxv1.Commerce{OrderId: "o", Value: &onepxv1.Money{Micros: 1, Currency: "EUR"}}
+		e.Commerce = &onepxv1.Commerce{OrderId: "o", ValueMicros: proto.Int64(1), Currency: "EUR"}
 		e.Mail = &onepxv1.Mail{RecipientKey: idOf(4), CampaignId: "m"}
 		e.Props = map[string]string{"p": "v"}
 	}), replayed)

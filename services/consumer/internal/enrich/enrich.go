@@ -79,7 +79,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 	class := e.trafficClass(event)
 	agent := e.agent(event.GetClient().GetUserAgent(), class)
 	arrival := e.arrival(event, referrerHost, pageHost)
-	currency := event.GetCommerce().GetValue().GetCurrency()
+	currency := event.GetCommerce().GetCurrency()
 	if currency == "" {
 		currency = site.currency
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"google.golang.org/protobuf/proto"
 	"os"
 	"slices"
 	"strings"
@@ -56,7 +57,7 @@ func TestTheDayIsThatOfTheSite(t *testing.T) {
 func TestTheSiteGivesWhatTheEventLeavesOut(t *testing.T) {
 	value := func(currency string) func(*onepxv1.Event) {
 		return func(event *onepxv1.Event) {
-			event.Commerce = &onepxv1.Commerce{Value: &onepxv1.Money{Micros: 1, Currency: currency}}
+			event.Commerce = &onepxv1.Commerce{ValueMicros: proto.Int64(1), Currency: currency}
 		}
 	}
 	site := func(id string) func(*onepxv1.Event) { return func(event *onepxv1.Event) { event.SiteId = id } }

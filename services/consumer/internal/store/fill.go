@@ -53,8 +53,8 @@ func (r *Row) fillPage(p *onepxv1.Page, m *onepxv1.Marketing, facts enrich.Facts
 
 func (r *Row) fillCommerce(c *onepxv1.Commerce, m *onepxv1.Mail, facts enrich.Facts) {
 	r.OrderID, r.Currency = c.GetOrderId(), facts.Currency
-	if value := c.GetValue(); value != nil {
-		r.ValueMicros = &value.Micros
+	if c != nil {
+		r.ValueMicros = c.ValueMicros
 	}
 	for _, item := range c.GetItems() {
 		r.ItemIDs = append(r.ItemIDs, item.GetId())

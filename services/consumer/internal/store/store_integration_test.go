@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"context"
+	"google.golang.org/protobuf/proto"
 	"math"
 	"reflect"
 	"strings"
@@ -108,7 +109,7 @@ func TestNoValueOfAnEventIsRefused(t *testing.T) {
 		SiteId: "shop", Name: strings.Repeat("ü\x00", 1000), Kind: 99, ReceivedAtMs: math.MaxInt64, OccurredAtMs: math.MinInt64,
 		EventId: []byte("short"), Visitor: &onepxv1.Visitor{VisitorId: make([]byte, 300), Kind: -7},
 		Page:     &onepxv1.Page{Url: strings.Repeat("x", 1<<20), Title: "\xff\xfe"},
-		Commerce: &onepxv1.Commerce{Value: &onepxv1.Money{Micros: math.MinInt64}, Items: []*onepxv1.Item{{}, {Id: "a", PriceMicros: new(int64)}}},
+		Commerce: &onepxv1.Commerce{ValueMicros: proto.Int64(math.MinInt64), Items: []*onepxv1.Item{{}, {Id: "a", PriceMicros: new(int64)}}},
 		Client:   &onepxv1.Client{ScreenWidth: math.MaxUint32},
 		Props:    map[string]string{"": "", "a": "b\x00"}, Flags: []string{"", "x"},
 	}

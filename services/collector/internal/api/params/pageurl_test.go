@@ -69,13 +69,13 @@ func TestStoredURLs(t *testing.T) {
 }
 
 func TestThePageIsTheRefererUnlessGiven(t *testing.T) {
-	hit := params.Read(params.ParseQuery(""), arrival, "https://a.b/x?utm_source=News&gclid=1#y", "EUR")
+	hit := params.Read(params.ParseQuery(""), arrival, "https://a.b/x?utm_source=News&gclid=1#y")
 	require.Equal(t, "https://a.b/x", hit.Event.Page.Url)
 	require.Equal(t, "News", hit.Event.Marketing.UtmSource)
 	require.Equal(t, "1", hit.Event.Marketing.ClickId)
-	given := params.Read(params.ParseQuery("u=https%3A%2F%2Fc.d%2F"), arrival, "https://a.b/x", "EUR")
+	given := params.Read(params.ParseQuery("u=https%3A%2F%2Fc.d%2F"), arrival, "https://a.b/x")
 	require.Equal(t, "https://c.d/", given.Event.Page.Url)
-	raw := params.Read(params.ParseQuery(""), arrival, "https://a.b/\xe9", "EUR")
+	raw := params.Read(params.ParseQuery(""), arrival, "https://a.b/\xe9")
 	require.Equal(t, "https://a.b/�", raw.Event.Page.Url)
 	require.Equal(t, params.Flags{reason.InvalidUTF8}, raw.Flags)
 }
@@ -143,7 +143,7 @@ func FuzzRead(f *testing.F) {
 	}
 	f.Add(encode("u", "https://ann:pw@a.b/;jsessionid=1?gclid=1#x", "items", `[{"id":"a","qty":"1.5","price":2}]`, "value", "1.5"), "")
 	f.Fuzz(func(t *testing.T, raw, referer string) {
-		hit := params.Read(params.ParseQuery(raw), arrival, referer, "EUR")
+		hit := params.Read(params.ParseQuery(raw), arrival, referer)
 		_, err := proto.Marshal(hit.Event) // fails on texts that are no UTF-8
 		require.NoError(t, err)
 		for _, url := range []string{hit.Event.Page.Url, hit.Event.Page.Referrer} {

@@ -60,9 +60,8 @@ type Hit struct {
 	clicks                clicks
 }
 
-// Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one;
-// siteCurrency is the currency of amounts that come without one.
-func Read(q Query, at time.Time, referer, siteCurrency string) *Hit {
+// Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one.
+func Read(q Query, at time.Time, referer string) *Hit {
 	h := &Hit{
 		Event: &onepxv1.Event{
 			Name:         defaultName,
@@ -80,7 +79,7 @@ func Read(q Query, at time.Time, referer, siteCurrency string) *Hit {
 	}
 	h.Event.Kind = kindOf(h.Event.Name)
 	h.setTimes(at)
-	h.setMoney(siteCurrency)
+	h.setMoney()
 	h.setPage()
 	h.setClickID(h.clicks)
 	return h
@@ -170,31 +169,28 @@ func (h *Hit) setTimes(at time.Time) {
 	h.Event.OccurredAtMs = clamped
 }
 
-// setMoney joins value and currency. An amount in a currency that can't be read, or that the event has no place for, is
-// none: it must not be taken for one in the site's currency.
-func (h *Hit) setMoney(siteCurrency string) {
-	code, known := "", true
+// setMoney joins amounts and currency. An amount in a currency that can't be read is none: it must not be taken for one in
+// the site's currency.
+func (h *Hit) setMoney() {
+	commerce := h.Event.Commerce
 	if h.currency != "" {
-		code, known = readCurrency(h.currency)
-	}
-	if known && h.value != "" {
-		if micros, ok := readDecimal(h.value); ok {
-			h.Event.Commerce.Value = &onepxv1.Money{Micros: micros, Currency: code}
+		code, known := readCurrency(h.currency)
+		if !known {
+			h.Flags.Add(reason.CurrencyInvalid)
+			for _, item := range commerce.Items {
+				item.PriceMicros = nil
+			}
 			return
 		}
-		h.Flags.Add(reason.ValueInvalid)
+		commerce.Currency = code
 	}
-	if !known {
-		h.Flags.Add(reason.CurrencyInvalid)
-	}
-	if known && (code == "" || code == siteCurrency) {
+	if h.value == "" {
 		return
 	}
-	for _, item := range h.Event.Commerce.Items { // the value carries the currency of the items, and there is none
-		if item.PriceMicros != nil {
-			item.PriceMicros = nil
-			h.Flags.Add(reason.CurrencyInvalid)
-		}
+	if micros, ok := readDecimal(h.value); ok {
+		commerce.ValueMicros = &micros
+	} else {
+		h.Flags.Add(reason.ValueInvalid)
 	}
 }
 

@@ -20,7 +20,7 @@ import (
 // arrival is the clock of these tests: 2026-11-25 12:00:00 UTC.
 var arrival = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-func read(raw string) *params.Hit { return params.Read(params.ParseQuery(raw), arrival, "", "EUR") }
+func read(raw string) *params.Hit { return params.Read(params.ParseQuery(raw), arrival, "") }
 
 func encode(pairs ...string) string { return params.Encode(pairs...) }
 
@@ -92,29 +92,29 @@ func TestTimes(t *testing.T) {
 func TestMoney(t *testing.T) {
 	for _, test := range []struct {
 		name, query string
-		want        *onepxv1.Money
+		want        *onepxv1.Commerce
 		flags       params.Flags
 	}{
-		{"no value", "", nil, nil},
-		{"whole", "value=12", &onepxv1.Money{Micros: 12_000_000}, nil},
-		{"decimals are exact", "value=0.1&currency=eur", &onepxv1.Money{Micros: 100_000, Currency: "EUR"}, nil},
-		{"six decimals", "value=1.234567", &onepxv1.Money{Micros: 1_234_567}, nil},
-		{"the largest", "value=999999999999.999999", &onepxv1.Money{Micros: 999_999_999_999_999_999}, nil},
-		{"negative", "value=-3.5", &onepxv1.Money{Micros: -3_500_000}, nil},
-		{"a plus sign, encoded", "value=%2B3", &onepxv1.Money{Micros: 3_000_000}, nil},
-		{"nought", "value=0", &onepxv1.Money{}, nil},
-		{"seven decimals", "value=1.2345678", nil, params.Flags{reason.ValueInvalid}},
-		{"thirteen digits", "value=1000000000000", nil, params.Flags{reason.ValueInvalid}},
-		{"a comma", "value=12,50", nil, params.Flags{reason.ValueInvalid}},
-		{"an exponent", "value=1e3", nil, params.Flags{reason.ValueInvalid}},
-		{"a sign of the currency", "value=%E2%82%AC5", nil, params.Flags{reason.ValueInvalid}},
-		{"no digit before the point", "value=.5", nil, params.Flags{reason.ValueInvalid}},
-		{"no digit after the point", "value=5.", nil, params.Flags{reason.ValueInvalid}},
-		{"an unknown currency takes the value with it", "value=5&currency=EURO", nil, params.Flags{reason.CurrencyInvalid}},
+		{"no value", "", &onepxv1.Commerce{}, nil},
+		{"whole", "value=12", &onepxv1.Commerce{ValueMicros: proto.Int64(12_000_000)}, nil},
+		{"decimals are exact", "value=0.1&currency=eur", &onepxv1.Commerce{ValueMicros: proto.Int64(100_000), Currency: "EUR"}, nil},
+		{"six decimals", "value=1.234567", &onepxv1.Commerce{ValueMicros: proto.Int64(1_234_567)}, nil},
+		{"the largest", "value=999999999999.999999", &onepxv1.Commerce{ValueMicros: proto.Int64(999_999_999_999_999_999)}, nil},
+		{"negative", "value=-3.5", &onepxv1.Commerce{ValueMicros: proto.Int64(-3_500_000)}, nil},
+		{"a plus sign, encoded", "value=%2B3", &onepxv1.Commerce{ValueMicros: proto.Int64(3_000_000)}, nil},
+		{"nought", "value=0", &onepxv1.Commerce{ValueMicros: proto.Int64(0)}, nil},
+		{"seven decimals", "value=1.2345678", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"thirteen digits", "value=1000000000000", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"a comma", "value=12,50", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"an exponent", "value=1e3", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"a sign of the currency", "value=%E2%82%AC5", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"no digit before the point", "value=.5", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"no digit after the point", "value=5.", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
+		{"an unknown currency takes the value with it", "value=5&currency=EURO", &onepxv1.Commerce{}, params.Flags{reason.CurrencyInvalid}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hit := read(test.query)
-			require.True(t, proto.Equal(test.want, hit.Event.Commerce.Value), "%v", hit.Event.Commerce.Value)
+			require.True(t, proto.Equal(test.want, hit.Event.Commerce), "%v", hit.Event.Commerce)
 			require.Equal(t, test.flags, hit.Flags)
 		})
 	}
@@ -160,10 +160,8 @@ func TestPricesNeedACurrency(t *testing.T) {
 		flags                 params.Flags
 	}{
 		{"without a currency it is the site's", "", "", true, nil},
-		{"the site's own needs no value to carry it", "eur", "", true, nil},
-		{"another is carried by the value", "USD", "5", true, nil},
-		{"another without a value has no place", "USD", "", false, params.Flags{reason.CurrencyInvalid}},
-		{"another with an unreadable value has no place", "USD", "?", false, params.Flags{reason.ValueInvalid, reason.CurrencyInvalid}},
+		{"with one it needs no value", "USD", "", true, nil},
+		{"an unreadable value leaves the prices", "USD", "?", true, params.Flags{reason.ValueInvalid}},
 		{"an unknown one is none", "coins", "5", false, params.Flags{reason.CurrencyInvalid}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
