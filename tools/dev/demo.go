@@ -100,7 +100,7 @@ func (d demoCmd) play(ctx context.Context, collector string, sql ledger.ClickHou
 	defer closeShop()
 	load.Run(open, load.Config{
 		Targets: []string{collector}, Site: demoSite, Rate: d.Rate, Visitors: 150, Repeat: 0.03,
-		Seed: uint64(time.Now().UnixNano()), Timeout: 10 * time.Second, InFlight: 1000, //nolint:gosec // a seed
+		Seed: uint64(time.Now().UnixNano()), Timeout: 10 * time.Second, InFlight: 1000,
 	}, answers.Note)
 	balance, err := settled(ctx, answers, sql)
 	if err != nil {

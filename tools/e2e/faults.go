@@ -9,8 +9,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/onepx/onepx/tools/internal/pipeline"
 	"github.com/twmb/franz-go/pkg/kadm"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 // faults are what a round can do to the system. When one returns, everything runs again.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/onepx/onepx/tools/internal/localstack"
 )
 
@@ -82,7 +83,7 @@ func (c *cli) run(ctx context.Context) (err error) {
 
 // order draws the kinds of faults: shuffled, all of them before any comes again.
 func (c *cli) order() ([]string, error) {
-	random := rand.New(rand.NewPCG(c.Seed, 1)) //nolint:gosec // reproducible, not a secret
+	random := rand.New(rand.NewPCG(c.Seed, 1))
 	var order []string
 	for len(order) < c.Rounds {
 		if c.Only != "" {

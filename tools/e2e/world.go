@@ -12,12 +12,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kgo"
+
 	"github.com/onepx/onepx/tools/internal/ledger"
 	"github.com/onepx/onepx/tools/internal/load"
 	"github.com/onepx/onepx/tools/internal/localstack"
 	"github.com/onepx/onepx/tools/internal/pipeline"
-	"github.com/twmb/franz-go/pkg/kadm"
-	"github.com/twmb/franz-go/pkg/kgo"
 )
 
 const (
@@ -49,7 +50,7 @@ type world struct {
 
 // start starts everything; stop must be called also after an error.
 func start(ctx context.Context, dir string, rate float64, seed uint64) (*world, error) {
-	w := &world{dir: dir, rate: rate, seed: seed, ledger: ledger.New(), random: rand.New(rand.NewPCG(seed, 2))} //nolint:gosec // reproducible, not a secret
+	w := &world{dir: dir, rate: rate, seed: seed, ledger: ledger.New(), random: rand.New(rand.NewPCG(seed, 2))}
 	var err error
 	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), Progress: os.Stderr}); err != nil {
 		return w, err
@@ -143,7 +144,7 @@ func (w *world) round(ctx context.Context, number int, fault func(context.Contex
 		defer close(loaded)
 		load.Run(loading, load.Config{
 			Targets: targets, Site: site, Rate: w.rate, Visitors: 300, Repeat: 0.02, Retries: 2,
-			Seed: w.seed + uint64(number), Timeout: 10 * time.Second, InFlight: 1000, //nolint:gosec // a small number
+			Seed: w.seed + uint64(number), Timeout: 10 * time.Second, InFlight: 1000,
 		}, w.ledger.Note)
 	}()
 	err := fault(ctx, w)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
 	"github.com/onepx/onepx/tools/internal/load"
 )
 

@@ -6,10 +6,11 @@ import (
 	"path/filepath"
 	"testing"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 
 var release = flag.Bool("release", false, "write the bytes of a new release; those of old ones are never written again")
@@ -50,7 +51,7 @@ func scalar(field protoreflect.FieldDescriptor, n int) protoreflect.Value {
 		values := field.Enum().Values()
 		return protoreflect.ValueOfEnum(values.Get(values.Len() - 1).Number())
 	case protoreflect.Uint32Kind:
-		return protoreflect.ValueOfUint32(uint32(n)) //nolint:gosec // a small number
+		return protoreflect.ValueOfUint32(uint32(n))
 	case protoreflect.Int64Kind:
 		return protoreflect.ValueOfInt64(-int64(n) * 1_000_000_007)
 	case protoreflect.BytesKind:
@@ -87,7 +88,7 @@ func TestBytesOfEveryReleaseDecode(t *testing.T) {
 
 func read(t *testing.T, file string) []byte {
 	t.Helper()
-	data, err := os.ReadFile(file) //nolint:gosec // a file of this test
+	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +103,7 @@ func write(t *testing.T, name string, event *onepxv1.Event) {
 	}
 	text := protojson.MarshalOptions{Multiline: true, UseProtoNames: true}.Format(event)
 	for suffix, data := range map[string][]byte{".binpb": binary, ".json": append([]byte(text), '\n')} {
-		if err := os.WriteFile(filepath.Join("testdata", name+suffix), data, 0o644); err != nil { //nolint:gosec // to be read by all
+		if err := os.WriteFile(filepath.Join("testdata", name+suffix), data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/segmentio/kafka-go"
 	"github.com/zeebo/xxh3"
 	"google.golang.org/protobuf/proto"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 
 // Record layout:
@@ -75,7 +76,7 @@ func RecordHash(key, value []byte, recordTime time.Time) uint64 {
 		_, _ = h.Write(n[:])
 		_, _ = h.Write(part)
 	}
-	binary.BigEndian.PutUint64(n[:], uint64(recordTime.UnixMilli())) //nolint:gosec // a bit pattern, not a number
+	binary.BigEndian.PutUint64(n[:], uint64(recordTime.UnixMilli()))
 	_, _ = h.Write(n[:])
 	return h.Sum64()
 }

@@ -13,8 +13,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/onepx/onepx/services/shared/eventlog"
 )
 
 // Kind says what an entry names.

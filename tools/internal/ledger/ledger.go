@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
 	"github.com/onepx/onepx/tools/internal/load"
 )
 

@@ -53,7 +53,7 @@ var arrivals = [][4]string{
 var products = []string{"kettle-steel", "teapot-blue", "cup-set-6", "tea-green-100g", "tea-black-250g", "Tee-Löffel"}
 
 func newShop(cfg Config) *shop {
-	random := rand.New(rand.NewPCG(cfg.Seed, 0)) //nolint:gosec // reproducible traffic, not a secret
+	random := rand.New(rand.NewPCG(cfg.Seed, 0))
 	s := &shop{site: cfg.Site, visitors: make([]*visitor, cfg.Visitors)}
 	for i := range s.visitors {
 		s.visitors[i] = &visitor{

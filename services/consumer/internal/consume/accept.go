@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/segmentio/kafka-go"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
 )
 
 // Moved is a partition whose committed position was moved by somebody else.

@@ -6,13 +6,14 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/segmentio/kafka-go"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
-	"github.com/segmentio/kafka-go"
 )
 
 // batch is a closed range of offsets and the records that Kafka holds of it, in order.

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
-	"github.com/segmentio/kafka-go"
 )
 
 // collect gathers the next batch: until it is full, or its first record has waited for FlushAge, and not before InsertGap

@@ -8,9 +8,10 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/telemetry"
-	"github.com/segmentio/kafka-go"
 )
 
 // Group is this process's membership of the consumer group.

@@ -6,10 +6,11 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/telemetry"
-	"github.com/segmentio/kafka-go"
 )
 
 // Kafka is the connection to the brokers, from which the parts of workers are made.

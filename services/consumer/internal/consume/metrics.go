@@ -5,10 +5,11 @@ import (
 	"errors"
 	"time"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/shared/reason"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/reason"
 )
 
 // Metrics count what the workers do. Invariant: rows by outcome add up to the offsets stored; batches = inserts that

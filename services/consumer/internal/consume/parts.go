@@ -6,9 +6,10 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
-	"github.com/segmentio/kafka-go"
 )
 
 // Store is ClickHouse as a worker sees it; *store.Store is the real one, tests break it on purpose.

@@ -14,12 +14,13 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/segmentio/kafka-go"
+
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
-	"github.com/segmentio/kafka-go"
 )
 
 // Limits bound what a worker holds and how often it writes.

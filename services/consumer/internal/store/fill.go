@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 )
@@ -98,5 +99,5 @@ func instant(ms int64) time.Time {
 }
 
 func pixels(n uint32) uint16 {
-	return uint16(min(n, math.MaxUint16)) //nolint:gosec // bounded in this line
+	return uint16(min(n, math.MaxUint16))
 }

@@ -12,11 +12,12 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/settings"
-	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -7,8 +7,9 @@ import (
 	"testing"
 	"testing/fstest"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
 )
 
 func TestEveryTableHasTheDeduplicationWindow(t *testing.T) {

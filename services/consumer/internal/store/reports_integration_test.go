@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
 )
 
 // traffic is one row of the report.

@@ -135,7 +135,7 @@ func (s *Store) CountRows(ctx context.Context, r Range) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("count rows: %w", err)
 	}
-	return int64(n), nil //nolint:gosec // a count of rows
+	return int64(n), nil
 }
 
 // Last is the end of what is stored of a partition.
@@ -313,5 +313,5 @@ func (s *Store) CountViews(ctx context.Context) (int, error) {
 	if err != nil {
 		return 0, fmt.Errorf("count views: %w", err)
 	}
-	return int(n), nil //nolint:gosec // a count of tables
+	return int(n), nil
 }

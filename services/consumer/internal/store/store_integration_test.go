@@ -4,18 +4,20 @@ package store_test
 
 import (
 	"context"
-	"google.golang.org/protobuf/proto"
 	"math"
 	"reflect"
 	"strings"
 	"testing"
 	"time"
 
+	"google.golang.org/protobuf/proto"
+
 	"github.com/google/uuid"
+	"github.com/stretchr/testify/require"
+
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/stretchr/testify/require"
 )
 
 func TestABatchInsertedTwiceUnderItsTokenIsStoredOnceInTableAndViews(t *testing.T) {
