@@ -75,7 +75,7 @@ func StopInOrder(log *slog.Logger, steps ...Stop) error {
 	for _, step := range steps {
 		start := time.Now()
 		err := run(step)
-		took := slog.Duration("took", time.Since(start))
+		took := slog.String("took", time.Since(start).Round(time.Millisecond).String())
 		if err != nil {
 			log.Error("stop step failed", slog.String("step", step.Name), took, slog.Any("error", err))
 			errs = append(errs, fmt.Errorf("stop %s: %w", step.Name, err))

@@ -16,6 +16,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
 // Kind says what an entry names.
@@ -104,14 +105,11 @@ func (l *List) Apply(m kafka.Message) {
 	l.position = m.Offset + 1
 }
 
-// reached marks the list as ready when it has come to the end of the topic.
-func (l *List) reached(end int64, idle bool) {
+// setReady marks the list as read to the end.
+func (l *List) setReady() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	// The last offsets of a compacted topic may hold nothing: then silence is the end.
-	if l.position >= end || idle {
-		l.ready = true
-	}
+	l.ready = true
 }
 
 // Source is the topic, as Follow needs it.
@@ -122,8 +120,13 @@ type Source struct {
 	Log     *slog.Logger
 }
 
-// pollEvery is how long silence must last before it counts as the end of the topic.
-const pollEvery = time.Second
+const (
+	// pollEvery is how long one wait for a record lasts.
+	pollEvery = time.Second
+	// quietPolls is how many waits in a row must end without a record, while Kafka answers, to count as the end of the
+	// topic: compaction may have removed its last records.
+	quietPolls = 10
+)
 
 // Follow reads the topic from its first record on until the context ends. Kafka being away is waited for.
 func (l *List) Follow(ctx context.Context, src Source) error {
@@ -135,38 +138,55 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 	if err := reader.SetOffset(kafka.FirstOffset); err != nil {
 		return err
 	}
-	for ctx.Err() == nil {
+	outage := telemetry.NewOutageLog(src.Log, "reading the suppression list", time.Now)
+	for quiet := 0; ctx.Err() == nil; {
 		poll, cancel := context.WithTimeout(ctx, pollEvery)
 		message, err := reader.FetchMessage(poll)
 		cancel()
 		switch {
 		case err == nil:
+			outage.Recovered()
 			l.Apply(message)
-			if l.Ready() {
-				continue
-			}
+			quiet = 0
 		case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
+			quiet++
 		default:
-			src.Log.Warn("suppression list: read", "error", err)
+			outage.Failed(err)
+			pause(ctx)
 		}
-		if !l.Ready() {
-			l.checkEnd(ctx, src, err != nil)
+		if l.Ready() {
+			continue
+		}
+		switch end, known := lastOffset(ctx, src); {
+		case !known:
+			quiet = 0
+		case l.Now().Position >= end || quiet >= quietPolls:
+			l.setReady()
 		}
 	}
 	return nil
 }
 
-// checkEnd asks Kafka where the topic ends; without an answer nothing is known.
-func (l *List) checkEnd(ctx context.Context, src Source, idle bool) {
+// pause keeps a broker that answers with errors from being asked in a tight loop.
+func pause(ctx context.Context) {
+	timer := time.NewTimer(pollEvery)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// lastOffset asks Kafka where the topic ends; false without an answer.
+func lastOffset(ctx context.Context, src Source) (int64, bool) {
 	res, err := src.Client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{eventlog.TopicSuppressions: {kafka.LastOffsetOf(0)}},
 	})
 	if err != nil {
-		return
+		return 0, false
 	}
 	for _, p := range res.Topics[eventlog.TopicSuppressions] {
-		if p.Error == nil {
-			l.reached(p.LastOffset, idle)
-		}
+		return p.LastOffset, p.Error == nil
 	}
+	return 0, false
 }

@@ -65,5 +65,5 @@ func (l *OutageLog) Recovered() {
 		return
 	}
 	l.log.Info(l.what+" works again",
-		slog.Int("failures", l.failures), slog.Duration("after", l.now().Sub(l.since)))
+		slog.Int("failures", l.failures), slog.String("after", l.now().Sub(l.since).Round(time.Millisecond).String()))
 }

@@ -1,0 +1,131 @@
+package suppression_test
+
+import (
+	"context"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/kafkaconn"
+	"github.com/onepx/onepx/services/shared/kafkatest"
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+var anna, bert = []byte("annaannaannaanna"), []byte("bertbertbertbert")
+
+func suppress(offset int64, kind suppression.Kind, id []byte) kafka.Message {
+	return kafka.Message{Offset: offset, Key: suppression.Key(kind, id), Value: []byte("1")}
+}
+
+func lift(offset int64, kind suppression.Kind, id []byte) kafka.Message {
+	return kafka.Message{Offset: offset, Key: suppression.Key(kind, id)}
+}
+
+func TestAnEntryHoldsUntilItIsLifted(t *testing.T) {
+	list := suppression.New()
+	require.False(t, list.Contains(suppression.Visitor, anna))
+	list.Apply(suppress(0, suppression.Visitor, anna))
+	require.True(t, list.Contains(suppression.Visitor, anna))
+	list.Apply(lift(1, suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.Visitor, anna))
+	list.Apply(suppress(2, suppression.Visitor, anna))
+	require.True(t, list.Contains(suppression.Visitor, anna))
+}
+
+func TestAnEntryNamesOneIDOfOneKind(t *testing.T) {
+	list := suppression.New()
+	list.Apply(suppress(0, suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.User, anna))
+	require.False(t, list.Contains(suppression.Visitor, bert))
+}
+
+func TestAnEmptyIDIsNeverOnTheList(t *testing.T) {
+	list := suppression.New()
+	list.Apply(suppress(0, suppression.Visitor, nil))
+	require.False(t, list.Contains(suppression.Visitor, nil))
+}
+
+func TestASnapshotDoesNotChange(t *testing.T) {
+	list := suppression.New()
+	list.Apply(suppress(5, suppression.Visitor, anna))
+	before := list.Now()
+	list.Apply(lift(6, suppression.Visitor, anna))
+	list.Apply(suppress(7, suppression.Visitor, bert))
+	require.EqualValues(t, 6, before.Position)
+	require.True(t, before.Contains(suppression.Visitor, anna))
+	require.False(t, before.Contains(suppression.Visitor, bert))
+	require.False(t, list.Now().Contains(suppression.Visitor, anna))
+}
+
+// follow lets a list follow the topic of a broker until the test ends.
+func follow(t *testing.T, broker *kafkatest.Broker) *suppression.List {
+	t.Helper()
+	settings := kafkaconn.Settings{Brokers: []string{broker.Addr()}}
+	client, err := settings.Client()
+	require.NoError(t, err)
+	dialer, err := settings.Dialer()
+	require.NoError(t, err)
+	list := suppression.New()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- list.Follow(ctx, suppression.Source{Brokers: settings.Brokers, Dialer: dialer, Client: client, Log: slog.New(slog.DiscardHandler)})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+		kafkaconn.Close(client)
+	})
+	return list
+}
+
+func write(t *testing.T, broker *kafkatest.Broker, messages ...kafka.Message) {
+	t.Helper()
+	transport := &kafka.Transport{}
+	writer := &kafka.Writer{Addr: kafka.TCP(broker.Addr()), Topic: eventlog.TopicSuppressions, Transport: transport, BatchTimeout: time.Millisecond}
+	require.NoError(t, writer.WriteMessages(t.Context(), messages...))
+	require.NoError(t, writer.Close())
+	transport.CloseIdleConnections()
+}
+
+func eventually(t *testing.T, condition func() bool) {
+	t.Helper()
+	require.Eventually(t, condition, 30*time.Second, 10*time.Millisecond)
+}
+
+func TestAListIsReadyOnlyWhenItHasReadWhatStoodInTheTopic(t *testing.T) {
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1})
+	write(t, broker, suppress(0, suppression.Visitor, anna), suppress(0, suppression.User, bert), lift(0, suppression.Visitor, anna))
+	list := follow(t, broker)
+	eventually(t, func() bool {
+		ready, read := list.Ready(), list.Contains(suppression.User, bert)
+		require.True(t, read || !ready)
+		return ready
+	})
+	require.False(t, list.Contains(suppression.Visitor, anna))
+
+	write(t, broker, suppress(0, suppression.Recipient, anna))
+	eventually(t, func() bool { return list.Contains(suppression.Recipient, anna) })
+}
+
+func TestAnEmptyTopicIsReadAtOnce(t *testing.T) {
+	list := follow(t, kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1}))
+	eventually(t, list.Ready)
+}
+
+func TestAListIsNotReadyWhileKafkaIsAway(t *testing.T) {
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1})
+	write(t, broker, suppress(0, suppression.Visitor, anna))
+	broker.Stop()
+	list := follow(t, broker)
+	require.Never(t, list.Ready, 2*time.Second, 50*time.Millisecond)
+	broker.Resume()
+	eventually(t, func() bool { return list.Ready() && list.Contains(suppression.Visitor, anna) })
+}
