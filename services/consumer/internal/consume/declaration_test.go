@@ -14,7 +14,7 @@ import (
 
 // declarationOf makes a declaration of any numbers.
 func declarationOf(first, length uint32, at uint64, rules uint64, suppression int64, hash uint64) Declaration {
-	instant := time.UnixMilli(int64(at % (1 << 42))).UTC() //nolint:gosec // bounded: until the year 2109
+	instant := time.UnixMilli(int64(at % (1 << 42))).UTC()
 	return Declaration{
 		Range: store.Range{Partition: partition, First: int64(first), Last: int64(first) + int64(length)},
 		At:    instant, Day: instant.Truncate(24 * time.Hour), Rules: euroRules.rules.Hash()[:1+rules%16],

@@ -9,16 +9,17 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
-	"github.com/onepx/onepx/services/consumer/internal/enrich"
-	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/shared/eventlog"
-	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/metric/noop"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -72,7 +73,7 @@ func noMetrics(t testing.TB) *Metrics {
 // idOf is an event, visitor or user id that is easy to tell apart.
 func idOf(n int) []byte {
 	id := make([]byte, 16)
-	binary.BigEndian.PutUint64(id[8:], uint64(n)) //nolint:gosec // small
+	binary.BigEndian.PutUint64(id[8:], uint64(n))
 	id[0] = 0xee
 	return id
 }

@@ -16,7 +16,7 @@ import (
 
 // simRounds is how many schedules the normal run tries; ONEPX_SIM_ROUNDS tries more, ONEPX_SIM_SEED always the same one:
 // what happens at one instant may happen in another order the next time.
-const simRounds = 600
+const simRounds = 500
 
 // TestEveryOffsetIsStoredOnceWhateverFails runs real workers against a Kafka and a ClickHouse that lose answers, take blocks
 // late, fail in the middle of views and go away, while processes are killed, frozen, cut off, restarted with other rules and
@@ -24,7 +24,7 @@ const simRounds = 600
 func TestEveryOffsetIsStoredOnceWhateverFails(t *testing.T) {
 	first, step, rounds := uint64(1), uint64(1), uint64(number(t, "ONEPX_SIM_ROUNDS", simRounds))
 	if seed := number(t, "ONEPX_SIM_SEED", 0); seed != 0 {
-		first, step = uint64(seed), 0 //nolint:gosec // a seed
+		first, step = uint64(seed), 0
 	}
 	for round := range rounds {
 		seed := first + round*step
@@ -188,7 +188,8 @@ func (w *world) pass() {
 }
 
 func (w *world) anyRules() ruleSet {
-	if w.chaos == 0 || w.pick(4) > 0 {
+	// Making the enricher of other rules takes longer than all the rest: not every run does it.
+	if w.seed%5 > 0 || w.pick(3) > 0 {
 		return euroRules
 	}
 	set := []ruleSet{dollarRules, newerRules}[w.pick(2)]

@@ -61,7 +61,7 @@ type listSpan struct{ low, high int64 }
 
 func newWorld(seed uint64, chaos int) *world {
 	return &world{
-		seed: seed, log: newSimLog(), group: &simGroup{}, house: newClickHouse(), random: rand.New(rand.NewPCG(seed, 7)), //nolint:gosec // a test
+		seed: seed, log: newSimLog(), group: &simGroup{}, house: newClickHouse(), random: rand.New(rand.NewPCG(seed, 7)),
 		chaos: chaos, started: time.Now(), letters: map[int64]reason.Reason{}, inserts: map[string][]listSpan{},
 	}
 }

@@ -42,7 +42,7 @@ func agree(t *testing.T, seed uint64, w *window, all everything, key store.Event
 // windows.
 func TestWindowNeverForgetsSilently(t *testing.T) {
 	for seed := range uint64(400) {
-		random := rand.New(rand.NewPCG(seed, 1)) //nolint:gosec // a test
+		random := rand.New(rand.NewPCG(seed, 1))
 		now := noon
 		limit := []int{1, 2, 7, 50, 10_000}[random.IntN(5)]
 		step := []time.Duration{time.Second, 10 * time.Second, 2 * time.Minute}[random.IntN(3)]
@@ -73,7 +73,7 @@ func TestWindowNeverForgetsSilently(t *testing.T) {
 // TestWindowFilledInAnyOrderNeverForgetsSilently fills a window as the store gives its rows, which is in no order.
 func TestWindowFilledInAnyOrderNeverForgetsSilently(t *testing.T) {
 	for seed := range uint64(400) {
-		random := rand.New(rand.NewPCG(seed, 2)) //nolint:gosec // a test
+		random := rand.New(rand.NewPCG(seed, 2))
 		span := time.Duration(1+random.IntN(240)) * time.Minute
 		since := noon.Add(-span)
 		w, all := newWindow([]int{1, 5, 40, 10_000}[random.IntN(4)], since), everything{}
