@@ -182,6 +182,8 @@ func (p simPositions) Commit(ctx context.Context, c Committed) error {
 		delay = p.upTo(3 * commitTimeout)
 	}
 	answer := make(chan error, 1)
+	defer p.committing.Store(false)
+	p.committing.Store(true)
 	p.inFlight.Go(func() {
 		rest(delay)
 		if lost {

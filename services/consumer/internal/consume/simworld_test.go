@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -143,6 +144,7 @@ type process struct {
 	ended      chan struct{}
 	err        error
 	lost       chan struct{} // closed when the group has given up on it
+	committing atomic.Bool   // a commit is on its way
 	// under mu of the world:
 	dead, frozen bool
 	known        int64 // wishes learnt
