@@ -158,6 +158,10 @@ func (w *world) misfortune() {
 		w.houseBack = time.Now().Add(w.upTo(time.Minute))
 		w.say("clickhouse is away until %s", w.houseBack.Sub(w.started))
 	}
+	if w.unlucky(15) {
+		w.viewBack = time.Now().Add(w.upTo(time.Minute))
+		w.say("views throw until %s", w.viewBack.Sub(w.started))
+	}
 	if w.seed%3 == 0 && w.unlucky(40) {
 		w.rare = true
 		w.wish(suppression.Visitor, idOf(w.pick(6)), w.pick(3) > 0)

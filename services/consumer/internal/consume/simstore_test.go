@@ -40,7 +40,7 @@ func (s simStore) fate() fate {
 	if s.unlucky(5) {
 		f.delay = s.upTo(2 * simDeadline)
 	}
-	if s.unlucky(6) {
+	if s.unlucky(4) || s.viewIsBroken() {
 		f.views = s.pick(complete)
 	}
 	return f

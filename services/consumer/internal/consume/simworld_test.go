@@ -46,6 +46,7 @@ type world struct {
 	started   time.Time
 	kafkaBack time.Time
 	houseBack time.Time
+	viewBack  time.Time
 	wishes    []kafka.Message // the topic of the suppression list
 	processes []*process
 	letters   map[int64]reason.Reason
@@ -97,7 +98,7 @@ func (w *world) unlucky(percent int) bool {
 func (w *world) calm() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.chaos, w.kafkaBack, w.houseBack = 0, time.Time{}, time.Time{}
+	w.chaos, w.kafkaBack, w.houseBack, w.viewBack = 0, time.Time{}, time.Time{}, time.Time{}
 }
 
 func (w *world) kafkaIsAway() bool {
@@ -110,6 +111,12 @@ func (w *world) houseIsAway() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return time.Now().Before(w.houseBack)
+}
+
+func (w *world) viewIsBroken() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return time.Now().Before(w.viewBack)
 }
 
 // wish adds to the topic of the suppression list; each process learns of it a little later.
