@@ -124,7 +124,8 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
 ENGINE = {{.Engine "MergeTree"}}
 PARTITION BY batch_day
 ORDER BY (site_id, name, occurred_at, kafka_partition, kafka_offset)
-TTL toDateTime(received_at) + toIntervalDay(retention_days)
+-- From the consumer's clock: a collector whose clock is wrong must not make rows that are gone at once.
+TTL toDateTime(declared_at) + toIntervalDay(retention_days)
 SETTINGS {{.Window}};
 
 -- The text behind events.rules, saved before its first use, so that a batch can be made again as it was declared.

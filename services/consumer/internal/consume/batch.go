@@ -195,7 +195,7 @@ func (m rowMaker) base(offset int64) store.Row {
 		KafkaTopic: d.Topic, KafkaPartition: int32(d.ID), KafkaOffset: offset, //nolint:gosec // a partition number
 		RecordTime: time.UnixMilli(0).UTC(),
 		BatchFirst: d.First, BatchLast: d.Last, BatchDay: d.Day, DeclaredAt: d.At, Rules: d.Rules,
-		// Rows without an event are kept as long as rows of events by default, counted from the declaration.
+		// Rows without an event are kept as long as rows of events by default.
 		ReceivedAt: d.At, OccurredAt: d.At, SiteDay: d.Day, RetentionDays: retentionWithoutSite,
 	}
 }
