@@ -67,6 +67,8 @@ func (w *Worker) beginWithoutPosition(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
+	case <-w.stopping.Done():
+		return errStopping
 	case <-timer.C:
 	}
 	return w.retry(ctx, func(ctx context.Context) error {

@@ -18,7 +18,8 @@ const (
 	retryMax = 10 * time.Second
 )
 
-// retry calls do until it succeeds, the context ends, or the error is one that trying again does not cure.
+// retry calls do until it succeeds, the context ends, the process stops, or the error is one that trying again does not
+// cure.
 func (w *Worker) retry(ctx context.Context, do func(context.Context) error) error {
 	for pause := retryMin; ; pause = min(2*pause, retryMax) {
 		err := do(ctx)
@@ -44,6 +45,9 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 		case <-ctx.Done():
 			timer.Stop()
 			return ctx.Err()
+		case <-w.stopping.Done():
+			timer.Stop()
+			return errStopping
 		case <-timer.C:
 		}
 	}

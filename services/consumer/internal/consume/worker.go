@@ -78,6 +78,8 @@ type Worker struct {
 	lastDeclared  time.Duration
 	outage        *telemetry.OutageLog
 	rulesHash     string
+	// stopping is the process's wish to stop, for what would wait otherwise.
+	stopping context.Context
 	// began is closed when begin has ended, whether or not it has found where to go on.
 	began chan struct{}
 }
@@ -95,10 +97,14 @@ func NewWorker(deps Deps) *Worker {
 }
 
 // Run works until stopping ends (nil), until ctx ends with the generation (nil), or until the generation must be given up:
-// ErrGenerationOver is wrapped when it is over already, after any other error the member must leave the group. A StopError is reported and waited out: the partition
-// stays with this worker, which does nothing any more.
+// ErrGenerationOver is wrapped when it is over already, after any other error the member must leave the group. A StopError
+// is reported and waited out: the partition stays with this worker, which does nothing any more.
+//
+// stopping cuts nothing off that is on its way to ClickHouse, but what has failed is not tried again: a declared batch that
+// is not stored is finished by the next owner.
 func (w *Worker) Run(ctx, stopping context.Context) error {
-	err := w.run(ctx, stopping)
+	w.stopping = stopping
+	err := w.run(ctx)
 	if w.cursor != nil {
 		_ = w.cursor.Close()
 	}
@@ -116,13 +122,16 @@ func (w *Worker) Run(ctx, stopping context.Context) error {
 	case errors.Is(err, ErrPositionUnknown):
 		// Also when the generation has ended meanwhile: the commit may still land in it, or in the next one of this member.
 		return err
-	case ctx.Err() != nil:
+	case errors.Is(err, errStopping), ctx.Err() != nil:
 		return nil
 	}
 	return err
 }
 
-func (w *Worker) run(ctx, stopping context.Context) error {
+// errStopping ends what would otherwise be tried again.
+var errStopping = errors.New("stopping")
+
+func (w *Worker) run(ctx context.Context) error {
 	err := w.begin(ctx)
 	close(w.began)
 	if err != nil {
@@ -133,7 +142,7 @@ func (w *Worker) run(ctx, stopping context.Context) error {
 	}
 	collecting, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(stopping, cancel)()
+	defer context.AfterFunc(w.stopping, cancel)()
 	for {
 		b, err := w.collect(collecting)
 		switch {
@@ -141,7 +150,7 @@ func (w *Worker) run(ctx, stopping context.Context) error {
 			return err
 		case ctx.Err() != nil:
 			return nil
-		case stopping.Err() != nil:
+		case w.stopping.Err() != nil:
 			// What was collected is not declared: the next owner reads it again.
 			return w.commitIdle(ctx)
 		case b == nil:
