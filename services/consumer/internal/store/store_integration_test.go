@@ -119,7 +119,22 @@ func TestNoValueOfAnEventIsRefused(t *testing.T) {
 	rows[0].Fill(extreme, enrich.Facts{SiteDay: day, RetentionDays: 395})
 	rows[1].Fill(&onepxv1.Event{}, enrich.Facts{SiteDay: day, RetentionDays: 395})
 	require.NoError(t, d.Insert(within(t), "token", rows))
+	// Merging applies the retention.
+	d.exec("OPTIMIZE TABLE " + d.name + ".events FINAL")
 	require.EqualValues(t, 2, d.number("SELECT count() FROM %s.events"))
+}
+
+func TestRowsAreGoneWhenTheSiteKeepsThemNoLonger(t *testing.T) {
+	d := migrated(t)
+	rows := batch(0, 2)
+	for i := range rows {
+		rows[i].DeclaredAt = time.Now().UTC().AddDate(0, 0, -10)
+		rows[i].RetentionDays = []uint16{9, 11}[i]
+	}
+	require.NoError(t, d.Insert(within(t), "token", rows))
+	d.exec("OPTIMIZE TABLE " + d.name + ".events FINAL")
+	require.EqualValues(t, 1, d.number("SELECT count() FROM %s.events"))
+	require.EqualValues(t, 1, d.number("SELECT max(kafka_offset) FROM %s.events"))
 }
 
 func TestTheQuestionsOfTheProtocol(t *testing.T) {
