@@ -7,6 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -106,10 +108,17 @@ func (e execCmd) startParts(ctx context.Context, dir string) (parts []*localstac
 	return parts, env, err
 }
 
+// withoutParts is our environment without the parts of an exec around this one.
+func withoutParts() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool {
+		return strings.HasPrefix(v, "ONEPX_TEST_KAFKA=") || strings.HasPrefix(v, "ONEPX_TEST_CLICKHOUSE=") || strings.HasPrefix(v, "ONEPX_TEST_CLICKHOUSE_HTTP=")
+	})
+}
+
 // runCommand runs the command on our terminal until it ends, or the context, and returns its code as an exitCode.
 func runCommand(ctx context.Context, path string, args, env []string, parts []*localstack.Process) error {
 	cmd, err := localstack.StartProcess(ctx, localstack.ProcessConfig{
-		Name: filepath.Base(path), Path: path, Args: args, Env: env, StopTimeout: execGrace,
+		Name: filepath.Base(path), Path: path, Args: args, Env: env, BaseEnv: withoutParts(), StopTimeout: execGrace,
 	})
 	if err != nil {
 		return err
