@@ -2,10 +2,12 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
@@ -34,11 +36,14 @@ type answer struct {
 	out, errOut string
 }
 
-// command runs a command to its end.
+// command runs a command to its end, which must come by itself.
 func command(t *testing.T, args ...string) answer {
 	t.Helper()
 	var out, errOut bytes.Buffer
-	code := execute(t.Context(), args, &out, &errOut)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	code := execute(ctx, args, &out, &errOut)
+	require.NoError(t, ctx.Err(), "%s does not end\n%s%s", args, &out, &errOut)
 	return answer{code, out.String(), errOut.String()}
 }
 

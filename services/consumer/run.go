@@ -151,12 +151,9 @@ func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enric
 // limits adapts the distance between the batches of a partition to the number of partitions: all of them together must
 // not insert more often than ClickHouse and its deduplication window bear.
 func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store.Store) (consume.Limits, error) {
-	partitions, err := partitionsOf(ctx, client, eventlog.TopicEvents)
+	partitions, err := checkTopics(ctx, client)
 	if err != nil {
 		return consume.Limits{}, err
-	}
-	if partitions == 0 {
-		return consume.Limits{}, fmt.Errorf("topic %s does not exist: run `consumer topics`", eventlog.TopicEvents)
 	}
 	views, err := events.CountViews(ctx)
 	if err != nil {
@@ -168,6 +165,22 @@ func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store
 		FlushAge: c.FlushAge, InsertGap: gap,
 		IdleAfter: c.IdleAfter, InsertDeadline: c.InsertDeadline, TokenLife: tokenLife, WindowEvents: c.WindowEvents,
 	}, nil
+}
+
+// checkTopics returns the number of partitions of onepx.events. Without the other two topics nothing would be stored either:
+// the suppression list would never be read, and a batch with a dead letter never inserted.
+func checkTopics(ctx context.Context, client *kafka.Client) (int, error) {
+	var partitions int
+	for _, topic := range []string{eventlog.TopicDeadLetter, eventlog.TopicSuppressions, eventlog.TopicEvents} {
+		var err error
+		if partitions, err = partitionsOf(ctx, client, topic); err != nil {
+			return 0, err
+		}
+		if partitions == 0 {
+			return 0, fmt.Errorf("topic %s does not exist: run `consumer topics`", topic)
+		}
+	}
+	return partitions, nil
 }
 
 // waitFor polls a condition that has no channel.
