@@ -82,11 +82,6 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 
 // recoverOnce stores the range, and returns by which exception, if it was one.
 func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, err error) {
-	renewed := w.Elapsed()
-	// The same declaration again: the deadline starts anew, and only the owner gets this far.
-	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
-		return "", err
-	}
 	b, why, err := w.readDeclared(ctx, d)
 	if err != nil {
 		return "", err
@@ -99,6 +94,12 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 		}
 	}
 	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
+		return "", err
+	}
+	// The same declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of
+	// the deadline: it may take long, and changes nothing.
+	renewed := w.Elapsed()
+	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
 		return "", err
 	}
 	if why != "" {
