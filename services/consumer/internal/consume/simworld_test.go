@@ -245,8 +245,8 @@ func (p *process) kill() {
 	p.cancel()
 }
 
-// start runs a worker under the generation.
-func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits) *process {
+// start runs a worker under the generation; with may replace its parts.
+func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits, with ...func(*Deps)) *process {
 	p := &process{world: w, name: fmt.Sprintf("p%d", len(w.processes)), set: set, list: suppression.New(), generation: generation,
 		ended: make(chan struct{}), lost: make(chan struct{})}
 	p.ctx, p.cancel = context.WithCancel(context.Background())
@@ -257,12 +257,16 @@ func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits) 
 	w.processes = append(w.processes, p)
 	w.mu.Unlock()
 	w.say("%s: starts in generation %d with %s, position %v, list at %d", p.name, generation, set.rules.Sites["shop"].Currency, w.group.get(), p.known)
-	worker := NewWorker(Deps{
+	deps := Deps{
 		Partition: partition, Log: simReader{p}, Positions: simPositions{p}, Store: simStore{p}, DeadLetters: simLetters{p},
 		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits,
 		Now: time.Now, Elapsed: func() time.Duration { return time.Since(w.started) },
 		Logger: slog.New(&storyteller{process: p}), Metrics: noMetrics(t),
-	})
+	}
+	for _, change := range with {
+		change(&deps)
+	}
+	worker := NewWorker(deps)
 	w.running.Go(func() {
 		p.err = worker.Run(p.ctx, p.stopping)
 		w.say("%s: ended: %v", p.name, p.err)
