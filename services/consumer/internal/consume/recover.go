@@ -57,7 +57,7 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 // is stored may not be what would be made now. cause is why an insert of this worker failed, nil for an inherited batch.
 func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error {
 	w.Metrics.recovering(cause)
-	failed := cause
+	failed, stored, why := cause, false, ""
 	return w.retry(ctx, func(ctx context.Context) error {
 		if failed != nil {
 			// The first attempt was the insert that failed: pause before the second one.
@@ -65,9 +65,12 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 			failed = nil
 			return err
 		}
-		why, err := w.recoverOnce(ctx, d)
-		if err != nil {
-			return err
+		if !stored {
+			var err error
+			if why, err = w.recoverOnce(ctx, d); err != nil {
+				return err
+			}
+			stored = true
 		}
 		w.next = d.Last + 1
 		if why != "" {
@@ -102,8 +105,12 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
 		return "", err
 	}
+	stored, err := w.countRows(ctx, d)
+	if err != nil {
+		return "", err
+	}
 	if why != "" {
-		return why, w.recoverByException(ctx, maker, b, why, renewed)
+		return why, w.recoverByException(ctx, maker, b, why, renewed, stored)
 	}
 	made, err := w.insert(ctx, maker, b, renewed)
 	if err == nil {
@@ -123,36 +130,37 @@ func (w *Worker) remember(b *batch) {
 
 // recoverByException stores a range whose block cannot be made as it was declared, or whose token may be forgotten. What
 // the views hold of it is not sure: they are listed for rebuild, before anything else.
-func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, why string, renewed time.Duration) error {
+func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, why string, renewed time.Duration, stored int64) error {
 	d := maker.declaration
 	if err := w.Store.ListForRebuild(ctx, d.Range, why); err != nil {
 		return err
 	}
-	stored, err := w.Store.CountRows(ctx, d.Range)
-	if err != nil {
-		return err
-	}
 	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", stored)
-	switch stored {
-	case 0:
+	if stored == 0 {
 		maker.declaration.Rules = w.rulesHash
 		made, err := w.insert(ctx, maker, b, renewed)
 		if err == nil {
 			w.Metrics.stored(made.rows, w.Now())
 		}
 		return err
-	case b.size():
-		if w.Now().Sub(d.At) > w.Limits.TokenLife {
-			// The table may have forgotten the token: inserting would double the rows.
-			return nil
-		}
-		ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
-		defer cancel()
-		return w.Store.CompleteViews(ctx, d.Range, d.Token())
-	default:
-		return w.stopOwner(ctx, Committed{Offset: d.First, Metadata: d.Metadata()},
-			stop(reason.RowsPartial, "%d of %d rows of offsets %d to %d are stored", stored, b.size(), d.First, d.Last))
 	}
+	if w.Now().Sub(d.At) > w.Limits.TokenLife {
+		// The table may have forgotten the token: inserting would double the rows.
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
+	defer cancel()
+	return w.Store.CompleteViews(ctx, d.Range, d.Token())
+}
+
+// countRows returns how many rows of the range are stored: all or none, or the partition stops.
+func (w *Worker) countRows(ctx context.Context, d Declaration) (int64, error) {
+	stored, err := w.Store.CountRows(ctx, d.Range)
+	if size := d.Last - d.First + 1; err == nil && stored != 0 && stored != size {
+		return 0, w.stopOwner(ctx, Committed{Offset: d.First, Metadata: d.Metadata()},
+			stop(reason.RowsPartial, "%d of %d rows of offsets %d to %d are stored", stored, size, d.First, d.Last))
+	}
+	return stored, err
 }
 
 // readDeclared reads the declared range again. A reason is returned when Kafka does not hold all of it any more.
