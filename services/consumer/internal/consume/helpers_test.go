@@ -122,6 +122,9 @@ func garbage(offset int64, at time.Time) kafka.Message {
 
 var replayed = kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")}
 
+// noContext is for calls of fakes that look at no context.
+var noContext = context.Background()
+
 // rest lets virtual time pass.
 func rest(d time.Duration) { <-time.After(d) }
 

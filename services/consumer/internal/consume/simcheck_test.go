@@ -16,7 +16,7 @@ func (w *world) tell(t *testing.T) {
 	if !t.Failed() {
 		return
 	}
-	for _, line := range w.trace {
+	for _, line := range w.trace[max(0, len(w.trace)-400):] {
 		t.Log(line)
 	}
 	t.Logf("replay it with ONEPX_SIM_SEED=%d", w.seed)

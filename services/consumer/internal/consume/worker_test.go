@@ -170,7 +170,7 @@ func rowAt(offset int64, w *world) store.Row {
 	b := &batch{Range: store.Range{Partition: partition, First: offset, Last: offset}, records: []kafka.Message{m}}
 	maker := newMaker()
 	maker.window = newWindow(10, time.Now().Add(-time.Hour))
-	made, err := maker.rowMaker(b).make(context.Background(), b)
+	made, err := maker.rowMaker(b).make(noContext, b)
 	if err != nil {
 		panic(err)
 	}
