@@ -12,7 +12,7 @@ import (
 
 // groupSettings are what all must agree on who move the group's positions.
 type groupSettings struct {
-	Group          string        `env:"ONEPX_CONSUMER_GROUP" default:"onepx-consumer" help:"Kafka consumer group. Another group would store every event a second time."`
+	Group          string        `env:"ONEPX_CONSUMER_GROUP" default:"onepx-consumer" help:"Kafka consumer group. Never let two groups write to one database: each would store every event."`
 	InsertDeadline time.Duration `env:"ONEPX_INSERT_DEADLINE" default:"15s" bounds:"1s to 10m" help:"Time from declaring a batch to the end of its insert. Well under the session timeout, so that a consumer that lost its partition is not still inserting."`
 }
 

@@ -1,9 +1,130 @@
 package main
 
-// docsCmd is the hidden command that writes the generated pages.
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"go.opentelemetry.io/otel/attribute"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+
+	"github.com/onepx/onepx/services/consumer/internal/consume"
+	table "github.com/onepx/onepx/services/shared/settings"
+)
+
+// generated is the first line of every page.
+const generated = "<!-- Written by `consumer docs` from the code. DO NOT EDIT: change the code and run make docs. -->\n"
+
+// docsCmd writes the reference pages that are made from the code.
 type docsCmd struct {
-	Dir string `required:"" type:"existingdir" help:"Folder of the pages."`
+	Dir string `help:"Folder to write to." default:"docs"`
 }
 
-// Run is `consumer docs`.
-func (c *docsCmd) Run() error { return nil }
+// Run writes the pages.
+func (c *docsCmd) Run() error {
+	for name, write := range map[string]func(*bytes.Buffer) error{
+		"configuration-consumer.md": configurationPage,
+		"metrics-consumer.md":       metricsPage,
+	} {
+		page := bytes.NewBufferString(generated)
+		if err := write(page); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := os.WriteFile(filepath.Join(c.Dir, name), page.Bytes(), 0o644); err != nil { //nolint:gosec // for everybody to read
+			return err
+		}
+	}
+	return nil
+}
+
+func configurationPage(page *bytes.Buffer) error {
+	page.WriteString(`# Settings of the consumer
+
+Each is an environment variable or a flag; the flag goes first. A command takes those that it needs:
+` + "`consumer run`, `migrate`, `topics`, `topics accept-offsets` or `deadletter list`, each with `--help`" + `. Wrong ones end the start with
+exit code 2. Secrets have no default and are never logged.
+
+`)
+	return table.Markdown(page, &cli{}, kong.Name("consumer"))
+}
+
+func metricsPage(page *bytes.Buffer) error {
+	page.WriteString(`# Metrics of the consumer
+
+On the admin port, path ` + "`/metrics`" + `. Counters are there from the start, at 0, under all their labels; the others appear with their
+first measurement. Beside them are those of the Go runtime and of the process, ` + "`go_…` and `process_…`" + `.
+
+| Metric | Type | Labels | Meaning |
+|---|---|---|---|
+`)
+	reader := sdkmetric.NewManualReader()
+	metrics, err := consume.NewMetrics(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)).Meter("docs"))
+	if err != nil {
+		return err
+	}
+	metrics.Sample()
+	var sampled metricdata.ResourceMetrics
+	if err := reader.Collect(context.Background(), &sampled); err != nil {
+		return err
+	}
+	for _, scope := range sampled.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			kind, points := describe(m.Data)
+			fmt.Fprintf(page, "| `%s` | %s | %s | %s |\n", m.Name, kind, labels(points), m.Description)
+		}
+	}
+	return nil
+}
+
+// describe returns the type of a metric as Prometheus calls it, and the labels of each of its points.
+func describe(data metricdata.Aggregation) (kind string, points []attribute.Set) {
+	switch data := data.(type) {
+	case metricdata.Sum[int64]:
+		return "counter", sets(data.DataPoints, func(p metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
+	case metricdata.Gauge[int64]:
+		return "gauge", sets(data.DataPoints, func(p metricdata.DataPoint[int64]) attribute.Set { return p.Attributes })
+	case metricdata.Histogram[float64]:
+		return "histogram", sets(data.DataPoints, func(p metricdata.HistogramDataPoint[float64]) attribute.Set { return p.Attributes })
+	}
+	return fmt.Sprintf("%T", data), nil
+}
+
+func sets[T any](points []T, set func(T) attribute.Set) []attribute.Set {
+	all := make([]attribute.Set, len(points))
+	for i, p := range points {
+		all[i] = set(p)
+	}
+	return all
+}
+
+// labels lists the names of labels; one whose values are words comes with all of them.
+func labels(points []attribute.Set) string {
+	values := map[string][]string{}
+	for _, set := range points {
+		for _, label := range set.ToSlice() {
+			name := "`" + string(label.Key) + "`"
+			if label.Value.Type() == attribute.STRING {
+				values[name] = append(values[name], "`"+label.Value.AsString()+"`")
+			} else {
+				values[name] = nil
+			}
+		}
+	}
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(values)) {
+		words := slices.Compact(slices.Sorted(slices.Values(values[name])))
+		if len(words) > 0 {
+			name += ": " + strings.Join(words, ", ")
+		}
+		all = append(all, name)
+	}
+	return cmp.Or(strings.Join(all, "; "), "–")
+}

@@ -43,9 +43,11 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	m.rows, errs[0] = meter.Int64Counter("onepx_consumer_rows_total", metric.WithDescription("Rows stored in events, by outcome."))
 	m.inserts, errs[1] = meter.Int64Counter("onepx_consumer_inserts_total", metric.WithDescription("Inserts into events, by result; unknown means that the block may be stored."))
 	m.recoveries, errs[2] = meter.Int64Counter("onepx_consumer_recoveries_total", metric.WithDescription("Declared batches that were made again, by cause."))
-	m.seconds, errs[3] = meter.Float64Histogram("onepx_consumer_insert_duration_seconds", metric.WithDescription("Time of one insert into events."))
-	m.age, errs[4] = meter.Float64Histogram("onepx_consumer_event_age_seconds", metric.WithDescription("Time from the publishing of a batch's first record to its row."))
-	m.stoppedNow, errs[5] = meter.Int64Gauge("onepx_consumer_partition_stopped", metric.WithDescription("1 while a partition is stopped and waits for a person, by reason."))
+	m.seconds, errs[3] = meter.Float64Histogram("onepx_consumer_insert_duration_seconds", metric.WithDescription("Time of one insert into events, by result."),
+		metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30))
+	m.age, errs[4] = meter.Float64Histogram("onepx_consumer_event_age_seconds", metric.WithDescription("Time from the publishing of a batch's first record to its row."),
+		metric.WithExplicitBucketBoundaries(.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400))
+	m.stoppedNow, errs[5] = meter.Int64Gauge("onepx_consumer_partition_stopped", metric.WithDescription("1 while a partition is stopped and waits for a person, by reason; 0 when it no longer is."))
 	m.next, errs[6] = meter.Int64Gauge("onepx_consumer_position_offset", metric.WithDescription("First offset of a partition that is not stored."))
 	ctx := context.Background()
 	for _, outcome := range outcomes {
@@ -58,6 +60,18 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 		m.recoveries.Add(ctx, 0, label("cause", cause))
 	}
 	return &m, errors.Join(errs[:]...)
+}
+
+// Sample records every instrument under every label that it can have, for the reference page.
+func (m *Metrics) Sample() {
+	m.stored([]store.Row{{Outcome: store.OutcomeEvent, RecordHash: 1}}, time.Time{})
+	for _, err := range []error{nil, store.ErrRefused, context.DeadlineExceeded} {
+		m.inserted(0, err)
+	}
+	for _, r := range reason.With(reason.Stopped) {
+		m.stopped(store.Partition{}, r, true)
+	}
+	m.position(store.Partition{}, 0)
 }
 
 func label(name, value string) metric.MeasurementOption {

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/consumer/internal/consume"
+)
+
+func TestThePagesAreThoseOfTheCode(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, (&docsCmd{Dir: dir}).Run())
+	for _, name := range []string{"configuration-consumer.md", "metrics-consumer.md"} {
+		want, err := os.ReadFile(filepath.Join(dir, name))
+		require.NoError(t, err)
+		got, err := os.ReadFile(filepath.Join("..", "..", "docs", name))
+		require.NoError(t, err)
+		require.Equal(t, string(want), string(got), "run make docs")
+	}
+}
+
+func TestEveryInstrumentIsOnThePageOfMetrics(t *testing.T) {
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-consumer.md"))
+	require.NoError(t, err)
+	require.Equal(t, reflect.TypeFor[consume.Metrics]().NumField(), strings.Count(string(page), "| `onepx_consumer_"))
+}
