@@ -147,11 +147,11 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	fmt.Fprintf(k.Stdout, "waiting %s until no insert can be on its way\n", c.InsertDeadline)
+	fmt.Fprintf(k.Stdout, "waiting %s until no insert can be on its way\n", 2*c.InsertDeadline)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
-	case <-time.After(c.InsertDeadline):
+	case <-time.After(2 * c.InsertDeadline):
 	}
 	events := store.New(conn, c.ClickHouse.Database)
 	moved, err := consume.MovedOffsets(ctx, client, c.Group, eventlog.TopicEvents, events)

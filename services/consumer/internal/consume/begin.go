@@ -60,9 +60,10 @@ func (w *Worker) fetchPosition(ctx context.Context) (Committed, error) {
 }
 
 // beginWithoutPosition: a new group, or one whose offsets have expired. An owner that has lost the position may still be
-// inserting: wait until it cannot any more, then go on after what is stored.
+// inserting: wait until it cannot any more, then go on after what is stored. The deadline counts twice, because ClickHouse
+// holds it against a clock of its own, which may be behind by as much.
 func (w *Worker) beginWithoutPosition(ctx context.Context) error {
-	timer := time.NewTimer(w.Limits.InsertDeadline)
+	timer := time.NewTimer(2 * w.Limits.InsertDeadline)
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
