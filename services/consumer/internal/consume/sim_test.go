@@ -203,7 +203,7 @@ func (w *world) pass() {
 
 func (w *world) anyRules() ruleSet {
 	// Making the enricher of other rules takes longer than all the rest: not every run does it.
-	if w.seed%5 > 0 || w.pick(3) > 0 {
+	if w.seed%10 > 0 || w.pick(2) > 0 {
 		return euroRules
 	}
 	set := []ruleSet{dollarRules, newerRules}[w.pick(2)]
