@@ -25,16 +25,25 @@ var siteFields = []field[Site]{
 	{name: "privacy", read: readPrivacy},
 	{name: "retention_days", read: readRetentionDays},
 	{name: "write_keys", read: readWriteKeys},
+	{name: "rate_limit", read: readRateLimit},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
 func readSites(p *problems, path string, node ast.Node, cfg *Config) {
-	firstWith := map[string]string{} // id to the path of its site
+	firstWith := map[string]string{}   // id to the path of its site
+	firstUsing := map[KeyHash]string{} // write key to the path of its site
 	readList(p, path, node, func(path string, element ast.Node) {
 		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays}
 		readMapping(p, path, element, siteFields, &site)
 		cfg.Sites = append(cfg.Sites, site)
+		for _, key := range site.WriteKeys {
+			if first, taken := firstUsing[key]; taken && first != path {
+				p.add(start(element), path+".write_keys", "has a key of %s; the key tells whose events come, so give each site its own", first)
+				continue
+			}
+			firstUsing[key] = path
+		}
 		if site.ID == "" {
 			return
 		}
@@ -145,6 +154,12 @@ func readWriteKeys(p *problems, path string, node ast.Node, s *Site) {
 		}
 		s.WriteKeys = append(s.WriteKeys, hash)
 	})
+}
+
+func readRateLimit(p *problems, path string, node ast.Node, s *Site) {
+	if rate, ok := readWholeNumber(p, path, node, MinRateLimit, MaxRateLimit); ok {
+		s.RateLimit = rate
+	}
 }
 
 // parseKeyHash reads what KeyHash.String writes.

@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 			return
 		}
 		require.NotEmpty(t, cfg.Sites)
-		ids := map[string]bool{}
+		ids, keys := map[string]bool{}, map[siteconfig.KeyHash]string{}
 		for _, site := range cfg.Sites {
 			require.Regexp(t, `^[a-z0-9][a-z0-9_-]{0,63}$`, site.ID)
 			require.False(t, ids[site.ID])
@@ -40,6 +40,12 @@ func FuzzParse(f *testing.F) {
 			require.Contains(t, []siteconfig.Privacy{siteconfig.PrivacyMeasure, siteconfig.PrivacyCookieless}, site.Privacy)
 			require.LessOrEqual(t, siteconfig.MinRetentionDays, site.RetentionDays)
 			require.GreaterOrEqual(t, siteconfig.MaxRetentionDays, site.RetentionDays)
+			require.GreaterOrEqual(t, site.RateLimit, 0)
+			require.GreaterOrEqual(t, siteconfig.MaxRateLimit, site.RateLimit)
+			for _, key := range site.WriteKeys {
+				require.Contains(t, []string{"", site.ID}, keys[key])
+				keys[key] = site.ID
+			}
 			for _, origin := range site.AllowedOrigins {
 				require.True(t, site.AllowsOrigin(strings.Replace(origin, "*", "sub", 1)), origin)
 			}

@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "double_write_key", "latin_1",
 	"merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
 }
 
@@ -71,6 +71,8 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.Equal(t, []siteconfig.Privacy{siteconfig.PrivacyMeasure, siteconfig.PrivacyCookieless}, site.Properties["privacy"].Enum)
 	require.EqualValues(t, siteconfig.PrivacyMeasure, site.Properties["privacy"].Default)
 	days := site.Properties["retention_days"]
+	rate := site.Properties["rate_limit"]
+	require.Equal(t, []int{siteconfig.MinRateLimit, siteconfig.MaxRateLimit}, []int{rate.Minimum, rate.Maximum})
 	require.Equal(t, siteconfig.MinRetentionDays, days.Minimum)
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)

@@ -31,6 +31,9 @@ const (
 	MaxRetentionDays = 3660
 	// DefaultRetentionDays is 13 months: a year can be compared with the one before.
 	DefaultRetentionDays = 395
+	// MinRateLimit and MaxRateLimit bound Site.RateLimit.
+	MinRateLimit = 1
+	MaxRateLimit = 1_000_000
 )
 
 // Privacy says what a site may do with its visitors.
@@ -80,9 +83,12 @@ type Site struct {
 	// RetentionDays is how many days rows are kept: MinRetentionDays to
 	// MaxRetentionDays, DefaultRetentionDays unless set.
 	RetentionDays int
-	// WriteKeys are the hashes of the keys servers may send events with. Ask
-	// AcceptsKey.
+	// WriteKeys are the hashes of the keys servers may send events with; no two
+	// sites have one in common. Ask AcceptsKey.
 	WriteKeys []KeyHash
+	// RateLimit is how many events a second each collector takes of the site from
+	// POST /e and POST /v1/events: MinRateLimit to MaxRateLimit, or 0 for no limit.
+	RateLimit int
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it

@@ -67,6 +67,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Privacy:        siteconfig.PrivacyMeasure,
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
+		RateLimit:      200,
 	}, {
 		ID:            "mail_2",
 		Timezone:      time.UTC,
