@@ -29,6 +29,9 @@ func MovedOffsets(ctx context.Context, client *kafka.Client, group, topic string
 	}
 	var moved []Moved
 	for _, t := range meta.Topics {
+		if t.Error != nil {
+			return nil, fmt.Errorf("kafka metadata of %s: %w", topic, t.Error)
+		}
 		for _, info := range t.Partitions {
 			p := store.Partition{Topic: topic, ID: info.ID}
 			committed, err := fetchPosition(ctx, client, group, p)
