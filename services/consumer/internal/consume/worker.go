@@ -104,6 +104,7 @@ func NewWorker(deps Deps) *Worker {
 // is not stored is finished by the next owner.
 func (w *Worker) Run(ctx, stopping context.Context) error {
 	w.stopping = stopping
+	defer w.insertRefused(false) // the next owner has its own alarm
 	err := w.run(ctx)
 	if w.cursor != nil {
 		_ = w.cursor.Close()
