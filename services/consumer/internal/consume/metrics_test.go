@@ -90,7 +90,7 @@ func TestMetricsAddUp(t *testing.T) {
 		w.events(1, 3) // repeats
 		failing := &partStore{}
 		failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
-			if failing.inserts == 1 {
+			if failing.inserts.Load() == 1 {
 				return errAway
 			}
 			return failing.Store.Insert(ctx, token, rows)

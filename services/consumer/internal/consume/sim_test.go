@@ -89,7 +89,7 @@ func (w *world) finish(t *testing.T, last *process) {
 	}
 	w.running.Wait()
 	w.inFlight.Wait()
-	require.Empty(t, w.stops)
+	require.Empty(t, w.stopped())
 	require.NoError(t, last.err)
 	require.Equal(t, Committed{Offset: end, Metadata: idle}, w.group.get())
 }
@@ -151,15 +151,15 @@ func (w *world) end(p *process, after time.Duration) (next bool) {
 // misfortune is what may go wrong between two generations, or during the next one.
 func (w *world) misfortune() {
 	if w.unlucky(10) {
-		w.kafkaBack = time.Now().Add(w.upTo(time.Minute))
+		w.away(&w.kafkaBack, w.upTo(time.Minute))
 		w.say("kafka is away until %s", w.kafkaBack.Sub(w.started))
 	}
 	if w.unlucky(10) {
-		w.houseBack = time.Now().Add(w.upTo(time.Minute))
+		w.away(&w.houseBack, w.upTo(time.Minute))
 		w.say("clickhouse is away until %s", w.houseBack.Sub(w.started))
 	}
 	if w.unlucky(15) {
-		w.viewBack = time.Now().Add(w.upTo(time.Minute))
+		w.away(&w.viewBack, w.upTo(time.Minute))
 		w.say("views throw until %s", w.viewBack.Sub(w.started))
 	}
 	if w.seed%3 == 0 && w.unlucky(40) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -101,6 +102,20 @@ func (w *world) calm() {
 	w.chaos, w.kafkaBack, w.houseBack, w.viewBack = 0, time.Time{}, time.Time{}, time.Time{}
 }
 
+// stopped are the reasons of the partitions that have stopped.
+func (w *world) stopped() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.stops)
+}
+
+// away lets something be away for a while.
+func (w *world) away(back *time.Time, d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	*back = time.Now().Add(d)
+}
+
 func (w *world) kafkaIsAway() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -156,7 +171,6 @@ type process struct {
 	dead, frozen bool
 	known        int64 // wishes learnt
 	listAt       int64 // position of the list at the last commit
-	stopped      bool
 }
 
 var errDead = errors.New("this process was killed")
@@ -292,7 +306,7 @@ func (s *storyteller) Handle(_ context.Context, r slog.Record) error {
 	r.Attrs(func(a slog.Attr) bool {
 		if a.Key == "reason" {
 			s.process.mu.Lock()
-			s.process.stops, s.process.stopped = append(s.process.stops, a.Value.String()), true
+			s.process.stops = append(s.process.stops, a.Value.String())
 			s.process.mu.Unlock()
 		}
 		return true

@@ -105,7 +105,7 @@ func TestPartitionStops(t *testing.T) {
 				rows, position := w.stored(), w.group.get()
 				p := w.run(t)
 				rest(time.Minute)
-				require.Equal(t, []string{string(c.why)}, w.stops)
+				require.Equal(t, []string{string(c.why)}, w.stopped())
 				require.Equal(t, rows, w.stored())
 				require.Equal(t, position, w.group.get())
 				p.stop()
@@ -122,8 +122,8 @@ func TestPartitionStopsWhileItRuns(t *testing.T) {
 		w.run(t)
 		until(t, "ten rows", func() bool { return w.stored() == 10 })
 		w.log.replace(w.record(50, 0))
-		until(t, "it stops", func() bool { return len(w.stops) > 0 })
-		require.Equal(t, []string{string(reason.TopicChanged)}, w.stops)
+		until(t, "it stops", func() bool { return len(w.stopped()) > 0 })
+		require.Equal(t, []string{string(reason.TopicChanged)}, w.stopped())
 	})
 }
 
@@ -151,7 +151,7 @@ func TestNoFalseAlarm(t *testing.T) {
 				w.events(90, 99)
 				_, end := w.log.bounds()
 				until(t, "it goes on", func() bool { return w.group.get() == Committed{Offset: end, Metadata: idle} })
-				require.Empty(t, w.stops)
+				require.Empty(t, w.stopped())
 				seen := map[int64]int{}
 				for _, row := range w.house.events.rows {
 					seen[row.KafkaOffset]++
@@ -240,6 +240,6 @@ func TestRecordsOfAllKindsGoThroughAWorker(t *testing.T) {
 		until(t, "all is stored", func() bool { return w.stored() == 7 })
 		require.Equal(t, "xemxxxe", inShort(w.house.of(store.Range{Partition: partition, Last: 6})))
 		require.Len(t, w.letters, 4)
-		require.Empty(t, w.stops)
+		require.Empty(t, w.stopped())
 	})
 }

@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -14,17 +15,18 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
-// partStore is ClickHouse of which a test replaces single answers.
+// partStore is ClickHouse of which a test replaces single answers; the replacements take the calls that it can see.
 type partStore struct {
 	Store
 	insert func(ctx context.Context, token string, rows []store.Row) error
 	recent func(ctx context.Context) error
 	// calls are all, inserts those of Insert.
-	calls, inserts int
+	calls, inserts atomic.Int64
 }
 
 func (s *partStore) Insert(ctx context.Context, token string, rows []store.Row) error {
-	s.calls, s.inserts = s.calls+1, s.inserts+1
+	s.calls.Add(1)
+	s.inserts.Add(1)
 	if s.insert != nil {
 		return s.insert(ctx, token, rows)
 	}
@@ -32,7 +34,7 @@ func (s *partStore) Insert(ctx context.Context, token string, rows []store.Row) 
 }
 
 func (s *partStore) RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
-	s.calls++
+	s.calls.Add(1)
 	if s.recent != nil {
 		if err := s.recent(ctx); err != nil {
 			return err
@@ -45,11 +47,11 @@ func (s *partStore) RecentEvents(ctx context.Context, p store.Partition, below i
 type partPositions struct {
 	Positions
 	commit  func(ctx context.Context, c Committed) error
-	commits int
+	commits atomic.Int64
 }
 
 func (p *partPositions) Commit(ctx context.Context, c Committed) error {
-	p.commits++
+	p.commits.Add(1)
 	if p.commit != nil {
 		return p.commit(ctx, c)
 	}
@@ -103,6 +105,7 @@ func endsSoon(t *testing.T, p *process) error {
 func until(t *testing.T, what string, condition func() bool) {
 	t.Helper()
 	for range 10_000 {
+		synctest.Wait()
 		if condition() {
 			return
 		}
@@ -119,29 +122,30 @@ func (w *world) stored() int {
 
 // TestCommitCutOffMakesTheMemberLeave: a commit that may still land is never forgotten, whatever the worker was doing.
 func TestCommitCutOffMakesTheMemberLeave(t *testing.T) {
-	hang := func(ctx context.Context, _ Committed) error { <-ctx.Done(); return ctx.Err() }
-	for name, number := range map[string]int{
+	for name, number := range map[string]int64{
 		"when it begins": 1, "when it declares": 2, "when it declares again after a failed insert": 3, "when it commits idle": 4,
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, w *world) {
 				w.events(1, 3)
-				positions := &partPositions{}
-				failing := &partStore{insert: func(context.Context, string, []store.Row) error { return errAway }}
+				positions, failing := &partPositions{}, &partStore{}
+				failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
+					if failing.inserts.Load() == 1 {
+						return errAway
+					}
+					return failing.Store.Insert(ctx, token, rows)
+				}
 				p := w.run(t, func(d *Deps) {
 					positions.Positions, failing.Store = d.Positions, d.Store
 					d.Positions, d.Store = positions, failing
 					positions.commit = func(ctx context.Context, c Committed) error {
-						if positions.commits == number {
-							return hang(ctx, c)
-						}
-						if positions.commits > 2 {
-							failing.insert = nil
+						if positions.commits.Load() == number {
+							return hang(ctx)
 						}
 						return positions.Positions.Commit(ctx, c)
 					}
 				})
-				until(t, "the commit", func() bool { return positions.commits == number })
+				until(t, "the commit", func() bool { return positions.commits.Load() == number })
 				p.cancel()
 				require.ErrorIs(t, endsSoon(t, p), ErrPositionUnknown)
 			})
@@ -194,7 +198,7 @@ func TestStopLetsAnInsertFinish(t *testing.T) {
 			inserting.Store, d.Store = d.Store, inserting
 			inserting.insert = slow(inserting)
 		})
-		until(t, "the insert begins", func() bool { return inserting.inserts > 0 })
+		until(t, "the insert begins", func() bool { return inserting.inserts.Load() > 0 })
 		return p
 	}
 	t.Run("the process stops", func(t *testing.T) {
@@ -233,7 +237,7 @@ func TestStopDoesNotWaitForClickHouse(t *testing.T) {
 	})
 	t.Run("while it begins", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, w *world) {
-			w.houseBack = time.Now().Add(time.Hour)
+			w.away(&w.houseBack, time.Hour)
 			p := w.run(t)
 			rest(time.Minute)
 			p.stop()
@@ -258,16 +262,22 @@ func TestOutagesAreWaitedForCalmly(t *testing.T) {
 	t.Run("ClickHouse is away for an hour", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, w *world) {
 			w.events(1, 100)
-			failing := &partStore{insert: func(context.Context, string, []store.Row) error { return errAway }}
-			positions := &partPositions{}
+			var back atomic.Bool
+			positions, failing := &partPositions{}, &partStore{}
+			failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
+				if !back.Load() {
+					return errAway
+				}
+				return failing.Store.Insert(ctx, token, rows)
+			}
 			p := w.run(t, func(d *Deps) {
 				failing.Store, d.Store = d.Store, failing
 				positions.Positions, d.Positions = d.Positions, positions
 			})
 			rest(time.Hour)
-			require.Less(t, failing.calls, 3*3600/int(retryMax/2/time.Second)+20)
-			require.Less(t, positions.commits, 3600/int(retryMax/2/time.Second)+20)
-			failing.insert = nil
+			require.Less(t, failing.calls.Load(), 3*int64(time.Hour/(retryMax/2))+20)
+			require.Less(t, positions.commits.Load(), int64(time.Hour/(retryMax/2))+20)
+			back.Store(true)
 			until(t, "all is stored", func() bool { return w.stored() == 100 })
 			require.Equal(t, time.Hour, time.Since(w.started).Truncate(time.Minute))
 			p.stop()
@@ -280,9 +290,9 @@ func TestOutagesAreWaitedForCalmly(t *testing.T) {
 			positions := &partPositions{}
 			p := w.run(t, func(d *Deps) { positions.Positions, d.Positions = d.Positions, positions })
 			until(t, "it is idle", func() bool { return w.group.get() == Committed{Offset: 3, Metadata: idle} })
-			w.kafkaBack = time.Now().Add(time.Hour)
+			w.away(&w.kafkaBack, time.Hour)
 			rest(time.Hour)
-			require.Less(t, positions.commits, 10)
+			require.Less(t, positions.commits.Load(), int64(10))
 			w.events(4, 5)
 			until(t, "it goes on", func() bool { return w.stored() == 5 })
 			p.stop()
@@ -295,11 +305,9 @@ func TestOutagesAreWaitedForCalmly(t *testing.T) {
 func TestRecoveryThatIsSlowerThanTheDeadlineGetsDone(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w *world) {
 		w.events(1, 3)
-		first := true
 		slow := &partStore{recent: func(ctx context.Context) error { return wait(ctx, simDeadline+time.Second) }}
 		slow.insert = func(ctx context.Context, token string, rows []store.Row) error {
-			if first {
-				first = false
+			if slow.inserts.Load() == 1 {
 				return errAway
 			}
 			return slow.Store.Insert(ctx, token, rows)
