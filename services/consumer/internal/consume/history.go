@@ -21,14 +21,16 @@ type history struct {
 }
 
 type historyFilter struct {
-	events *bloom.BloomFilter
-	count  int
-	newest time.Time
+	events          *bloom.BloomFilter
+	count, capacity uint
+	newest          time.Time
 }
 
 const (
-	// filterEvents is how many events one filter holds; old filters are dropped whole.
-	filterEvents = 1 << 20
+	// filterEvents is how many events one filter holds at most; old filters are dropped whole. The first one is small, and
+	// each next one twice as large: a quiet partition takes little memory.
+	filterEvents      = 1 << 20
+	filterEventsFirst = 1 << 12
 	// filterMistakes is the share of new events that one full filter takes for known.
 	filterMistakes = 1e-4
 )
@@ -38,10 +40,15 @@ func (h *history) add(key store.EventKey, at time.Time) {
 	if at.After(h.newest) {
 		h.newest = at
 	}
-	if len(h.filters) == 0 || h.filters[len(h.filters)-1].count >= filterEvents {
-		h.filters = append(h.filters, &historyFilter{events: bloom.NewWithEstimates(filterEvents, filterMistakes)})
+	last := h.last()
+	if last == nil || last.count >= last.capacity {
+		capacity := uint(filterEventsFirst)
+		if last != nil {
+			capacity = min(2*last.capacity, filterEvents)
+		}
+		last = &historyFilter{events: bloom.NewWithEstimates(capacity, filterMistakes), capacity: capacity}
+		h.filters = append(h.filters, last)
 	}
-	last := h.filters[len(h.filters)-1]
 	last.events.Add(historyKey(key))
 	last.count++
 	if at.After(last.newest) {
@@ -51,6 +58,13 @@ func (h *history) add(key store.EventKey, at time.Time) {
 		h.completeSince = later(h.completeSince, h.filters[0].newest)
 		h.filters = h.filters[1:]
 	}
+}
+
+func (h *history) last() *historyFilter {
+	if len(h.filters) == 0 {
+		return nil
+	}
+	return h.filters[len(h.filters)-1]
 }
 
 // mayKnow is false only for events that were certainly not recorded during the horizon before the time.

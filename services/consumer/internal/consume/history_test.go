@@ -21,8 +21,8 @@ func TestHistoryNeverForgetsAnEventWithinTheLongHorizonAndRarelyTakesANewOneForK
 		if i%97 == 0 {
 			require.True(t, past.mayKnow(numbered(i), noon, longHorizon), i)
 		}
-		if past.mayKnow(numbered(i+events), noon, longHorizon) {
-			mistakes++
+		if i%11 == 0 && past.mayKnow(numbered(i+events), noon, longHorizon) {
+			mistakes += 11
 		}
 	}
 	require.Less(t, mistakes, events/1000)

@@ -55,7 +55,7 @@ func schedule(t *testing.T, seed uint64) {
 	w.rare = w.group.position.Offset < 0
 	defer w.tell(t)
 	generation := w.group.next()
-	for range 3 + w.pick(12) {
+	for range 3 + w.pick(9) {
 		w.misfortune()
 		p := w.start(t, generation, w.anyRules(), w.anyLimits())
 		w.produce(w.pick(25), w.anyTime())
@@ -203,7 +203,7 @@ func (w *world) pass() {
 
 func (w *world) anyRules() ruleSet {
 	// Making the enricher of other rules takes longer than all the rest: not every run does it.
-	if w.seed%10 > 0 || w.pick(2) > 0 {
+	if w.seed%20 > 0 || w.pick(2) > 0 {
 		return euroRules
 	}
 	set := []ruleSet{dollarRules, newerRules}[w.pick(2)]
