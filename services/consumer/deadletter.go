@@ -46,6 +46,9 @@ func (c *deadletterListCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
+	if _, err := requireTopic(ctx, client, eventlog.TopicDeadLetter); err != nil {
+		return err
+	}
 	res, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: map[string][]kafka.OffsetRequest{
 		eventlog.TopicDeadLetter: {kafka.FirstOffsetOf(0), kafka.LastOffsetOf(0)},
 	}})
@@ -71,12 +74,14 @@ func (c *deadletterListCmd) Run(ctx context.Context, k *kong.Kong) error {
 			return err
 		}
 		next = message.Offset + 1
-		// A recovered batch publishes its letters again.
-		if seen[string(message.Key)] {
+		line := c.line(message)
+		// A recovered batch publishes its letters again; a topic made anew uses its offsets again, at other times.
+		letter := line.Record + " " + line.RecordTime
+		if seen[letter] {
 			continue
 		}
-		seen[string(message.Key)] = true
-		if err := out.Encode(c.line(message)); err != nil {
+		seen[letter] = true
+		if err := out.Encode(line); err != nil {
 			return err
 		}
 	}

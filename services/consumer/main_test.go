@@ -97,6 +97,15 @@ func TestWrongSettingsExitWith2AndAreNamed(t *testing.T) {
 	}
 }
 
+func TestWithoutKafkaACommandEndsAndSaysSo(t *testing.T) {
+	for _, name := range []string{"topics", "deadletter list"} {
+		got := command(t, append(strings.Fields(name), "--kafka-brokers=127.0.0.1:1")...)
+		require.Equal(t, 1, got.code, name)
+		require.Contains(t, got.errOut, "consumer: kafka metadata: ", name)
+		require.Contains(t, got.errOut, "127.0.0.1:1", name)
+	}
+}
+
 func TestASiteConfigurationThatCannotBeReadEndsTheStartWithItsPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("sites:\n  - id: shop\n    timezone: Mars/Olympus\n    currency: EUR\n"), 0o600))

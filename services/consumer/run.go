@@ -173,11 +173,8 @@ func checkTopics(ctx context.Context, client *kafka.Client) (int, error) {
 	var partitions int
 	for _, topic := range []string{eventlog.TopicDeadLetter, eventlog.TopicSuppressions, eventlog.TopicEvents} {
 		var err error
-		if partitions, err = partitionsOf(ctx, client, topic); err != nil {
+		if partitions, err = requireTopic(ctx, client, topic); err != nil {
 			return 0, err
-		}
-		if partitions == 0 {
-			return 0, fmt.Errorf("topic %s does not exist: run `consumer topics`", topic)
 		}
 	}
 	return partitions, nil

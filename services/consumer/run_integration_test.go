@@ -21,6 +21,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -134,7 +135,11 @@ func letters(t *testing.T, args ...string) []letter {
 }
 
 func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testing.T) {
-	w := fresh(t)
+	w := empty(t)
+	none := command(t, "deadletter", "list")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.errOut, "topic onepx.deadletter does not exist: run `consumer topics`")
+	w = fresh(t)
 	require.Empty(t, letters(t))
 	c := w.start()
 	at := time.Now().UTC().Truncate(time.Millisecond)
@@ -153,9 +158,15 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 	want[0].Key, want[0].Value, want[1].Key, want[1].Value = garbage.Key, garbage.Value, tooNew.Key, tooNew.Value
 	require.Equal(t, want, letters(t, "--payload"))
 
-	// A batch that is recovered publishes its letters again.
-	w.publish(eventlog.TopicDeadLetter, 0, kafka.Message{Time: at, Key: []byte("onepx.events/0/1"), Value: garbage.Value})
+	// A batch that is recovered publishes its letters again. A topic that was made anew has other records at the same places.
+	again := kafka.Message{Time: at, Key: []byte("onepx.events/0/1"), Value: garbage.Value, Headers: []kafka.Header{
+		{Key: consume.HeaderReason, Value: []byte("undecodable")}, {Key: consume.HeaderTime, Value: []byte(at.Format(time.RFC3339Nano))},
+	}}
+	w.publish(eventlog.TopicDeadLetter, 0, again)
 	require.Len(t, letters(t), 2)
+	again.Headers[1].Value = []byte(at.Add(time.Hour).Format(time.RFC3339Nano))
+	w.publish(eventlog.TopicDeadLetter, 0, again)
+	require.Len(t, letters(t), 3)
 	require.NotContains(t, c.log.String(), base64.StdEncoding.EncodeToString(garbage.Value))
 	require.NotContains(t, c.log.String(), "ERROR", "bad input is counted, not an error")
 }

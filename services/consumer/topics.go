@@ -120,6 +120,15 @@ func partitionsOf(ctx context.Context, client *kafka.Client, topic string) (int,
 	return 0, nil
 }
 
+// requireTopic returns the number of partitions of a topic that must exist.
+func requireTopic(ctx context.Context, client *kafka.Client, topic string) (int, error) {
+	partitions, err := partitionsOf(ctx, client, topic)
+	if err == nil && partitions == 0 {
+		err = fmt.Errorf("topic %s does not exist: run `consumer topics`", topic)
+	}
+	return partitions, err
+}
+
 // acceptOffsetsCmd are the settings of `consumer topics accept-offsets`.
 type acceptOffsetsCmd struct {
 	Kafka         kafkaconn.Settings `embed:"" prefix:"kafka-"`
