@@ -135,11 +135,11 @@ func letters(t *testing.T, args ...string) []letter {
 }
 
 func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testing.T) {
-	w := empty(t)
+	empty(t)
 	none := command(t, "deadletter", "list")
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.errOut, "topic onepx.deadletter does not exist: run `consumer topics`")
-	w = fresh(t)
+	w := fresh(t)
 	require.Empty(t, letters(t))
 	c := w.start()
 	at := time.Now().UTC().Truncate(time.Millisecond)
