@@ -137,14 +137,21 @@ type browser struct {
 	ctx context.Context
 }
 
+// program is the browser's path, "" when there is none.
+func program() string {
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	return ""
+}
+
 // start starts a browser.
 func start(t *testing.T, options ...chromedp.ExecAllocatorOption) *browser {
 	t.Helper()
-	path, err := exec.LookPath("chromium")
-	if err != nil {
-		path, err = exec.LookPath("google-chrome")
-	}
-	require.NoError(t, err, "this test needs Chromium: sudo apt-get install chromium")
+	path := program()
+	require.NotEmpty(t, path, "this test needs Chromium: sudo apt-get install chromium")
 	options = append([]chromedp.ExecAllocatorOption{
 		chromedp.ExecPath(path), chromedp.UserDataDir(t.TempDir()), chromedp.UserAgent(person),
 		chromedp.Headless, chromedp.NoSandbox, chromedp.DisableGPU, chromedp.NoFirstRun,
