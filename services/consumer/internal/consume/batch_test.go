@@ -88,7 +88,6 @@ func newerSchema(offset int64, at time.Time, id int) kafka.Message {
 func TestOutcomeOfEachOffset(t *testing.T) {
 	const day = 24 * time.Hour
 	at := noon
-	visitor := func(n int) []byte { return idOf(n) }
 	cases := map[string]struct {
 		given *maker
 		batch *batch
@@ -102,17 +101,17 @@ func TestOutcomeOfEachOffset(t *testing.T) {
 		"bytes that are no event":                               {newMaker(), from100(101, garbage(100, at), recordOf(101, at, hit(1))), "xe"},
 		"a record without key and value":                        {newMaker(), from100(101, kafka.Message{Offset: 100}, recordOf(101, at, hit(1))), "xe"},
 		"a schema newer than this program":                      {newMaker(), from100(101, newerSchema(100, at, 1), recordOf(101, at, hit(1))), "xe"},
-		"a suppressed visitor":                                  {newMaker().suppressed(suppression.Visitor, visitor(1001)), from100(101, recordOf(100, at, hit(1)), recordOf(101, at, hit(2))), "se"},
+		"a suppressed visitor":                                  {newMaker().suppressed(suppression.Visitor, idOf(1001)), from100(101, recordOf(100, at, hit(1)), recordOf(101, at, hit(2))), "se"},
 		"a suppressed user":                                     {newMaker().suppressed(suppression.User, idOf(7)), from100(100, recordOf(100, at, hit(1, func(e *onepxv1.Event) { e.Visitor.UserKey = idOf(7) }))), "s"},
 		"a suppressed recipient":                                {newMaker().suppressed(suppression.Recipient, idOf(7)), from100(100, recordOf(100, at, hit(1, func(e *onepxv1.Event) { e.Mail = &onepxv1.Mail{RecipientKey: idOf(7)} }))), "s"},
-		"an id suppressed as another kind":                      {newMaker().suppressed(suppression.User, visitor(1001)), from100(100, recordOf(100, at, hit(1))), "e"},
+		"an id suppressed as another kind":                      {newMaker().suppressed(suppression.User, idOf(1001)), from100(100, recordOf(100, at, hit(1))), "e"},
 		"an event without any visitor":                          {newMaker().suppressed(suppression.Visitor, nil), from100(100, recordOf(100, at, hit(1, func(e *onepxv1.Event) { e.Visitor = nil }))), "e"},
-		"dead before suppressed":                                {newMaker().suppressed(suppression.Visitor, visitor(1001)), from100(100, newerSchema(100, at, 1)), "x"},
+		"dead before suppressed":                                {newMaker().suppressed(suppression.Visitor, idOf(1001)), from100(100, newerSchema(100, at, 1)), "x"},
 		"dead before duplicate":                                 {newMaker().remembered(at, hit(1)), from100(100, newerSchema(100, at, 1)), "x"},
-		"suppressed before duplicate":                           {newMaker().suppressed(suppression.Visitor, visitor(1001)).remembered(at, hit(1)), from100(100, recordOf(100, at, hit(1))), "s"},
+		"suppressed before duplicate":                           {newMaker().suppressed(suppression.Visitor, idOf(1001)).remembered(at, hit(1)), from100(100, recordOf(100, at, hit(1))), "s"},
 		"a repeat within the batch":                             {newMaker(), from100(101, recordOf(100, at, hit(1)), recordOf(101, at, hit(1))), "ed"},
 		"a repeat of a repeat":                                  {newMaker(), from100(102, recordOf(100, at, hit(1)), recordOf(101, at.Add(10*time.Minute), hit(1)), recordOf(102, at.Add(20*time.Minute), hit(1))), "edd"},
-		"no repeat of a suppressed record":                      {newMaker().suppressed(suppression.Visitor, visitor(5)), from100(101, recordOf(100, at, hit(1, byVisitor(5))), recordOf(101, at, hit(1, byVisitor(6)))), "se"},
+		"no repeat of a suppressed record":                      {newMaker().suppressed(suppression.Visitor, idOf(5)), from100(101, recordOf(100, at, hit(1, byVisitor(5))), recordOf(101, at, hit(1, byVisitor(6)))), "se"},
 		"no repeat of a dead record":                            {newMaker(), from100(101, newerSchema(100, at, 1), recordOf(101, at, hit(1))), "xe"},
 		"the same id on another site":                           {newMaker(), from100(101, recordOf(100, at, hit(1)), recordOf(101, at, hit(1, ofSite("blog")))), "ee"},
 		"the same id on another site, asked for":                {newMaker().stored(5, at.Add(-time.Hour), hit(1, ofSite("blog")), store.OutcomeEvent), from100(100, recordOf(100, at, hit(1, clientMade))), "e"},

@@ -144,7 +144,7 @@ func stopReturns(t *testing.T) {
 // randomRounds: members come, go, and are killed; the broker goes away, commits fail, inserts fail. In the end each
 // record is stored once.
 func randomRounds(t *testing.T) {
-	seed := uint64(time.Now().UnixNano()) //nolint:gosec // any number
+	seed := uint64(time.Now().UnixNano())
 	if n := number(t, "ONEPX_GROUP_SEED", 0); n != 0 {
 		seed = uint64(n)
 	}

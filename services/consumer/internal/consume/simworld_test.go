@@ -54,7 +54,6 @@ type world struct {
 	inserts   map[string][]listSpan
 	stops     []string
 	trace     []string
-	printed   bool
 	// rare tells that something has happened after which ranges may be listed for rebuild.
 	rare bool
 }

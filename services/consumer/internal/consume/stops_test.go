@@ -35,69 +35,74 @@ func (w *world) declared(first, last int64, change ...func(*Declaration)) {
 	w.group.set(Committed{Offset: first, Metadata: d.Metadata()})
 }
 
+// stopCase is something that happens while nobody works, and why the partition then stops.
+type stopCase struct {
+	happens func(w *world)
+	why     reason.Reason
+}
+
+// stopCases are by what happened.
+var stopCases = map[string]stopCase{
+	"the position was reset to the beginning": {
+		func(w *world) { w.group.set(Committed{Offset: 0}) }, reason.OffsetsMoved,
+	},
+	"the position was moved forward by a tool": {
+		func(w *world) { w.events(11, 20); w.group.set(Committed{Offset: 15}) }, reason.OffsetsMoved,
+	},
+	"the position was set to where it was by a tool": {
+		func(w *world) { w.group.set(Committed{Offset: 10}) }, reason.OffsetsMoved,
+	},
+	"another program committed": {
+		func(w *world) { w.group.set(Committed{Offset: 10, Metadata: "leader-epoch:0"}) }, reason.OffsetsMoved,
+	},
+	"the position was copied from an older one of ours": {
+		func(w *world) { w.group.set(Committed{Offset: 3, Metadata: idle}) }, reason.OffsetsMoved,
+	},
+	"a declaration was copied from an older one of ours": {
+		func(w *world) { w.declared(0, 4) }, reason.OffsetsMoved,
+	},
+	"the topic was made anew and is shorter": {
+		func(w *world) { w.log.replace(w.record(50, 0)) }, reason.TopicChanged,
+	},
+	"the topic was made anew and is as long": {
+		func(w *world) { w.log.replace(); w.events(51, 61) }, reason.TopicChanged,
+	},
+	"the topic was made anew and the position is gone": {
+		func(w *world) { w.log.replace(); w.events(51, 71); w.group.set(Committed{Offset: -1}) }, reason.TopicChanged,
+	},
+	"the topic was made anew, is shorter, and the position is gone": {
+		func(w *world) { w.log.replace(); w.events(51, 53); w.group.set(Committed{Offset: -1}) }, reason.TopicChanged,
+	},
+	"the log was cut behind a declared range": {
+		func(w *world) {
+			w.events(11, 14)
+			w.declared(10, 13)
+			w.log.records = w.log.records[:12]
+		}, reason.TopicChanged,
+	},
+	"the first record of a declared range is another one": {
+		func(w *world) {
+			w.events(11, 14)
+			w.declared(10, 13, func(d *Declaration) { d.Hash++ })
+		}, reason.TopicChanged,
+	},
+	"some rows of a declared range were deleted by hand": {
+		func(w *world) {
+			w.declared(8, 9)
+			w.house.events.rows = w.house.events.rows[:9]
+		}, reason.RowsPartial,
+	},
+	"some rows of a declared range were deleted by hand long ago": {
+		func(w *world) {
+			w.declared(8, 9, func(d *Declaration) { d.At = d.At.Add(-simLimits.TokenLife - time.Minute) })
+			w.house.events.rows = w.house.events.rows[:9]
+		}, reason.RowsPartial,
+	},
+}
+
 // TestPartitionStops when going on could lose or double something, and says why; nothing is written then.
 func TestPartitionStops(t *testing.T) {
-	cases := map[string]struct {
-		happens func(w *world)
-		why     reason.Reason
-	}{
-		"the position was reset to the beginning": {
-			func(w *world) { w.group.set(Committed{Offset: 0}) }, reason.OffsetsMoved,
-		},
-		"the position was moved forward by a tool": {
-			func(w *world) { w.events(11, 20); w.group.set(Committed{Offset: 15}) }, reason.OffsetsMoved,
-		},
-		"the position was set to where it was by a tool": {
-			func(w *world) { w.group.set(Committed{Offset: 10}) }, reason.OffsetsMoved,
-		},
-		"another program committed": {
-			func(w *world) { w.group.set(Committed{Offset: 10, Metadata: "leader-epoch:0"}) }, reason.OffsetsMoved,
-		},
-		"the position was copied from an older one of ours": {
-			func(w *world) { w.group.set(Committed{Offset: 3, Metadata: idle}) }, reason.OffsetsMoved,
-		},
-		"a declaration was copied from an older one of ours": {
-			func(w *world) { w.declared(0, 4) }, reason.OffsetsMoved,
-		},
-		"the topic was made anew and is shorter": {
-			func(w *world) { w.log.replace(w.record(50, 0)) }, reason.TopicChanged,
-		},
-		"the topic was made anew and is as long": {
-			func(w *world) { w.log.replace(); w.events(51, 61) }, reason.TopicChanged,
-		},
-		"the topic was made anew and the position is gone": {
-			func(w *world) { w.log.replace(); w.events(51, 71); w.group.set(Committed{Offset: -1}) }, reason.TopicChanged,
-		},
-		"the topic was made anew, is shorter, and the position is gone": {
-			func(w *world) { w.log.replace(); w.events(51, 53); w.group.set(Committed{Offset: -1}) }, reason.TopicChanged,
-		},
-		"the log was cut behind a declared range": {
-			func(w *world) {
-				w.events(11, 14)
-				w.declared(10, 13)
-				w.log.records = w.log.records[:12]
-			}, reason.TopicChanged,
-		},
-		"the first record of a declared range is another one": {
-			func(w *world) {
-				w.events(11, 14)
-				w.declared(10, 13, func(d *Declaration) { d.Hash++ })
-			}, reason.TopicChanged,
-		},
-		"some rows of a declared range were deleted by hand": {
-			func(w *world) {
-				w.declared(8, 9)
-				w.house.events.rows = w.house.events.rows[:9]
-			}, reason.RowsPartial,
-		},
-		"some rows of a declared range were deleted by hand long ago": {
-			func(w *world) {
-				w.declared(8, 9, func(d *Declaration) { d.At = d.At.Add(-simLimits.TokenLife - time.Minute) })
-				w.house.events.rows = w.house.events.rows[:9]
-			}, reason.RowsPartial,
-		},
-	}
-	for name, c := range cases {
+	for name, c := range stopCases {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, w *world) {
 				storeTen(t, w)
