@@ -33,7 +33,7 @@ func newMaker() *maker {
 func (m *maker) stored(offset int64, at time.Time, event *onepxv1.Event, outcome string) *maker {
 	row := store.Row{KafkaTopic: partition.Topic, KafkaPartition: int32(partition.ID), KafkaOffset: offset, RecordTime: at, BatchDay: at.Truncate(24 * time.Hour)}
 	row.SiteID, row.EventID, row.Outcome = event.GetSiteId(), store.ID(event.GetEventId()), outcome
-	m.store.events.rows = append(m.store.events.rows, row)
+	m.store.add(row)
 	return m
 }
 
@@ -267,7 +267,7 @@ func TestTimesFitTheirColumns(t *testing.T) {
 			row := m.make(t, from100(100, recordOf(100, at, hit(1)))).rows[0]
 			require.GreaterOrEqual(t, row.RecordTime.Year(), 1970)
 			require.Less(t, row.RecordTime.Year(), 2200)
-			m.store.events.rows = append(m.store.events.rows, row)
+			m.store.add(row)
 			restarted := newWindow(1000, recordTime(kafka.Message{}))
 			require.NoError(t, m.store.RecentEvents(t.Context(), partition, 101, recordTime(kafka.Message{}), restarted.add))
 			for _, m.window = range []*window{restarted, newWindow(0, noon.AddDate(500, 0, 0))} {
@@ -286,7 +286,7 @@ func TestEmptyEventIDIsNoID(t *testing.T) {
 	made := m.make(t, from100(102, recordOf(100, noon, hit(1, noID)), recordOf(101, noon, hit(2, noID)), recordOf(102, noon, hit(3, noID))))
 	require.Equal(t, "ees", inShort(made.rows))
 	require.Empty(t, made.seen)
-	m.store.events.rows = made.rows
+	m.store.add(made.rows...)
 	next := from100(103, recordOf(103, noon, hit(4, noID, clientMade)))
 	next.First = 103
 	require.Equal(t, "e", inShort(m.make(t, next).rows))

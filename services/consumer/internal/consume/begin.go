@@ -108,7 +108,11 @@ func listUnsure(ctx context.Context, events Store, p store.Partition, last store
 	if r.Last < r.First {
 		return nil
 	}
-	return events.ListForRebuild(ctx, r, whyOffsetsLost)
+	if err := events.ListForRebuild(ctx, r, whyOffsetsLost); err != nil || last.Offset < 0 {
+		return err
+	}
+	// What is a repeat depends on one of the views: it must not wait for the rebuild.
+	return events.FillEventIDs(ctx, store.Range{Partition: p, First: last.BatchFirst, Last: last.Offset})
 }
 
 // checkStored compares what is stored with the position, and the last stored record with Kafka's.

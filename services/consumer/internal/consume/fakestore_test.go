@@ -38,9 +38,11 @@ type listed struct {
 // clickHouse is an imitation of ClickHouse with a table and two views that never fails by itself. It implements Store as
 // *store.Store does, query by query.
 type clickHouse struct {
-	mu      sync.Mutex
-	events  target
-	views   [2]target
+	mu     sync.Mutex
+	events target
+	views  [2]target
+	// The second view fills event_ids; filled are the rows that were added to it beside the view.
+	filled  target
 	rules   map[string]string
 	rebuild []listed
 	asked   int // questions by Seen
@@ -88,6 +90,14 @@ func (c *clickHouse) insert(token string, block []store.Row, until time.Time, vi
 		return errView
 	}
 	return nil
+}
+
+// add stores rows in the table and in both views.
+func (c *clickHouse) add(rows ...store.Row) {
+	c.events.rows = append(c.events.rows, rows...)
+	for i := range c.views {
+		c.views[i].rows = append(c.views[i].rows, viewOf(i, rows)...)
+	}
 }
 
 // viewOf is what a view makes of a block: the first keeps what counts, the second also repeats.
@@ -151,13 +161,13 @@ func (c *clickHouse) LastRow(_ context.Context, p store.Partition) (store.Last, 
 	return last, nil
 }
 
-// recorded yields the rows below the offset that the queries of RecentEvents and Seen look at.
-func (c *clickHouse) recorded(p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) {
+// recorded yields the rows below the offset that the queries of RecentEvents, EventIDs and Seen look at.
+func (c *clickHouse) recorded(t *target, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	since = since.Truncate(time.Second) // as the driver writes it
 	day := since.Truncate(24*time.Hour).AddDate(0, 0, -1)
-	for _, row := range c.events.rows {
+	for _, row := range t.rows {
 		if of(p, row) && row.KafkaOffset < below && !row.RecordTime.Before(since) && !row.BatchDay.Before(day) && row.EventID != (uuid.UUID{}) {
 			yield(store.EventKey{SiteID: row.SiteID, EventID: row.EventID}, row.RecordTime)
 		}
@@ -165,20 +175,31 @@ func (c *clickHouse) recorded(p store.Partition, below int64, since time.Time, y
 }
 
 func (c *clickHouse) RecentEvents(_ context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
-	c.recorded(p, below, since, yield)
+	c.recorded(&c.events, p, below, since, yield)
 	return nil
 }
 
-func (c *clickHouse) EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
-	return c.RecentEvents(ctx, p, below, since, yield)
+// EventIDs reads what the second view has made, which may lack what is listed for rebuild, and what was filled in.
+func (c *clickHouse) EventIDs(_ context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	c.recorded(&c.views[1], p, below, since, yield)
+	c.recorded(&c.filled, p, below, since, yield)
+	return nil
 }
 
-func (c *clickHouse) Seen(_ context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
+func (c *clickHouse) FillEventIDs(_ context.Context, r store.Range) error {
+	rows := viewOf(1, c.of(r))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.filled.rows = append(c.filled.rows, rows...)
+	return nil
+}
+
+func (c *clickHouse) Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
 	c.mu.Lock()
 	c.asked++
 	c.mu.Unlock()
 	seen := map[store.EventKey]time.Time{}
-	c.recorded(p, below, since, func(key store.EventKey, at time.Time) {
+	_ = c.EventIDs(ctx, p, below, since, func(key store.EventKey, at time.Time) {
 		asked := slices.ContainsFunc(keys, func(k store.EventKey) bool { return k.EventID == key.EventID })
 		if known, ok := seen[key]; asked && (!ok || at.After(known)) {
 			seen[key] = at

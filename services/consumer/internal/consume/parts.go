@@ -23,6 +23,7 @@ type Store interface {
 	Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error)
 	Rules(ctx context.Context, hash string) (text string, known bool, err error)
 	ListForRebuild(ctx context.Context, r store.Range, why string) error
+	FillEventIDs(ctx context.Context, r store.Range) error
 }
 
 // Log is one partition of the topic.

@@ -145,8 +145,9 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 		return err
 	}
 	if w.Now().Sub(d.At) > w.Limits.TokenLife {
-		// The table may have forgotten the token: inserting would double the rows.
-		return nil
+		// The table may have forgotten the token: inserting would double the rows. Only the ids, on which it depends what is
+		// a repeat, must not wait for the rebuild.
+		return w.Store.FillEventIDs(ctx, d.Range)
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
 	defer cancel()

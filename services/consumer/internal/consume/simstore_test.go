@@ -108,19 +108,26 @@ func (s simStore) LastRow(ctx context.Context, p store.Partition) (store.Last, e
 }
 
 func (s simStore) RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	return s.read(ctx, s.house.RecentEvents, p, below, since, yield)
+}
+
+func (s simStore) EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
+	return s.read(ctx, s.house.EventIDs, p, below, since, yield)
+}
+
+// reading is RecentEvents or EventIDs.
+type reading func(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
+
+func (s simStore) read(ctx context.Context, do reading, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
 	if err := s.ask(ctx, "recent events"); err != nil {
 		return err
 	}
 	cut := s.unlucky(3) // the connection breaks in the middle
-	return errors.Join(s.house.RecentEvents(ctx, p, below, since, func(key store.EventKey, at time.Time) {
+	return errors.Join(do(ctx, p, below, since, func(key store.EventKey, at time.Time) {
 		if !cut || s.pick(2) == 0 {
 			yield(key, at)
 		}
 	}), errWhen(cut))
-}
-
-func (s simStore) EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
-	return s.RecentEvents(ctx, p, below, since, yield)
 }
 
 func errWhen(cut bool) error {
@@ -150,4 +157,11 @@ func (s simStore) ListForRebuild(ctx context.Context, r store.Range, why string)
 	}
 	s.say("%s: list %d-%d for rebuild: %s", s.name, r.First, r.Last, why)
 	return errors.Join(s.house.ListForRebuild(ctx, r, why), errWhen(s.unlucky(2)))
+}
+
+func (s simStore) FillEventIDs(ctx context.Context, r store.Range) error {
+	if err := s.ask(ctx, "fill event ids"); err != nil {
+		return err
+	}
+	return errors.Join(s.house.FillEventIDs(ctx, r), errWhen(s.unlucky(2)))
 }

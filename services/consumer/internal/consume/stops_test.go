@@ -216,6 +216,34 @@ func TestRecoveryOfAnInheritedRange(t *testing.T) {
 	}
 }
 
+// TestRepeatsAreFoundWhileARebuildIsDue: the view that knows the event ids may lack those of a range, and nobody rebuilds
+// it before the next batch.
+func TestRepeatsAreFoundWhileARebuildIsDue(t *testing.T) {
+	for name, happens := range map[string]func(w *world){
+		"after an exception": func(w *world) {
+			w.declared(0, 3, func(d *Declaration) { d.At = time.Now().Add(-simLimits.TokenLife - time.Minute) })
+		},
+		"after the position was lost": func(w *world) { w.group.set(Committed{Offset: -1}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, w *world) {
+				w.events(1, 4)
+				w.declared(0, 3)
+				d, err := parseDeclaration(partition, 0, w.group.get().Metadata)
+				require.NoError(t, err)
+				require.ErrorIs(t, w.house.insert(d.Token(), w.rowsOf(*d), time.Now().Add(time.Second), 0), errView)
+				happens(w)
+				w.run(t)
+				rest(time.Hour)
+				repeat := recordOf(0, time.Now(), hit(2, clientMade))
+				w.log.append(&repeat)
+				until(t, "it is done", func() bool { return w.group.get() == Committed{Offset: 5, Metadata: idle} })
+				require.Equal(t, "eeeed", inShort(w.house.of(store.Range{Partition: partition, Last: 4})))
+			})
+		})
+	}
+}
+
 // rowsOf are the rows of a declared range, as its owner has made them.
 func (w *world) rowsOf(d Declaration) []store.Row {
 	b := &batch{Range: d.Range}

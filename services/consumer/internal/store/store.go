@@ -274,6 +274,19 @@ func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
 	return nil
 }
 
+// FillEventIDs adds the event ids of the range's stored rows to event_ids, for ranges that its view may have missed. Ids
+// that stand there twice change nothing.
+func (s *Store) FillEventIDs(ctx context.Context, r Range) error {
+	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0})),
+		"INSERT INTO "+s.database+".event_ids SELECT kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day FROM "+s.database+".events "+
+			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
+		r.Topic, r.ID, r.First, r.Last)
+	if err != nil {
+		return fmt.Errorf("fill event ids: %w", err)
+	}
+	return nil
+}
+
 // passing are the exception codes of ClickHouse that waiting can cure: limits of the moment, lost or loading parts of a
 // cluster, merges that lag. Source: src/Common/ErrorCodes.cpp.
 var passing = map[int32]bool{

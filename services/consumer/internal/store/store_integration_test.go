@@ -184,6 +184,26 @@ func TestTheQuestionsOfTheProtocol(t *testing.T) {
 	require.Equal(t, 3, views)
 }
 
+// TestEventIDsAreFilledFromEvents where the view has missed a range, and filling them twice changes nothing.
+func TestEventIDsAreFilledFromEvents(t *testing.T) {
+	d := migrated(t)
+	ctx := t.Context()
+	rows := batch(100, 10)
+	require.NoError(t, d.Insert(within(t), "token", rows))
+	d.exec("TRUNCATE TABLE " + d.name + ".event_ids")
+	keys := []store.EventKey{{SiteID: "shop", EventID: rows[3].EventID}, {SiteID: "shop", EventID: rows[8].EventID}}
+	seen, err := d.Seen(ctx, partition, 200, day, keys)
+	require.NoError(t, err)
+	require.Empty(t, seen)
+	for range 2 {
+		require.NoError(t, d.FillEventIDs(ctx, store.Range{Partition: partition, First: 100, Last: 105}))
+		seen, err = d.Seen(ctx, partition, 200, day, keys)
+		require.NoError(t, err)
+		require.Len(t, seen, 1, "offset 108 is not of the range")
+		require.Equal(t, rows[3].RecordTime, seen[keys[0]].UTC())
+	}
+}
+
 func TestManyEventIDsAreAskedForInOneQuery(t *testing.T) {
 	d := migrated(t)
 	rows := batch(0, 50000)
