@@ -1,9 +1,10 @@
 // Package publish hands events to Kafka and waits until it has them.
 //
-// The API step calls Publish once per event. kafka-go's Writer gathers the events of concurrent requests into batches, one
+// The API step calls Publish for a request's one event, or PublishAll for its many (batch.go). kafka-go's Writer gathers the events of concurrent requests into batches, one
 // goroutine per partition. Its queue has no bound and it goes on sending after a caller gave up, so the bound is kept here:
 // a place is taken before an event enters the Writer and given back only when the Writer has finished with it, acknowledged
-// or not. So memory is bounded by the places, whatever Kafka does.
+// or not. So memory is bounded by the places, whatever Kafka does. Requests with many events wait for places, but have at
+// most half of them: those with one event, which don't wait, always find the others.
 //
 // While Kafka is away nothing enters the Writer but one event a second, to find out whether it is back (see gate).
 package publish
@@ -56,9 +57,11 @@ type Config struct {
 
 // Publisher publishes events. It may be used from anywhere at once.
 type Publisher struct {
-	cfg     Config
-	writer  *kafka.Writer
-	places  chan struct{}
+	cfg    Config
+	writer *kafka.Writer
+	places chan struct{}
+	// shared has one for each place that requests with many events hold; see PublishAll.
+	shared  chan struct{}
 	gate    gate
 	closing atomic.Bool
 	drained chan struct{}
@@ -67,7 +70,8 @@ type Publisher struct {
 // New returns a publisher. It does not connect yet.
 func New(cfg Config) *Publisher {
 	p := &Publisher{
-		cfg: cfg, places: make(chan struct{}, cfg.InFlight), gate: gate{now: cfg.Now}, drained: make(chan struct{}),
+		cfg: cfg, places: make(chan struct{}, cfg.InFlight), shared: make(chan struct{}, max(1, cfg.InFlight/2)),
+		gate: gate{now: cfg.Now}, drained: make(chan struct{}),
 	}
 	p.writer = &kafka.Writer{
 		Addr:            cfg.Addr,
@@ -97,27 +101,50 @@ func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reaso
 	if word := p.admit(); word != "" {
 		return word
 	}
-	message, err := eventlog.Encode(ev, p.cfg.Now())
-	if err != nil {
-		<-p.places
-		p.cfg.Outage.Failed(err)
-		return reason.InternalError
-	}
-	if len(message.Key)+len(message.Value)+recordOverhead > p.cfg.MaxEventBytes {
-		<-p.places
-		return reason.EventTooLarge
-	}
-	propagation.TraceContext{}.Inject(ctx, headers{&message})
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
 	defer cancel()
-	acknowledged := make(chan error, 1)
-	message.WriterData = acknowledged
-	if err := p.writer.WriteMessages(ctx, message); err != nil {
-		<-p.places // the Writer does not have it
-		return p.failed(err)
+	sent, word := p.send(ctx, ev, false)
+	if word != "" {
+		return word
 	}
+	return p.await(ctx, sent)
+}
+
+// sending is an event that holds a place, as long as the Writer has it.
+type sending struct {
+	// acknowledged gets the one answer.
+	acknowledged chan error
+	// shared tells that it holds one of Publisher.shared too.
+	shared bool
+}
+
+// send gives the Writer an event that holds a place. If it returns a reason, the Writer does not have it and the place is
+// given back.
+func (p *Publisher) send(ctx context.Context, ev *onepxv1.Event, shared bool) (*sending, reason.Reason) {
+	message, err := eventlog.Encode(ev, p.cfg.Now())
+	if err != nil {
+		p.leave(shared)
+		p.cfg.Outage.Failed(err)
+		return nil, reason.InternalError
+	}
+	if len(message.Key)+len(message.Value)+recordOverhead > p.cfg.MaxEventBytes {
+		p.leave(shared)
+		return nil, reason.EventTooLarge
+	}
+	propagation.TraceContext{}.Inject(ctx, headers{&message})
+	sent := &sending{acknowledged: make(chan error, 1), shared: shared}
+	message.WriterData = sent
+	if err := p.writer.WriteMessages(ctx, message); err != nil {
+		p.leave(shared)
+		return nil, p.failed(err)
+	}
+	return sent, ""
+}
+
+// await returns when Kafka has answered, or when ctx ends.
+func (p *Publisher) await(ctx context.Context, sent *sending) reason.Reason {
 	select {
-	case err := <-acknowledged:
+	case err := <-sent.acknowledged:
 		if err != nil {
 			return p.failed(err)
 		}
@@ -134,24 +161,42 @@ const recordOverhead = 256
 func (p *Publisher) admit() reason.Reason {
 	select {
 	case p.places <- struct{}{}:
+		return p.enter(false)
 	default:
-		switch {
-		case p.closing.Load():
-			return reason.Stopping // drain holds all places
-		case p.gate.isAway():
-			return reason.KafkaUnavailable // events that wait for Kafka hold them
-		}
-		return reason.Overloaded
+		return p.noPlace()
 	}
+}
+
+// noPlace tells why there is none.
+func (p *Publisher) noPlace() reason.Reason {
 	switch {
 	case p.closing.Load():
-		<-p.places
+		return reason.Stopping // drain holds all places
+	case p.gate.isAway():
+		return reason.KafkaUnavailable // events that wait for Kafka hold them
+	}
+	return reason.Overloaded
+}
+
+// enter lets an event that holds a place go on to the Writer, or takes the place back and tells why not.
+func (p *Publisher) enter(shared bool) reason.Reason {
+	switch {
+	case p.closing.Load():
+		p.leave(shared)
 		return reason.Stopping
 	case !p.gate.enter():
-		<-p.places
+		p.leave(shared)
 		return reason.KafkaUnavailable
 	}
 	return ""
+}
+
+// leave gives a place back.
+func (p *Publisher) leave(shared bool) {
+	<-p.places
+	if shared {
+		<-p.shared
+	}
 }
 
 // completed is called by the Writer when it has finished with a batch. It must not block.
@@ -161,9 +206,9 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 		p.cfg.Outage.Recovered()
 	}
 	for i := range messages {
-		<-p.places // before the caller goes on: its next event must find a place
-		if acknowledged, ok := messages[i].WriterData.(chan error); ok {
-			acknowledged <- err // has room for the one answer
+		if sent, ok := messages[i].WriterData.(*sending); ok {
+			p.leave(sent.shared)     // before the caller goes on: its next event must find a place
+			sent.acknowledged <- err // has room for the one answer
 		}
 	}
 }
