@@ -7,11 +7,13 @@ import (
 	"html"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"text/template"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/shared/reason"
 	table "github.com/onepx/onepx/services/shared/settings"
@@ -54,8 +56,11 @@ type snippet struct {
 	HTML string
 }
 
-// endpoint is where the pixel of the examples lives.
-const endpoint = "https://px.shop.example/p.gif"
+// host and endpoint are where the pixel of the examples lives.
+const (
+	host     = "https://px.shop.example"
+	endpoint = host + "/p.gif"
+)
 
 // image returns an image tag of the parameters, given as name, value, name, value …
 func image(pairs ...string) string {
@@ -82,6 +87,34 @@ func snippets() []snippet {
 	}
 }
 
+// example is a request with a body of events.
+type example struct {
+	// About says what it is for, Language what it is written in.
+	About, Language string
+	// Before and After are around the body.
+	Before, Body, After string
+}
+
+// Text is the whole.
+func (e example) Text() string { return e.Before + e.Body + e.After }
+
+// examples are the requests of docs/pixel.md by endpoint; a test reads their bodies.
+func examples() map[string][]example {
+	return map[string][]example{
+		"/e": {
+			{"While the page goes away:", "js", `navigator.sendBeacon("` + host + `/e", JSON.stringify(`,
+				`{"site": "shop", "e": "add_to_cart", "items": [{"id": "sku-1", "qty": 1, "price": 19.95}], "props": {"color": "red"}}`, "));"},
+			{"While it stays, with an answer to read; cookies are sent to the site's own collector:", "js", `const answer = await fetch("` + host + `/e?site=shop", {method: "POST", keepalive: true, credentials: "include", body: JSON.stringify(`,
+				`[{"e": "signup", "id": "signup-4711", "uid": "customer-77", "c": true}, {"e": "newsletter"}]`, ")});"},
+		},
+		"/v1/events": {
+			{"An order:", "sh", `curl ` + host + `/v1/events -H "Authorization: Bearer $ONEPX_WRITE_KEY" -H "Content-Type: application/json" -d '`,
+				`{"e": "purchase", "id": "order-1001", "order_id": "1001", "value": 49.90, "currency": "EUR", "v": "visitor-5", "uid": "customer-77", "ip": "81.2.69.160", "ua": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "ts": "2026-11-25T11:59:00Z"}`, "'"},
+			{"A file of events, one on each line:", "sh", `gzip -c events.ndjson | curl ` + host + `/v1/events -u "$ONEPX_WRITE_KEY:" -H "Content-Type: application/x-ndjson" -H "Content-Encoding: gzip" --data-binary @-`, "", ""},
+		},
+	}
+}
+
 func pixelPage(page *bytes.Buffer) error {
 	text, err := template.New("pixel").Funcs(template.FuncMap{"cell": cell, "join": strings.Join}).Parse(pixelText)
 	if err != nil {
@@ -89,8 +122,8 @@ func pixelPage(page *bytes.Buffer) error {
 	}
 	return text.Execute(page, map[string]any{
 		"Snippets": snippets(), "Params": params.Table, "ClickIDs": params.ClickIDs, "Stripped": params.StrippedParams,
-		"Endpoint": endpoint,
-		"Plain":    endpoint + "?" + params.Encode("site", "shop", "e", "signup", "p.plan", "yearly"),
+		"Endpoint": endpoint, "Examples": examples(), "MaxEvents": params.MaxEvents,
+		"Plain": endpoint + "?" + params.Encode("site", "shop", "e", "signup", "p.plan", "yearly"),
 	})
 }
 
@@ -109,18 +142,31 @@ columns ` + "`reason`" + ` and ` + "`flags`" + ` of ` + "`onepx.events`" + `. A 
 | flagged | stored and counted; something was changed or left out |
 | ignored | answered, not stored, because it is no event |
 | suppressed | not stored or not counted, because the visitor wishes so |
-| rejected | not stored; the request is at fault (status 400) |
-| lost | not known to be stored; we are at fault (status 503), the client may try again |
+| rejected | not stored; the request is at fault |
+| lost | not known to be stored; we are at fault, the client may try again |
 | not counted | a row in ` + "`events`" + ` that counts for nothing |
 | stopped | the consumer stopped a partition and waits for a person |
 
-| Reason | Set by | Effect | Meaning |
-|---|---|---|---|
+The status is that of a request with this one event; to ` + "`/v1/events`" + ` it is 200 and the word stands in the results, unless
+the request is refused as a whole or should be sent again ([pixel.md](pixel.md#server-events)).
+
+| Reason | Set by | Effect | Status | Meaning |
+|---|---|---|---|---|
 `)
 	for _, e := range reason.All {
-		fmt.Fprintf(page, "| `%s` | %s | %s | %s |\n", e.Reason, e.By, e.Effect, cell(e.Meaning))
+		fmt.Fprintf(page, "| `%s` | %s | %s | %s | %s |\n", e.Reason, e.By, e.Effect, status(e), cell(e.Meaning))
 	}
 	return nil
+}
+
+// status is the cell with the HTTP status of a reason, empty if it ends no request.
+func status(e reason.Entry) string {
+	switch e.Effect {
+	case reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost:
+		return strconv.Itoa(api.Status(e.Reason))
+	default:
+		return ""
+	}
 }
 
 func configurationPage(page *bytes.Buffer) error {

@@ -40,3 +40,20 @@ func TestEverySnippetIsAHit(t *testing.T) {
 		require.Empty(t, hit.Flags, s.Title)
 	}
 }
+
+func TestEveryExampleIsAHit(t *testing.T) {
+	for target, list := range examples() {
+		for _, example := range list {
+			if example.Body == "" {
+				continue
+			}
+			queries, refused := params.ParseJSON([]byte(example.Body))
+			require.Empty(t, refused, target)
+			for _, query := range queries {
+				hit := params.Read(query, time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), "")
+				require.Empty(t, hit.Reject, example.Text())
+				require.Empty(t, hit.Flags, example.Text())
+			}
+		}
+	}
+}

@@ -17,7 +17,7 @@ const (
 	Ignored Effect = "ignored"
 	// Suppressed: not stored or not counted, because the visitor wishes so.
 	Suppressed Effect = "suppressed"
-	// Rejected: not stored; the request is at fault (status 400).
+	// Rejected: not stored; the request is at fault (status 4xx).
 	Rejected Effect = "rejected"
 	// Lost: not stored; we are at fault (status 503), the client may try again.
 	Lost Effect = "lost"
@@ -39,6 +39,19 @@ const (
 	PropNameInvalid  Reason = "prop_name_invalid"
 	TooManyItems     Reason = "too_many_items"
 	EventTooLarge    Reason = "event_too_large"
+
+	BodyTooLarge        Reason = "body_too_large"
+	BodyIncomplete      Reason = "body_incomplete"
+	EncodingUnsupported Reason = "encoding_unsupported"
+	CompressionInvalid  Reason = "compression_invalid"
+	JSONInvalid         Reason = "json_invalid"
+	EventNotObject      Reason = "event_not_object"
+	TooManyEvents       Reason = "too_many_events"
+	WriteKeyMissing     Reason = "write_key_missing"
+	WriteKeyWrong       Reason = "write_key_wrong"
+	SiteMismatch        Reason = "site_mismatch"
+	RateLimited         Reason = "rate_limited"
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -68,6 +81,7 @@ const (
 	VisitorInvalid     Reason = "visitor_invalid"
 	Placeholder        Reason = "placeholder"
 	ForwardedInvalid   Reason = "forwarded_invalid"
+	IPInvalid          Reason = "ip_invalid"
 )
 
 // Set by the consumer: the row is not counted.
@@ -108,6 +122,17 @@ var All = []Entry{
 	{PropNameInvalid, "collector", Rejected, "A property name is empty or longer than 64 characters."},
 	{TooManyItems, "collector", Rejected, "More than 100 items."},
 	{EventTooLarge, "collector", Rejected, "The event is larger than Kafka takes (1 MiB)."},
+	{BodyTooLarge, "collector", Rejected, "The body is larger than 1 MiB (1048576 bytes), as sent or decompressed."},
+	{BodyIncomplete, "collector", Rejected, "The body was cut off, broken or too slow: a request may take 15 seconds to arrive."},
+	{EncodingUnsupported, "collector", Rejected, "The body has another Content-Encoding than gzip or zstd."},
+	{CompressionInvalid, "collector", Rejected, "The body is not what its Content-Encoding says, or it is cut off; nothing of it is stored."},
+	{JSONInvalid, "collector", Rejected, "The body, or this line of it, is no JSON (or nested more than 10000 deep)."},
+	{EventNotObject, "collector", Rejected, "The event is JSON but no object."},
+	{TooManyEvents, "collector", Rejected, "The body has more than 500 events; nothing of it is stored."},
+	{WriteKeyMissing, "collector", Rejected, "The request to `/v1/events` has no write key."},
+	{WriteKeyWrong, "collector", Rejected, "The write key belongs to no site."},
+	{SiteMismatch, "collector", Rejected, "The event names another site than the one the write key belongs to."},
+	{RateLimited, "collector", Rejected, "The site sends more events than its `rate_limit` allows; try again after `Retry-After`."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
@@ -133,6 +158,7 @@ var All = []Entry{
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
 	{Placeholder, "collector", Flagged, "An id was what scripts and templates print without a value (`undefined`, `null`, `{{id}}` …) and was left out."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
+	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},
 	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
 	{SchemaTooNew, "consumer", NotCounted, "The record needs a newer consumer; its bytes lie in the dead-letter topic."},
@@ -141,6 +167,16 @@ var All = []Entry{
 	{TopicChanged, "consumer", Stopped, "The topic was made anew or cut: its records are not the ones that were stored."},
 	{RowsPartial, "consumer", Stopped, "Only a part of a declared range is stored; this cannot happen unless rows were deleted by hand."},
 	{InsertRefused, "consumer", Stopped, "ClickHouse refuses a block for good."},
+}
+
+// Meaning is the entry's sentence, or "" if the word is not in the list.
+func (r Reason) Meaning() string {
+	for _, e := range All {
+		if e.Reason == r {
+			return e.Meaning
+		}
+	}
+	return ""
 }
 
 // Known tells whether the word is in the list.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"math"
 	"net/http"
 	"strconv"
 
@@ -11,7 +12,6 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/shared/reason"
-	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // image is a transparent GIF of one pixel with a graphic control extension, as strict decoders want it.
@@ -27,42 +27,88 @@ var statuses = map[outcome]int{
 	rejected: http.StatusBadRequest, lost: http.StatusServiceUnavailable,
 }
 
-// answer writes the image, or for debug=1 what was decided.
-func (s *Server) answer(_ context.Context, h *hit) {
-	verdict := outcomeOf(h.reason)
-	header := h.writer.Header()
+// ownStatuses are those of the reasons that HTTP has a word for.
+var ownStatuses = map[reason.Reason]int{
+	reason.EventTooLarge:       http.StatusRequestEntityTooLarge,
+	reason.BodyTooLarge:        http.StatusRequestEntityTooLarge,
+	reason.TooManyEvents:       http.StatusRequestEntityTooLarge,
+	reason.BodyIncomplete:      http.StatusRequestTimeout,
+	reason.EncodingUnsupported: http.StatusUnsupportedMediaType,
+	reason.WriteKeyMissing:     http.StatusUnauthorized,
+	reason.WriteKeyWrong:       http.StatusUnauthorized,
+	reason.RateLimited:         http.StatusTooManyRequests,
+}
+
+// Status is the HTTP status of a request that ends with the reason.
+func Status(word reason.Reason) int {
+	if status, own := ownStatuses[word]; own {
+		return status
+	}
+	return statuses[outcomeOf(word)]
+}
+
+func (s *Server) answer(_ context.Context, b *batch) { b.via.answer(s, b) }
+
+// answerPixel writes the image, or for debug=1 what was decided.
+func (s *Server) answerPixel(b *batch) {
+	h := b.hits[0]
+	header := b.writer.Header()
 	uncached(header)
-	cors(header, h.request, h.site)
+	s.cors(header, b)
+	setResult(header, b, h.counted())
 	if h.debug {
-		answerDebug(h, verdict)
+		writeJSON(b.writer, http.StatusOK, debugOf(h))
 		return
 	}
-	header.Set("Onepx-Event", eventHeader(verdict, h.reason))
-	if verdict == lost {
-		header.Set("Retry-After", retryAfter)
-	}
-	// There is no new visitor without an event; a repeat of it mints the same id.
-	if h.cookie != nil && (verdict == stored || verdict == suppressed) {
-		http.SetCookie(h.writer, h.cookie)
-	}
+	b.setCookie()
 	header.Set("Content-Type", "image/gif")
 	header.Set("Content-Length", strconv.Itoa(len(image)))
-	h.writer.WriteHeader(statuses[verdict])
-	if h.request.Method != http.MethodHead {
-		_, _ = h.writer.Write(image) // a visitor who has left needs no image
+	b.writer.WriteHeader(Status(h.reason))
+	if b.request.Method != http.MethodHead {
+		_, _ = b.writer.Write(image) // a visitor who has left needs no image
 	}
 }
 
-// eventHeader tells the client what became of its event. A lost one is called rejected: it can't tell whose fault it was
-// better than by the status.
-func eventHeader(o outcome, word reason.Reason) string {
-	if o == lost {
-		o = rejected
+// setResult sets the headers that say what became of the event.
+func setResult(header http.Header, b *batch, word reason.Reason) {
+	verdict := outcomeOf(word)
+	header.Set("Onepx-Event", eventHeader(verdict, word))
+	switch {
+	case verdict == lost:
+		header.Set("Retry-After", retryAfter)
+	case word == reason.RateLimited:
+		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(b.retryAfter.Seconds()))))
 	}
+}
+
+// setCookie sets the batch's cookie if it has one. There is no new visitor without an event; a repeat of it mints the same.
+func (b *batch) setCookie() {
+	if b.cookie == nil {
+		return
+	}
+	for _, h := range b.hits {
+		if verdict := outcomeOf(h.counted()); verdict == stored || verdict == suppressed {
+			http.SetCookie(b.writer, b.cookie)
+			return
+		}
+	}
+}
+
+// eventHeader tells the client what became of its event.
+func eventHeader(o outcome, word reason.Reason) string {
 	if word == "" {
 		return string(o)
 	}
-	return string(o) + "; reason=" + string(word)
+	return string(outwardly(o)) + "; reason=" + string(word)
+}
+
+// outwardly is the outcome as clients are told it. A lost event is called rejected: whose fault it was they see by the
+// status.
+func outwardly(o outcome) outcome {
+	if o == lost {
+		return rejected
+	}
+	return o
 }
 
 // uncached sets the headers of every answer to a hit: each load of the page asks again (the comma matters to mail proxies),
@@ -77,13 +123,26 @@ func uncached(header http.Header) {
 	header.Set("Referrer-Policy", "no-referrer")
 }
 
-// cors lets scripts read the answer: those of the site's origins also with cookies, others without.
-func cors(header http.Header, r *http.Request, site *siteconfig.Site) {
+// cors lets scripts read the answer: those of the sites' origins also with cookies, others without.
+func (s *Server) cors(header http.Header, b *batch) {
+	listed := false
+	for _, h := range b.hits {
+		if h.site == nil {
+			continue
+		}
+		if listed = h.site.AllowsOrigin(b.request.Header.Get("Origin")); !listed {
+			break
+		}
+	}
+	allowOrigin(header, b.request, listed)
+}
+
+// allowOrigin sets the headers of CORS. An origin that is not listed is never named, and never gets credentials.
+func allowOrigin(header http.Header, r *http.Request, listed bool) {
 	header.Set("Access-Control-Expose-Headers", "Onepx-Event, Retry-After")
 	header.Add("Vary", "Origin")
-	origin := r.Header.Get("Origin")
-	if site != nil && origin != "" && site.AllowsOrigin(origin) {
-		header.Set("Access-Control-Allow-Origin", origin)
+	if listed {
+		header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		header.Set("Access-Control-Allow-Credentials", "true")
 		return
 	}
@@ -100,17 +159,12 @@ type debugAnswer struct {
 	Event json.RawMessage `json:"event,omitempty"`
 }
 
-func answerDebug(h *hit, verdict outcome) {
-	answer := debugAnswer{Outcome: verdict, Reason: h.reason}
-	if verdict == stored {
+func debugOf(h *hit) *debugAnswer {
+	answer := &debugAnswer{Outcome: outcomeOf(h.reason), Reason: h.reason}
+	if answer.Outcome == stored {
 		answer.Event = eventJSON(h.event)
 	}
-	header := h.writer.Header()
-	header.Set("Onepx-Event", eventHeader(ignored, reason.DebugRequest))
-	header.Set("Content-Type", "application/json")
-	encoder := json.NewEncoder(h.writer)
-	encoder.SetIndent("", "  ")
-	_ = encoder.Encode(answer) // a visitor who has left needs no answer
+	return answer
 }
 
 func eventJSON(ev *onepxv1.Event) json.RawMessage {
@@ -119,4 +173,12 @@ func eventJSON(ev *onepxv1.Event) json.RawMessage {
 		return nil // not reached: all texts are valid UTF-8
 	}
 	return data
+}
+
+func writeJSON(w http.ResponseWriter, status int, answer any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	encoder := json.NewEncoder(w)
+	encoder.SetIndent("", "  ")
+	_ = encoder.Encode(answer) // who has left needs no answer
 }

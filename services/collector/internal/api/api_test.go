@@ -34,9 +34,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const sites = `
 sites:
-  - {id: shop, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.example, allowed_origins: ["https://shop.example"]}
+  - id: shop
+    timezone: Europe/Berlin
+    currency: EUR
+    cookie_domain: shop.example
+    allowed_origins: ["https://shop.example"]
+    write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
   - {id: blog, timezone: UTC, currency: USD}
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
+  - {id: slow, timezone: UTC, currency: USD, rate_limit: 10, allowed_origins: ["https://shop.example"]}
 `
 
 // arrival is the clock of these tests: 2026-11-25 12:00:00 UTC.
@@ -47,30 +53,54 @@ type publisher struct {
 	mu     sync.Mutex
 	events []*onepxv1.Event
 	answer reason.Reason
+	// fates are the answers for events of these names.
+	fates  map[string]reason.Reason
 	panics bool
+	// holds keeps events waiting until it is closed.
+	holds chan struct{}
 }
 
 func (p *publisher) Publish(_ context.Context, ev *onepxv1.Event) reason.Reason {
+	if p.holds != nil {
+		<-p.holds
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.panics {
 		panic("a defect")
 	}
-	if p.answer == "" {
+	word := p.answer
+	if fate, decided := p.fates[ev.GetName()]; decided {
+		word = fate
+	}
+	if word == "" {
 		copied, _ := proto.Clone(ev).(*onepxv1.Event)
 		p.events = append(p.events, copied)
 	}
-	return p.answer
+	return word
+}
+
+func (p *publisher) PublishAll(ctx context.Context, events []*onepxv1.Event) []reason.Reason {
+	var words []reason.Reason
+	for _, ev := range events {
+		words = append(words, p.Publish(ctx, ev))
+	}
+	return words
 }
 
 // suppressions is a list of one.
 type suppressions struct {
-	kind suppression.Kind
-	id   []byte
+	kind   suppression.Kind
+	id     []byte
+	panics bool
 }
 
 func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
-	return len(id) > 0 && kind == s.kind && bytes.Equal(id, s.id)
+	found := len(id) > 0 && kind == s.kind && bytes.Equal(id, s.id)
+	if found && s.panics {
+		panic("a defect")
+	}
+	return found
 }
 
 // edge is a server that listens, with everything around it made up.
@@ -143,9 +173,20 @@ func (e *edge) get(target string, headers ...string) answer {
 	return e.do(http.MethodGet, target, headers...)
 }
 
+// post sends the body.
+func (e *edge) post(target, body string, headers ...string) answer {
+	e.t.Helper()
+	return e.send(http.MethodPost, target, strings.NewReader(body), headers...)
+}
+
 func (e *edge) do(method, target string, headers ...string) answer {
 	e.t.Helper()
-	request, err := http.NewRequest(method, e.url+target, nil)
+	return e.send(method, target, nil, headers...)
+}
+
+func (e *edge) send(method, target string, body io.Reader, headers ...string) answer {
+	e.t.Helper()
+	request, err := http.NewRequest(method, e.url+target, body)
 	require.NoError(e.t, err)
 	for i := 0; i < len(headers); i += 2 {
 		if headers[i] == "Host" {
@@ -158,9 +199,9 @@ func (e *edge) do(method, target string, headers ...string) answer {
 	response, err := stay.Do(request)
 	require.NoError(e.t, err)
 	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
+	content, err := io.ReadAll(response.Body)
 	require.NoError(e.t, err)
-	return answer{response, body}
+	return answer{response, content}
 }
 
 // stored returns the one event that was published.

@@ -25,6 +25,10 @@ type nowhere struct{}
 
 func (nowhere) Publish(context.Context, *onepxv1.Event) reason.Reason { return "" }
 
+func (nowhere) PublishAll(_ context.Context, events []*onepxv1.Event) []reason.Reason {
+	return make([]reason.Reason, len(events))
+}
+
 // BenchmarkPixel is a hit through all steps but Kafka and the connection.
 func BenchmarkPixel(b *testing.B) {
 	tel, err := telemetry.New(b.Context(), telemetry.Config{Service: "collector"})

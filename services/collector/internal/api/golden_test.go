@@ -2,10 +2,13 @@ package api_test
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"flag"
+	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,9 +21,12 @@ var update = flag.Bool("update", false, "write testdata/hits anew")
 // tested with the same files.
 type golden struct {
 	// About says what is special.
-	About   string            `json:"about"`
+	About string `json:"about"`
+	// Method is GET unless given.
+	Method  string            `json:"method,omitempty"`
 	Target  string            `json:"target"`
 	Headers map[string]string `json:"headers,omitempty"`
+	Body    string            `json:"body,omitempty"`
 	// Answer is the header Onepx-Event, Event the event stored, or null.
 	Answer string          `json:"answer"`
 	Event  json.RawMessage `json:"event"`
@@ -42,7 +48,9 @@ func TestGoldenHits(t *testing.T) {
 				headers = append(headers, name, value)
 			}
 			got := want
-			got.Answer, got.Event = e.get(want.Target, headers...).onepx(), json.RawMessage("null")
+			method := cmp.Or(want.Method, http.MethodGet)
+			got.Answer = e.send(method, want.Target, strings.NewReader(want.Body), headers...).onepx()
+			got.Event = json.RawMessage("null")
 			if len(e.publisher.events) == 1 {
 				got.Event, err = protojson.MarshalOptions{UseProtoNames: true}.Marshal(e.publisher.events[0])
 				require.NoError(t, err)

@@ -70,7 +70,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m.panics, errs[3] = meter.Int64Counter("onepx_collector_panics_total",
 		metric.WithDescription("Defects that a request ran into."))
 	m.duration, errs[4] = meter.Float64Histogram("onepx_collector_step_duration_seconds",
-		metric.WithDescription("Time an event spent in each step."), metric.WithUnit("s"),
+		metric.WithDescription("Time a request spent in each step; parse includes the arrival of its body."), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err

@@ -16,10 +16,13 @@ import (
 
 // hit is a request that ends in a reason.
 type hit struct {
-	method, target string
-	headers        []string
-	prepare        func(*edge)
+	method, target, body string
+	headers              []string
+	prepare              func(*edge)
 }
+
+// withKey is the header of a server of the site shop.
+var withKey = []string{"X-Write-Key", "key"}
 
 func answering(word reason.Reason) func(*edge) {
 	return func(e *edge) { e.publisher.answer = word }
@@ -27,19 +30,33 @@ func answering(word reason.Reason) func(*edge) {
 
 // refused has one request for every reason for which the collector does not store an event.
 var refused = map[reason.Reason]hit{
-	reason.URLTooLong:       {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
-	reason.SiteMissing:      {target: "/p.gif?e=hello"},
-	reason.SiteUnknown:      {target: "/p.gif?site=nowhere"},
-	reason.NameInvalid:      {target: "/p.gif?site=shop&e=" + strings.Repeat("a", 65)},
-	reason.EventIDInvalid:   {target: "/p.gif?site=shop&id=" + strings.Repeat("a", 201)},
-	reason.TooManyProps:     {target: "/p.gif?site=shop" + props(65)},
-	reason.PropNameInvalid:  {target: "/p.gif?site=shop&p.=1"},
-	reason.TooManyItems:     {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
-	reason.HeadRequest:      {method: http.MethodHead, target: "/p.gif?site=shop"},
-	reason.DebugRequest:     {target: "/p.gif?site=shop&debug=1"},
-	reason.OptedOut:         {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
-	reason.OnSuppression:    {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
-	reason.EventTooLarge:    {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},
+	reason.URLTooLong:      {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
+	reason.SiteMissing:     {target: "/p.gif?e=hello"},
+	reason.SiteUnknown:     {target: "/p.gif?site=nowhere"},
+	reason.NameInvalid:     {target: "/p.gif?site=shop&e=" + strings.Repeat("a", 65)},
+	reason.EventIDInvalid:  {target: "/p.gif?site=shop&id=" + strings.Repeat("a", 201)},
+	reason.TooManyProps:    {target: "/p.gif?site=shop" + props(65)},
+	reason.PropNameInvalid: {target: "/p.gif?site=shop&p.=1"},
+	reason.TooManyItems:    {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
+	reason.HeadRequest:     {method: http.MethodHead, target: "/p.gif?site=shop"},
+	reason.DebugRequest:    {target: "/p.gif?site=shop&debug=1"},
+	reason.OptedOut:        {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
+	reason.OnSuppression:   {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
+	reason.EventTooLarge:   {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},
+
+	reason.BodyTooLarge:        {target: "/e?site=shop", body: `{"x":"` + strings.Repeat("a", 1<<20) + `"}`},
+	reason.EncodingUnsupported: {target: "/e?site=shop", body: "{}", headers: []string{"Content-Encoding", "br"}},
+	reason.CompressionInvalid:  {target: "/e?site=shop", body: shortened(gzipped("{}"), 8), headers: []string{"Content-Encoding", "gzip"}},
+	reason.JSONInvalid:         {target: "/e?site=shop", body: `{"e":"a"`},
+	reason.EventNotObject:      {target: "/e?site=shop", body: `["?site=shop"]`},
+	reason.TooManyEvents:       {target: "/e?site=shop", body: "[" + strings.Repeat("{},", 500) + "{}]"},
+	reason.WriteKeyMissing:     {target: "/v1/events", body: `{"e":"a"}`},
+	reason.WriteKeyWrong:       {target: "/v1/events", body: `{"e":"a"}`, headers: []string{"X-Write-Key", "kex"}},
+	reason.SiteMismatch:        {target: "/v1/events", body: `{"site":"blog"}`, headers: withKey},
+	reason.RateLimited: {target: "/e", body: `{"site":"slow"}`, prepare: func(e *edge) {
+		e.post("/e", "["+strings.Repeat(`{"site":"slow","c":0},`, 499)+`{"site":"slow","c":0}]`)
+	}},
+
 	reason.KafkaUnavailable: {target: "/p.gif?site=shop", prepare: answering(reason.KafkaUnavailable)},
 	reason.Overloaded:       {target: "/p.gif?site=shop", prepare: answering(reason.Overloaded)},
 	reason.Stopping:         {target: "/p.gif?site=shop", prepare: answering(reason.Stopping)},
@@ -64,6 +81,7 @@ var flagged = map[reason.Reason]hit{
 	reason.ItemsInvalid:       {target: "/p.gif?site=shop&items=tea"},
 	reason.VisitorInvalid:     {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_v=garbage"}},
 	reason.Placeholder:        {target: "/p.gif?site=shop&uid=undefined"},
+	reason.IPInvalid:          {target: "/v1/events", body: `{"ip":"unknown"}`, headers: withKey},
 	reason.ForwardedInvalid:   {target: "/p.gif?site=shop", headers: []string{"X-Forwarded-For", "unknown"}},
 }
 
@@ -80,14 +98,28 @@ func suppressVisitor(e *edge) {
 	e.suppressions.id = []byte{0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}
 }
 
-func (e *edge) send(h hit) answer {
+func (e *edge) hit(h hit) answer {
+	e.t.Helper()
 	if h.prepare != nil {
 		h.prepare(e)
 	}
-	if h.method == "" {
-		h.method = http.MethodGet
+	switch {
+	case h.body != "":
+		return e.post(h.target, h.body, h.headers...)
+	case h.method == "":
+		return e.get(h.target, h.headers...)
 	}
 	return e.do(h.method, h.target, h.headers...)
+}
+
+// ofConnections are the reasons that TestMalformedRequests and TestBodiesThatDoNotArrive show.
+var ofConnections = map[reason.Reason]bool{reason.MalformedRequest: true, reason.BodyIncomplete: true}
+
+// ownStatuses are those that don't follow from the effect.
+var ownStatuses = map[reason.Reason]int{
+	reason.EventTooLarge: 413, reason.BodyTooLarge: 413, reason.TooManyEvents: 413, reason.EncodingUnsupported: 415,
+	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429,
+	reason.SiteMismatch: 200, // the reason of one event among the results
 }
 
 func TestEveryReasonNotToStore(t *testing.T) {
@@ -102,23 +134,28 @@ func TestEveryReasonNotToStore(t *testing.T) {
 	}
 	for _, entry := range reason.All {
 		want, ours := outcomes[entry.Effect]
-		if !ours || entry.Reason == reason.MalformedRequest {
+		if !ours || ofConnections[entry.Reason] {
 			continue
+		}
+		if status, own := ownStatuses[entry.Reason]; own {
+			want.status = status
 		}
 		t.Run(string(entry.Reason), func(t *testing.T) {
 			require.Contains(t, refused, entry.Reason)
 			e := start(t)
-			got := e.send(refused[entry.Reason])
+			got := e.hit(refused[entry.Reason])
 			require.Equal(t, want.status, got.StatusCode)
 			require.Equal(t, want.told+"; reason="+string(entry.Reason), got.onepx())
 			require.Empty(t, e.publisher.events)
 			require.Equal(t, 1, e.counters()[fmt.Sprintf(`onepx_collector_events_total{outcome="%s",reason="%s"}`, want.counted, entry.Reason)])
-			require.Equal(t, entry.Effect == reason.Lost, got.Header.Get("Retry-After") != "")
-			switch entry.Reason {
-			case reason.HeadRequest:
+			require.Equal(t, entry.Effect == reason.Lost || entry.Reason == reason.RateLimited, got.Header.Get("Retry-After") != "")
+			switch {
+			case entry.Reason == reason.HeadRequest:
 				require.Empty(t, got.body)
-			case reason.DebugRequest:
+			case entry.Reason == reason.DebugRequest:
 				require.Equal(t, "application/json", got.Header.Get("Content-Type"))
+			case refused[entry.Reason].body != "":
+				require.Contains(t, string(got.body), `"reason": "`+string(entry.Reason)+`"`)
 			default:
 				require.Len(t, got.body, 43, "there is always an image")
 			}
@@ -133,7 +170,7 @@ func TestEveryFlag(t *testing.T) {
 		t.Run(string(word), func(t *testing.T) {
 			require.Contains(t, flagged, word)
 			e := start(t)
-			got := e.send(flagged[word])
+			got := e.hit(flagged[word])
 			require.Equal(t, http.StatusOK, got.StatusCode)
 			require.Equal(t, "stored", got.onepx())
 			require.Equal(t, []string{string(word)}, e.stored().GetFlags())

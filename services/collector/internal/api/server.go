@@ -1,7 +1,8 @@
-// Package api answers visitors: the pixel, the pages on which they opt out, and what their programs ask for.
+// Package api answers visitors and the servers of sites: the pixel, events in bodies, the pages on which visitors opt out,
+// and what their programs ask for.
 //
-// A hit goes through the steps of pixel.go. Whatever it is and whatever happens, it gets an image and is counted once under
-// one outcome (metrics.go).
+// A request goes through the steps of steps.go, whichever endpoint it came to. Whatever it is and whatever happens, each of
+// its events is counted once under one outcome (metrics.go), and who asked for the image gets it.
 package api
 
 import (
@@ -12,12 +13,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime/debug"
+	"sync/atomic"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"github.com/labstack/echo/v4"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+	"golang.org/x/time/rate"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -41,6 +44,8 @@ const (
 type Publisher interface {
 	// Publish returns "" when the event is stored for certain, else why it is not known to be.
 	Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason
+	// PublishAll returns what Publish would for each of the events of one request, in their order.
+	PublishAll(ctx context.Context, events []*onepxv1.Event) []reason.Reason
 }
 
 // Suppressions knows whom nothing must be stored of.
@@ -56,7 +61,7 @@ type Deps struct {
 	Identities   *identity.Maker
 	Suppressions Suppressions
 	Publisher    Publisher
-	// WriteTimeout bounds an answer; it must leave the publisher its time.
+	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
 	Meter        metric.Meter
 	Tracer       trace.Tracer
@@ -71,7 +76,12 @@ type Server struct {
 	metrics *metrics
 	// debugIdentities makes the ids that debug=1 shows, with a secret of its own.
 	debugIdentities *identity.Maker
-	http            *http.Server
+	// limits are the rate limits by site id.
+	limits map[string]*rate.Limiter
+	zstd   *zstd.Decoder
+	// bodies is how much memory the bodies of requests at work take, see readBody.
+	bodies atomic.Int64
+	http   *http.Server
 }
 
 // New returns a server that does not listen yet.
@@ -80,7 +90,13 @@ func New(deps Deps) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("collector metrics: %w", err)
 	}
-	s := &Server{deps: deps, metrics: m, debugIdentities: identity.New(rand.Text())}
+	decoder, err := newZstd()
+	if err != nil {
+		return nil, fmt.Errorf("zstd: %w", err)
+	}
+	s := &Server{
+		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), limits: newLimits(deps.Sites.Sites), zstd: decoder,
+	}
 	s.http = &http.Server{
 		Handler:                      s.routes(),
 		MaxHeaderBytes:               maxHeaderBytes,
@@ -101,8 +117,11 @@ func (s *Server) routes() http.Handler {
 	e.HTTPErrorHandler = s.failed
 	e.Use(s.recovered)
 	page := []string{http.MethodGet, http.MethodHead}
-	e.Match(page, "/p.gif", s.pixel)
-	e.OPTIONS("/p.gif", s.preflight)
+	e.Match(page, "/p.gif", s.receive(pixel))
+	e.OPTIONS("/p.gif", s.preflight("GET, HEAD"))
+	e.POST("/e", s.receive(beacon))
+	e.OPTIONS("/e", s.preflight("POST"))
+	e.POST("/v1/events", s.receive(serverEvents)) // no preflight: no browser may hold a write key
 	e.Match(page, "/optout", s.showWish)
 	e.POST("/optout", s.optOut)
 	e.Match(page, "/optin", s.showWish)
@@ -115,28 +134,30 @@ func (s *Server) routes() http.Handler {
 // recovered answers 500 where a handler has a defect; hits have their own, gentler way (decide).
 func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) (err error) {
-		defer func() {
-			if cause := recover(); cause != nil {
-				ctx := c.Request().Context()
-				s.metrics.panics.Add(ctx, 1)
-				s.deps.Logger.ErrorContext(ctx, "panic", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
-				err = echo.ErrInternalServerError
-			}
-		}()
+		defer s.rescue(c.Request().Context(), func() { err = echo.ErrInternalServerError })
 		return next(c)
 	}
 }
 
-// preflight allows scripts of other origins to ask; who may read the answer is decided by cors.
-func (s *Server) preflight(c echo.Context) error {
-	header := c.Response().Header()
-	query := params.ParseQuery(c.Request().URL.RawQuery)
-	site, _ := s.deps.Sites.Site(query.Get("site"))
-	cors(header, c.Request(), site)
-	header.Set("Access-Control-Allow-Methods", "GET, HEAD")
-	header.Set("Access-Control-Allow-Headers", "Content-Type")
-	header.Set("Access-Control-Max-Age", "7200")
-	return c.NoContent(http.StatusNoContent)
+// preflight allows scripts of other origins to ask; who may read the answer is decided by cors. Where the site is not in the
+// URL it will be in the body, so cookies may be sent by the origins of any site.
+func (s *Server) preflight(methods string) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		header, origin := c.Response().Header(), c.Request().Header.Get("Origin")
+		query := params.ParseQuery(c.Request().URL.RawQuery)
+		listed := false
+		for i := range s.deps.Sites.Sites {
+			site := &s.deps.Sites.Sites[i]
+			if id := query.Get("site"); id == "" || id == site.ID {
+				listed = listed || site.AllowsOrigin(origin)
+			}
+		}
+		allowOrigin(header, c.Request(), listed)
+		header.Set("Access-Control-Allow-Methods", methods)
+		header.Set("Access-Control-Allow-Headers", "Content-Type, Content-Encoding")
+		header.Set("Access-Control-Max-Age", "7200")
+		return c.NoContent(http.StatusNoContent)
+	}
 }
 
 // Serve answers on the listener until Shutdown; it returns nil then.

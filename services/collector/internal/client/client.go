@@ -92,15 +92,35 @@ func (r *Resolver) Resolve(req *http.Request) Info {
 		proto, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Proto"), ",") // the first one is the visitor's side
 		info.HTTPS = info.HTTPS || strings.EqualFold(strings.TrimSpace(proto), "https")
 	}
+	r.locate(addr, &info)
+	if hidden {
+		info.Country, info.Region = "", ""
+	}
+	return info
+}
+
+// Given returns what is known of the visitor at an address that a server gives; "" is none. It returns false if the address
+// can't be read.
+func (r *Resolver) Given(address string) (Info, bool) {
+	info := Info{Class: onepxv1.NetworkClass_NETWORK_CLASS_UNKNOWN}
+	if address == "" {
+		return info, true
+	}
+	addr, ok := parseHop(address)
+	if ok {
+		r.locate(addr, &info)
+	}
+	return info, ok
+}
+
+// locate keeps of the address what may be kept.
+func (r *Resolver) locate(addr netip.Addr, info *Info) {
 	info.Prefix = truncate(addr)
 	info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PUBLIC
 	if notRouted.Lookup(addr) {
 		info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PRIVATE
 	}
-	if !hidden {
-		info.Country, info.Region = r.geo.Lookup(addr)
-	}
-	return info
+	info.Country, info.Region = r.geo.Lookup(addr)
 }
 
 // forwarded walks the hops from the nearest one: the first that is not trusted is the client, as everything left of it may

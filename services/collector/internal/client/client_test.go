@@ -208,6 +208,27 @@ func TestABrokenGeoFileIsFoundAtStart(t *testing.T) {
 	require.Error(t, err)
 }
 
+func TestTheAddressThatAServerGives(t *testing.T) {
+	resolver := client.New(nil, openGeo(t))
+	for _, test := range []struct {
+		name, address string
+		want          client.Info
+		ok            bool
+	}{
+		{"none", "", client.Info{Class: unknown}, true},
+		{"unreadable", "unknown", client.Info{Class: unknown}, false},
+		{"private", "10.1.2.3", client.Info{Prefix: "10.1.2.0", Class: private}, true},
+		{"in a known place", "81.2.69.160", client.Info{Prefix: "81.2.69.0", Class: public, Country: "GB", Region: "ENG"}, true},
+		{"IPv6 with a port", "[2a00:1450:4001:81b::200e]:443", client.Info{Prefix: "2a00:1450:4001::", Class: public}, true},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got, ok := resolver.Given(test.address)
+			require.Equal(t, test.ok, ok)
+			require.Equal(t, test.want, got)
+		})
+	}
+}
+
 func openGeo(t *testing.T) *client.Geo {
 	t.Helper()
 	geo, err := client.OpenGeo(writeGeo(t))

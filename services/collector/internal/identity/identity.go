@@ -32,6 +32,10 @@ type Request struct {
 	EventID []byte
 	// CookieAllowed tells whether an id that outlives a day may be used; UserKeyAllowed the same of the customer's key.
 	CookieAllowed, UserKeyAllowed bool
+	// NoCookie tells that no cookie can be set, because it is not the visitor who asks: so no id is made.
+	NoCookie bool
+	// Minted is the id that an event of the same visitor got a moment ago, before the cookie could come back; nil if none.
+	Minted []byte
 	// Cookie is the value of the visitor cookie, VisitorID the site's own id, UserID the customer id or e-mail address;
 	// "" if not given.
 	Cookie, VisitorID, UserID string
@@ -107,9 +111,16 @@ func (m *Maker) giveID(r Request, res *Result) {
 		}
 		res.Invalid = true
 	}
+	if r.NoCookie {
+		return
+	}
+	res.Visitor.Kind = onepxv1.VisitorKind_VISITOR_KIND_MINTED
+	if r.Minted != nil {
+		res.Visitor.VisitorId = r.Minted
+		return
+	}
 	// From the event id, so that a repeat of the same event mints the same visitor.
 	res.Visitor.VisitorId = keyed(m.visitor, r.Site, string(r.EventID))
-	res.Visitor.Kind = onepxv1.VisitorKind_VISITOR_KIND_MINTED
 	res.SetCookie = base64.RawURLEncoding.EncodeToString(res.Visitor.VisitorId)
 }
 

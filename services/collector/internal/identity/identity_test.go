@@ -55,6 +55,9 @@ func TestWhichIDCounts(t *testing.T) {
 		{"an unreadable cookie is replaced", func(r *identity.Request) { r.Cookie = "garbage" }, mintedKind, "", true, true},
 		{"a short cookie is replaced", func(r *identity.Request) { r.Cookie = "AAAA" }, mintedKind, "", true, true},
 		{"a cookie with stray bits is replaced", func(r *identity.Request) { r.Cookie = strings.Repeat("A", 21) + "B" }, mintedKind, "", true, true},
+		{"where no cookie can be set none is made", func(r *identity.Request) { r.NoCookie = true }, hashKind, "", false, false},
+		{"but the site's id counts", func(r *identity.Request) { r.NoCookie, r.VisitorID = true, uuidText }, providedKind, uuidHex, false, false},
+		{"an id that was just made is not made again", func(r *identity.Request) { r.Minted = []byte("just made, 16 b.") }, mintedKind, hex.EncodeToString([]byte("just made, 16 b.")), false, false},
 		{"without leave no id is read or made", func(r *identity.Request) { r.CookieAllowed, r.Cookie, r.VisitorID = false, cookie, uuidText }, hashKind, "", false, false},
 		{"without leave and address there is nobody", func(r *identity.Request) { r.CookieAllowed, r.Prefix = false, "" }, noKind, "", false, false},
 	} {

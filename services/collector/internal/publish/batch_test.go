@@ -29,17 +29,29 @@ func events(t *testing.T, first, n int) []*onepxv1.Event {
 	return list
 }
 
+// hold keeps the broker from acting on records until the test calls what it returns.
+func (f fixture) hold() (release func()) {
+	held := make(chan struct{})
+	cluster := f.broker.Cluster
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		cluster.KeepControl()
+		cluster.SleepControl(func() { <-held })
+		return nil, nil, false
+	})
+	return func() { close(held) }
+}
+
 // stored is one reason per event that is none.
 func stored(n int) []reason.Reason { return make([]reason.Reason, n) }
 
 func TestTheEventsOfARequestAreOnTheirWayAtOnce(t *testing.T) {
 	f := start(t, nil)
 	require.Empty(t, f.Publish(t.Context(), event(t, 1000, 0))) // the Writer knows the partitions now
-	f.broker.Silence()
+	release := f.hold()
 	words := make(chan []reason.Reason, 1)
 	go func() { words <- f.PublishAll(t.Context(), events(t, 0, 20)) }()
 	require.Eventually(t, func() bool { return f.InFlight() == 20 }, patience, time.Millisecond)
-	f.broker.Resume()
+	release()
 	require.Equal(t, stored(20), <-words)
 	last := map[int]uint64{}
 	for _, record := range f.records(t)[1:] {
@@ -53,8 +65,8 @@ func TestTheEventsOfARequestAreOnTheirWayAtOnce(t *testing.T) {
 }
 
 func TestRequestsWithMoreEventsThanPlacesAllFinish(t *testing.T) {
-	f := start(t, func(c *publish.Config) { c.InFlight = 3 })
-	const requests, each = 4, 100
+	f := start(t, func(c *publish.Config) { c.InFlight = 4 })
+	const requests, each = 4, 30
 	var wait sync.WaitGroup
 	for request := range requests {
 		wait.Go(func() {
@@ -73,7 +85,7 @@ func TestRequestsWithMoreEventsThanPlacesAllFinish(t *testing.T) {
 func TestARequestWithManyEventsLeavesHalfOfThePlacesToOthers(t *testing.T) {
 	f := start(t, func(c *publish.Config) { c.InFlight = 4 })
 	require.Empty(t, f.Publish(t.Context(), event(t, 1000, 0))) // the Writer knows the partitions now
-	f.broker.Silence()
+	release := f.hold()
 	many := make(chan []reason.Reason, 1)
 	go func() { many <- f.PublishAll(t.Context(), events(t, 0, 10)) }()
 	require.Eventually(t, func() bool { return f.InFlight() == 2 }, patience, time.Millisecond)
@@ -83,7 +95,7 @@ func TestARequestWithManyEventsLeavesHalfOfThePlacesToOthers(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return f.InFlight() == 4 }, patience, time.Millisecond)
 	require.Equal(t, reason.Overloaded, f.Publish(t.Context(), event(t, 200, 0)))
-	f.broker.Resume()
+	release()
 	require.Empty(t, <-single)
 	require.Empty(t, <-single)
 	require.Equal(t, stored(10), <-many)

@@ -39,13 +39,13 @@ func (s *scalar) UnmarshalJSON(data []byte) error {
 // readItems reads a JSON array of items. What can't be read is left out and flagged. It returns false only if there are
 // more than maxItems.
 func readItems(text string, flags *Flags) ([]*onepxv1.Item, bool) {
-	var raw []json.RawMessage
-	if err := json.Unmarshal([]byte(text), &raw); err != nil {
+	if !json.Valid([]byte(text)) {
 		flags.Add(reason.ItemsInvalid)
 		return nil, true
 	}
-	if len(raw) > maxItems {
-		return nil, false
+	raw, isArray, ok := elements([]byte(text), maxItems)
+	if !isArray {
+		flags.Add(reason.ItemsInvalid)
 	}
 	var items []*onepxv1.Item
 	for _, one := range raw {
@@ -53,7 +53,7 @@ func readItems(text string, flags *Flags) ([]*onepxv1.Item, bool) {
 			items = append(items, item)
 		}
 	}
-	return items, true
+	return items, ok
 }
 
 // readItem returns nil for what has no id or no readable quantity: such a line can't be counted.

@@ -1,6 +1,7 @@
-// Package params turns the query of a hit into an event. It is pure: the caller gives the clock and the Referer header.
+// Package params turns the query of a hit, or the JSON of its body, into events. It is pure: the caller gives the clock and
+// the Referer header.
 //
-// ParseQuery reads the raw bytes, Read fills the event from the pairs by Table. Table is also what docs/pixel.md is made
+// ParseQuery, ParseJSON and ParseLines read the raw bytes, Read fills an event from the pairs by Table. Table is also what docs/pixel.md is made
 // from, so a parameter can't be read without being documented.
 package params
 
@@ -27,6 +28,9 @@ const (
 	maxPropValue = 1024 // bytes
 )
 
+// MaxEvents is how many events a body may have.
+const MaxEvents = 500
+
 // How far an event may lie from its arrival.
 const (
 	maxAge    = 7 * 24 * time.Hour
@@ -43,6 +47,8 @@ type Hit struct {
 	Event *onepxv1.Event
 	// VisitorID is the site's own visitor id (v), UserID the customer id or e-mail address (uid): both as sent.
 	VisitorID, UserID string
+	// IP and UserAgent are what a server says of its visitor (ip, ua), as sent; from anybody else they mean nothing.
+	IP, UserAgent string
 	// Consent is the value of c.
 	Consent string
 	// Flags are the repairs so far.
@@ -71,7 +77,8 @@ func Read(q Query, at time.Time, referer string) *Hit {
 			Commerce:     &onepxv1.Commerce{},
 			Client:       &onepxv1.Client{},
 		},
-		Flags: q.Flags,
+		Flags:  q.Flags,
+		Reject: q.Reject,
 	}
 	h.page = Clean(referer, &h.Flags)
 	for _, pair := range q.Pairs {

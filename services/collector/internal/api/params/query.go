@@ -28,13 +28,57 @@ type Pair struct {
 	Raw string
 }
 
-// Query is a parsed query string.
+// Query is a parsed query string, or an event of a JSON body in the same form.
 type Query struct {
 	// Pairs are the parameters in the order they came: the first of each name, and none with an empty value, which
 	// counts as not given.
 	Pairs []Pair
 	// Flags tell what had to be repaired.
 	Flags Flags
+	// Reject is why it can't be an event, or "".
+	Reject reason.Reason
+
+	seen map[string]struct{}
+}
+
+// maxPairs is how many parameters an event can have; if there are more, there are too many properties among them. It keeps
+// a body of many tiny ones from becoming much larger in memory than it is.
+func maxPairs() int { return len(byName) + len(ClickIDs) + maxProps }
+
+// add takes the parameter unless it is empty or repeated. It returns false when there are too many.
+func (q *Query) add(p Pair) bool {
+	if p.Value == "" {
+		return true
+	}
+	if _, repeated := q.seen[p.Name]; repeated {
+		q.Flags.Add(reason.DuplicateParameter)
+		return true
+	}
+	if len(q.Pairs) == maxPairs() {
+		q.Reject = reason.TooManyProps
+		return false
+	}
+	if q.seen == nil {
+		q.seen = map[string]struct{}{}
+	}
+	q.seen[p.Name] = struct{}{}
+	q.Pairs = append(q.Pairs, p)
+	return true
+}
+
+// AddDefaults adds the parameters of another query that this one does not give itself.
+func (q *Query) AddDefaults(defaults Query) {
+	for _, pair := range defaults.Pairs {
+		if _, given := q.seen[pair.Name]; !given && !q.add(pair) {
+			break
+		}
+	}
+	for _, flag := range defaults.Flags {
+		q.Flags.Add(flag)
+	}
+	if q.Reject == "" {
+		q.Reject = defaults.Reject
+	}
 }
 
 // Get returns the value of the parameter, or "" if it was not given.
@@ -52,7 +96,6 @@ func (q *Query) Get(name string) string {
 // that are no UTF-8, removes control characters, and takes the first of several parameters of one name.
 func ParseQuery(raw string) Query {
 	q := Query{}
-	seen := map[string]struct{}{}
 	for raw != "" {
 		var pair string
 		pair, raw, _ = strings.Cut(raw, "&")
@@ -61,16 +104,9 @@ func ParseQuery(raw string) Query {
 			name = name[len("amp;"):]
 			q.Flags.Add(reason.EscapedAmpersand)
 		}
-		p := Pair{Name: canonical(q.decode(name)), Value: q.decode(value), Raw: value}
-		if p.Value == "" {
-			continue
+		if !q.add(Pair{Name: canonical(q.decode(name)), Value: q.decode(value), Raw: value}) {
+			break
 		}
-		if _, repeated := seen[p.Name]; repeated {
-			q.Flags.Add(reason.DuplicateParameter)
-			continue
-		}
-		seen[p.Name] = struct{}{}
-		q.Pairs = append(q.Pairs, p)
 	}
 	return q
 }

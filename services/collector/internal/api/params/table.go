@@ -84,8 +84,10 @@ var Table = []Param{
 		}
 	}},
 	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent = p.Value }},
-	{"debug", "nothing", "`1`", "Answers with JSON of what would be stored, or why not, instead of the image; stores nothing and sets no cookie.", "1", ignore},
-	{"p.NAME", "`props[NAME]`", "64 properties, else `too_many_props`; names 1 to 64 characters, else `prop_name_invalid`; values 1024 bytes, longer are cut", "A property of the site's own choice. Unknown parameters become properties too.", "red", nil},
+	{"ip", "`client.ip_prefix`, `client.country`, `client.region`", "IPv4 or IPv6 address, else `ip_invalid`", "The visitor's address, cut at once. Read from `/v1/events` only; from elsewhere it is left out.", "81.2.69.160", func(h *Hit, p Pair) { h.IP = p.Value }},
+	{"ua", "`client.user_agent`", "1024 bytes, longer is cut", "The visitor's User-Agent header. Read from `/v1/events` only; from elsewhere it is left out.", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", func(h *Hit, p Pair) { h.UserAgent = p.Value }},
+	{"debug", "nothing", "`1`", "Answers with JSON of what would be stored, or why not; stores nothing and sets no cookie.", "1", ignore},
+	{"p.NAME", "`props[NAME]`", "64 properties, else `too_many_props`; names 1 to 64 characters, else `prop_name_invalid`; values 1024 bytes, longer are cut", "A property of the site's own choice. Unknown parameters become properties too. In JSON also an object `props`.", "red", nil},
 }
 
 // byName is Table without p.NAME, which is no name but a form of names.

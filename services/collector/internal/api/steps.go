@@ -1,0 +1,349 @@
+package api
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
+	"go.opentelemetry.io/otel/trace"
+
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+	"github.com/onepx/onepx/services/collector/internal/api/params"
+	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/consent"
+	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+// steps is what happens to a request, in this order; the first and the last are the endpoint's own. A hit that a step gives
+// a reason takes part in no further one but the answer.
+var steps = []struct {
+	name string
+	run  func(*Server, context.Context, *batch)
+}{
+	{"parse", (*Server).parse},             // bytes → parameters of a known site
+	{"validate", each((*Server).validate)}, // parameters → event
+	{"client", each((*Server).client)},     // address → what may be kept of it
+	{"consent", each((*Server).consent)},   // what the visitor allows
+	{"identity", each((*Server).identity)}, // whose event it is, and whether they want none
+	{"publish", (*Server).publish},         // durable
+	{"answer", (*Server).answer},           // what became of it, headers, cookie
+}
+
+// endpoint is a way in which events come.
+type endpoint struct {
+	// name is that of the trace span.
+	name string
+	// kind is stamped on the events. TRANSPORT_KIND_SERVER means that a server speaks for the visitor: address, user agent
+	// and wishes are what it says, and no header or cookie of its own.
+	kind onepxv1.TransportKind
+	// parse fills in the hits.
+	parse func(*Server, *batch)
+	// answer writes what became of them.
+	answer func(*Server, *batch)
+}
+
+// batch is one request and the events it brings.
+type batch struct {
+	via     *endpoint
+	at      time.Time
+	request *http.Request
+	writer  http.ResponseWriter
+
+	// hits are the events in the order they came. Where the request as a whole is refused, one hit stands for it.
+	hits    []*hit
+	refused bool
+	// cookie is to be set, or nil. All events of a request are one visitor's: minted is the id that the first one without a
+	// cookie got, and where one event says that the visitor refuses (optedOut), the others make no cookie.
+	cookie   *http.Cookie
+	minted   []byte
+	optedOut bool
+	// retryAfter is when a rate limit will let the request pass.
+	retryAfter time.Duration
+	// held is how much of Server.bodies it holds.
+	held int64
+}
+
+// hit is one event on its way through the steps.
+type hit struct {
+	query    params.Query
+	debug    bool
+	site     *siteconfig.Site
+	params   *params.Hit
+	event    *onepxv1.Event
+	flags    params.Flags
+	client   client.Info
+	decision consent.Decision
+
+	// reason is why the event is not stored, or "".
+	reason reason.Reason
+}
+
+// counted is the reason under which the event is counted.
+func (h *hit) counted() reason.Reason {
+	if h.debug {
+		return reason.DebugRequest
+	}
+	return h.reason
+}
+
+// receive returns the handler of an endpoint.
+func (s *Server) receive(via *endpoint) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		b := &batch{via: via, at: s.deps.Now(), request: c.Request(), writer: c.Response()}
+		ctx, span := s.deps.Tracer.Start(b.request.Context(), via.name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
+		defer span.End()
+		defer s.release(b)
+		last := len(steps) - 1
+		s.decide(ctx, b, last)
+		s.metrics.received.Add(ctx, int64(len(b.hits)))
+		for _, h := range b.hits {
+			s.metrics.end(ctx, h.counted(), h.flags)
+		}
+		s.run(ctx, b, last)
+		return nil
+	}
+}
+
+// decide runs the steps before the last one as long as there is an event without a reason. A defect in a step that is for
+// all events costs all that have none yet.
+func (s *Server) decide(ctx context.Context, b *batch, last int) {
+	defer s.rescue(ctx, func() {
+		if len(b.hits) == 0 {
+			b.refuse(nil, reason.InternalError)
+		}
+		for _, h := range b.hits {
+			if h.reason == "" {
+				h.reason = reason.InternalError
+			}
+		}
+	})
+	s.run(ctx, b, 0)
+	for i := 1; i < last && b.undecided(); i++ {
+		s.run(ctx, b, i)
+	}
+}
+
+func (s *Server) run(ctx context.Context, b *batch, i int) {
+	start := s.deps.Now()
+	steps[i].run(s, ctx, b)
+	s.metrics.step(ctx, steps[i].name, s.deps.Now().Sub(start))
+}
+
+// each makes a step of what is done to one event. A defect costs that event only.
+func each(do func(*Server, *batch, *hit)) func(*Server, context.Context, *batch) {
+	one := func(s *Server, ctx context.Context, b *batch, h *hit) {
+		defer s.rescue(ctx, func() { h.reason = reason.InternalError })
+		do(s, b, h)
+	}
+	return func(s *Server, ctx context.Context, b *batch) {
+		for _, h := range b.hits {
+			if h.reason == "" {
+				one(s, ctx, b, h)
+			}
+		}
+	}
+}
+
+// rescue is to be deferred. It ends a panic, which is a defect of ours, and then calls the function.
+func (s *Server) rescue(ctx context.Context, then func()) {
+	cause := recover()
+	if cause == nil {
+		return
+	}
+	s.metrics.panics.Add(ctx, 1)
+	s.deps.Logger.ErrorContext(ctx, "panic", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
+	then()
+}
+
+// refuse refuses the request as a whole. site is the one it names, or nil.
+func (b *batch) refuse(site *siteconfig.Site, word reason.Reason) {
+	b.hits, b.refused = []*hit{{site: site, reason: word}}, true
+}
+
+// undecided tells whether there is an event without a reason.
+func (b *batch) undecided() bool {
+	for _, h := range b.hits {
+		if h.reason == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Server) parse(_ context.Context, b *batch) { b.via.parse(s, b) }
+
+// add makes a hit of the parameters. site is nil unless the endpoint knows it already.
+func (s *Server) add(b *batch, query params.Query, site *siteconfig.Site) {
+	h := &hit{query: query, debug: query.Get("debug") == "1", site: site, reason: query.Reject}
+	b.hits = append(b.hits, h)
+	id := query.Get("site")
+	switch {
+	case h.reason != "":
+	case site != nil && id != "" && id != site.ID:
+		h.reason = reason.SiteMismatch
+	case site != nil:
+	case id == "":
+		h.reason = reason.SiteMissing
+	default:
+		var known bool
+		if h.site, known = s.deps.Sites.Site(id); !known {
+			h.reason = reason.SiteUnknown
+		}
+	}
+}
+
+// addAll makes hits of the events of a body. The parameters of the URL are their defaults; but an event id is that of one
+// event only.
+func (s *Server) addAll(b *batch, events []params.Query, defaults params.Query, site *siteconfig.Site) {
+	if len(events) > 1 {
+		defaults.Pairs = slices.DeleteFunc(defaults.Pairs, func(p params.Pair) bool { return p.Name == "id" })
+	}
+	for _, event := range events {
+		event.AddDefaults(defaults)
+		s.add(b, event, site)
+	}
+}
+
+func (s *Server) validate(b *batch, h *hit) {
+	referer := ""
+	if !b.fromServer() {
+		referer = b.request.Referer()
+	}
+	h.params = params.Read(h.query, b.at, referer)
+	h.event, h.flags, h.reason = h.params.Event, h.params.Flags, h.params.Reject
+	h.event.Schema = eventlog.Schema
+	h.event.SiteId = h.site.ID
+	h.event.Transport = &onepxv1.Transport{Kind: b.via.kind, Dialect: "onepx"}
+	if h.event.EventId == nil {
+		id := uuid.Must(uuid.NewV7()) // fails only without a source of randomness
+		h.event.EventId, h.event.EventIdOrigin = id[:], onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR
+	}
+}
+
+func (s *Server) client(b *batch, h *hit) {
+	c := h.event.Client
+	header := func(name string, limit int) string {
+		return params.Text(b.request.Header.Get(name), limit, &h.flags)
+	}
+	if b.fromServer() {
+		var readable bool
+		if h.client, readable = s.deps.Clients.Given(h.params.IP); !readable {
+			h.flags.Add(reason.IPInvalid)
+		}
+		c.UserAgent = params.Text(h.params.UserAgent, maxUserAgent, &h.flags)
+	} else {
+		h.client = s.deps.Clients.Resolve(b.request)
+		c.UserAgent = header("User-Agent", maxUserAgent)
+		c.HintBrands = header("Sec-CH-UA", maxHint)
+		c.HintMobile = header("Sec-CH-UA-Mobile", maxHint)
+		c.HintPlatform = header("Sec-CH-UA-Platform", maxHint)
+		c.Language = params.Language(b.request.Header.Get("Accept-Language"))
+	}
+	if h.client.ForwardedInvalid {
+		h.flags.Add(reason.ForwardedInvalid)
+	}
+	h.event.Transport.Prefetch = h.client.Prefetch
+	c.IpPrefix, c.Country, c.Region, c.NetworkClass = h.client.Prefix, h.client.Country, h.client.Region, h.client.Class
+}
+
+// Limits of what is kept of headers, in bytes.
+const (
+	maxUserAgent = 1024
+	maxHint      = 256
+)
+
+func (s *Server) consent(b *batch, h *hit) {
+	signals := consent.Signals{Parameter: h.params.Consent}
+	if !b.fromServer() {
+		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
+	}
+	h.decision = consent.Decide(signals, h.site.Privacy)
+	if !h.decision.Store {
+		h.reason = reason.OptedOut
+		b.optedOut = b.optedOut || !h.debug
+		if b.visitorCookie() != "" && !h.debug {
+			b.cookie = expired(newVisitorCookie("", b.request.Host, h.client.HTTPS, h.site))
+		}
+		return
+	}
+	h.event.Consent = &onepxv1.Consent{
+		Measure: h.decision.Measure, Profile: h.decision.Profile, Share: h.decision.Share, Cookie: h.decision.Cookie,
+		DecidedBy: h.decision.By,
+	}
+}
+
+// fromServer tells that a server speaks for the visitor.
+func (b *batch) fromServer() bool { return b.via.kind == onepxv1.TransportKind_TRANSPORT_KIND_SERVER }
+
+// visitorCookie is the value of the visitor's cookie, or "".
+func (b *batch) visitorCookie() string {
+	if b.fromServer() {
+		return ""
+	}
+	return cookieValue(b.request, visitorCookie)
+}
+
+func (s *Server) identity(b *batch, h *hit) {
+	maker, minted := s.deps.Identities, b.minted
+	if h.debug {
+		maker, minted = s.debugIdentities, nil
+	}
+	result := maker.Identify(identity.Request{
+		At: b.at, Site: h.site.ID, EventID: h.event.EventId,
+		CookieAllowed: h.decision.Cookie, UserKeyAllowed: h.decision.UserKey,
+		NoCookie: b.fromServer(), Minted: minted,
+		Cookie: b.visitorCookie(), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
+		Prefix: h.client.Prefix, UserAgent: h.event.Client.UserAgent,
+	})
+	h.event.Visitor = result.Visitor
+	if result.Invalid {
+		h.flags.Add(reason.VisitorInvalid)
+	}
+	if s.deps.Suppressions.Contains(suppression.Visitor, result.Visitor.VisitorId) ||
+		s.deps.Suppressions.Contains(suppression.User, result.Visitor.UserKey) {
+		h.reason = reason.OnSuppression
+		return
+	}
+	if result.SetCookie == "" || h.debug {
+		return
+	}
+	b.minted = result.Visitor.VisitorId
+	if !b.optedOut {
+		b.cookie = newVisitorCookie(result.SetCookie, b.request.Host, h.client.HTTPS, h.site)
+	}
+}
+
+func (s *Server) publish(ctx context.Context, b *batch) {
+	var hits []*hit
+	var events []*onepxv1.Event
+	for _, h := range b.hits {
+		if h.reason != "" {
+			continue
+		}
+		for _, flag := range h.flags {
+			h.event.Flags = append(h.event.Flags, string(flag))
+		}
+		if !h.debug {
+			hits, events = append(hits, h), append(events, h.event)
+		}
+	}
+	switch len(events) {
+	case 0:
+	case 1:
+		hits[0].reason = s.deps.Publisher.Publish(ctx, events[0])
+	default:
+		for i, word := range s.deps.Publisher.PublishAll(ctx, events) {
+			hits[i].reason = word
+		}
+	}
+}
