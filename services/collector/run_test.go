@@ -2,7 +2,10 @@ package main
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -18,6 +21,9 @@ import (
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/goleak"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
@@ -36,6 +42,7 @@ sites:
   - id: shop
     timezone: Europe/Berlin
     currency: EUR
+    write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
 `
 
 // patience is how long these tests wait for what must happen.
@@ -161,6 +168,93 @@ func TestAHitIsARecordInKafka(t *testing.T) {
 	require.Equal(t, "hello", stored[0].GetName())
 	require.Contains(t, get(c.admin+"/metrics").body, `onepx_collector_events_total{outcome="stored",reason=""} 1`)
 	require.Contains(t, get(c.admin+"/metrics").body, "onepx_collector_publish_in_flight_events 0")
+}
+
+// results is the answer to a body of events.
+type results struct {
+	Results []struct {
+		ID, Result, Reason string
+		Retry              bool
+	}
+}
+
+// send posts lines to /v1/events, compressed.
+func (c *collector) send(t *testing.T, lines string) (int, results) {
+	t.Helper()
+	var body bytes.Buffer
+	compressor := gzip.NewWriter(&body)
+	_, err := compressor.Write([]byte(lines))
+	require.NoError(t, err)
+	require.NoError(t, compressor.Close())
+	request, err := http.NewRequest(http.MethodPost, c.url+"/v1/events", &body)
+	require.NoError(t, err)
+	request.Header.Set("Authorization", "Bearer key")
+	request.Header.Set("Content-Type", "application/x-ndjson")
+	request.Header.Set("Content-Encoding", "gzip")
+	response, err := http.DefaultClient.Do(request)
+	require.NoError(t, err)
+	defer response.Body.Close()
+	var told results
+	require.NoError(t, json.NewDecoder(response.Body).Decode(&told))
+	return response.StatusCode, told
+}
+
+// lines are n events that are told apart by their names.
+func lines(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "{\"id\":\"%d\",\"e\":\"e%d\"}\n", i, i)
+	}
+	return b.String()
+}
+
+func TestABodyOfManyEventsIsAsManyRecords(t *testing.T) {
+	c, broker := start(t, func(s *settings) { s.PublishInFlight = 64 }) // fewer than events
+	status, told := c.send(t, lines(250)+"{\n"+lines(500)[len(lines(250)):len(lines(499))])
+	require.Equal(t, http.StatusOK, status)
+	require.Len(t, told.Results, 500)
+	names := map[string]bool{}
+	for _, ev := range c.stored(t, broker) {
+		require.False(t, names[ev.GetName()])
+		names[ev.GetName()] = true
+	}
+	require.Len(t, names, 499)
+	for i, result := range told.Results {
+		if i == 250 {
+			require.Equal(t, "json_invalid", result.Reason)
+			continue
+		}
+		require.Equal(t, "stored", result.Result)
+		require.True(t, names["e"+result.ID])
+	}
+}
+
+func TestAPartOfABodyThatKafkaDoesNotTakeIsTold(t *testing.T) {
+	c, broker := start(t, nil)
+	fault := broker.Cluster.Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Produce}, Partitions: []int32{1}, Err: kerr.NotEnoughReplicas, Count: -1})
+	status, told := c.send(t, lines(60))
+	require.Equal(t, http.StatusServiceUnavailable, status)
+	names := map[string]bool{}
+	for _, ev := range c.stored(t, broker) {
+		names[ev.GetName()] = true
+	}
+	lost := 0
+	for _, result := range told.Results {
+		require.Equal(t, names["e"+result.ID], result.Result == "stored")
+		require.Equal(t, result.Result != "stored", result.Retry)
+		if result.Reason == "kafka_unavailable" {
+			lost++
+		}
+	}
+	require.Equal(t, 60, len(names)+lost)
+	require.NotZero(t, lost)
+
+	fault.Remove()
+	require.Eventually(t, func() bool { status, _ = c.send(t, lines(60)); return status == http.StatusOK }, patience, 100*time.Millisecond)
+	for _, ev := range c.stored(t, broker) {
+		names[ev.GetName()] = true
+	}
+	require.Len(t, names, 60, "the same request again stores what was lost")
 }
 
 func TestItIsReadyWhenKafkaIsThereAndTheSuppressionsAreRead(t *testing.T) {

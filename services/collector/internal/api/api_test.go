@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -56,12 +57,14 @@ type publisher struct {
 	// fates are the answers for events of these names.
 	fates  map[string]reason.Reason
 	panics bool
-	// holds keeps events waiting until it is closed.
-	holds chan struct{}
+	// holds keeps events waiting until it is closed; waiting is how many there are.
+	holds   chan struct{}
+	waiting atomic.Int64
 }
 
 func (p *publisher) Publish(_ context.Context, ev *onepxv1.Event) reason.Reason {
 	if p.holds != nil {
+		p.waiting.Add(1)
 		<-p.holds
 	}
 	p.mu.Lock()

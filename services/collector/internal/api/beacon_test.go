@@ -131,7 +131,7 @@ func TestARefusedEventDoesNotHarmTheOthers(t *testing.T) {
 	e := start(t)
 	e.publisher.fates = map[string]reason.Reason{"big": reason.EventTooLarge}
 	got := e.post("/e?site=shop", `[
-		{"id": "a"}, {"id": "b", "site": "nowhere"}, 42, {"id": "c", "e": "big"}, {"id": "d", "c": 0}, {"e": "last"}]`)
+		{"id": "a"}, {"id": "b", "site": "nowhere"}, 42, {"id": "c", "e": "big"}, {"id": "d", "c": 0}, {"e": "last"}, {"id": "undefined"}]`)
 	require.Equal(t, http.StatusBadRequest, got.StatusCode)
 	require.Equal(t, "rejected; reason=site_unknown", got.onepx())
 	all := got.told(t)
@@ -139,9 +139,10 @@ func TestARefusedEventDoesNotHarmTheOthers(t *testing.T) {
 		"a stored", "b rejected site_unknown", "rejected event_not_object", "c rejected event_too_large", "d suppressed opted_out",
 	}, all.words()[:5])
 	require.Len(t, all.Results[5].ID, 36, "an id that was made is told")
-	require.Equal(t, []string{"page_view", "last"}, e.names())
-	require.Equal(t, 6, e.counters()["onepx_collector_events_received_total"])
-	require.Equal(t, 2, e.counters()[`onepx_collector_events_total{outcome="stored",reason=""}`])
+	require.Len(t, all.Results[6].ID, 36, "also where the one given was none")
+	require.Equal(t, []string{"page_view", "last", "page_view"}, e.names())
+	require.Equal(t, 7, e.counters()["onepx_collector_events_received_total"])
+	require.Equal(t, 3, e.counters()[`onepx_collector_events_total{outcome="stored",reason=""}`])
 }
 
 func TestAnEventThatMayBeSentAgainDecidesTheStatus(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/api"
+	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/shared/reason"
@@ -29,8 +31,8 @@ func (nowhere) PublishAll(_ context.Context, events []*onepxv1.Event) []reason.R
 	return make([]reason.Reason, len(events))
 }
 
-// BenchmarkPixel is a hit through all steps but Kafka and the connection.
-func BenchmarkPixel(b *testing.B) {
+func benchServer(b *testing.B) http.Handler {
+	b.Helper()
 	tel, err := telemetry.New(b.Context(), telemetry.Config{Service: "collector"})
 	require.NoError(b, err)
 	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
@@ -41,14 +43,35 @@ func BenchmarkPixel(b *testing.B) {
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
 	})
 	require.NoError(b, err)
+	return server.Handler()
+}
+
+// BenchmarkPixel is a hit through all steps but Kafka and the connection.
+func BenchmarkPixel(b *testing.B) {
+	handler := benchServer(b)
 	request := httptest.NewRequest(http.MethodGet, "/p.gif?site=shop&e=page_view&u=https%3A%2F%2Fshop.example%2Ftea%3Futm_source%3Dnews%26gclid%3Dabc&r=https%3A%2F%2Fnews.example%2F&t=Green+tea&sr=1920x1080&color=red", nil)
 	request.RemoteAddr = "10.1.1.1:4711"
 	request.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")
 	request.Header.Set("X-Forwarded-For", "81.2.69.160")
 	request.Header.Set("Accept-Language", "de-CH,de;q=0.9")
-	handler := server.Handler()
 	b.ReportAllocs()
 	for b.Loop() {
 		handler.ServeHTTP(httptest.NewRecorder(), request)
 	}
+}
+
+// BenchmarkServerEvents is a full body; ns/event is to be compared with BenchmarkPixel.
+func BenchmarkServerEvents(b *testing.B) {
+	handler := benchServer(b)
+	event := `{"e":"page_view","u":"https://shop.example/tea?utm_source=news&gclid=abc","r":"https://news.example/","t":"Green tea","sr":"1920x1080","color":"red","v":"ann","ip":"81.2.69.160","ua":"Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}`
+	body := strings.Repeat(event+"\n", params.MaxEvents)
+	b.ReportAllocs()
+	for b.Loop() {
+		request := httptest.NewRequest(http.MethodPost, "/v1/events", strings.NewReader(body))
+		request.Header.Set("X-Write-Key", "key")
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		require.Equal(b, http.StatusOK, recorder.Code)
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*params.MaxEvents), "ns/event")
 }

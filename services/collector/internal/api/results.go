@@ -7,6 +7,8 @@ import (
 
 	"github.com/google/uuid"
 
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -119,13 +121,10 @@ func (b *batch) told() any {
 	return all
 }
 
-// id is the event's id as the client knows it, or the one made for it.
+// id is the event's id as the client gave it, or the one made for it.
 func (h *hit) id() string {
-	if given := h.query.Get("id"); given != "" {
-		return given
+	if h.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR {
+		return uuid.UUID(h.event.GetEventId()).String()
 	}
-	if h.event == nil {
-		return ""
-	}
-	return uuid.UUID(h.event.EventId).String()
+	return h.query.Get("id")
 }
