@@ -59,13 +59,15 @@ func readItems(text string, flags *Flags) ([]*onepxv1.Item, bool) {
 // readItem returns nil for what has no id or no readable quantity: such a line can't be counted.
 func readItem(data []byte, flags *Flags) *onepxv1.Item {
 	var in itemJSON
-	if json.Unmarshal(data, &in) != nil || in.ID == "" {
+	err := json.Unmarshal(data, &in)
+	id := Clean(string(in.ID), flags)
+	if err != nil || id == "" {
 		flags.Add(reason.ItemsInvalid)
 		return nil
 	}
 	item := &onepxv1.Item{
-		Id:             cutRunes(string(in.ID), 128, flags),
-		Category:       cutRunes(string(in.Category), 256, flags),
+		Id:             cutRunes(id, 128, flags),
+		Category:       cutRunes(Clean(string(in.Category), flags), 256, flags),
 		QuantityMicros: 1_000_000,
 	}
 	if in.Quantity != "" {

@@ -2,6 +2,7 @@ package params
 
 import (
 	"net/url"
+	"regexp"
 	"strings"
 )
 
@@ -34,7 +35,7 @@ func readURL(raw string) (page, bool) {
 		return page{}, false
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
-	p := page{url: scheme + "://" + host + withoutSessionID(path)}
+	p := page{url: scheme + "://" + host + sessionID.ReplaceAllString(path, "")}
 	if kept := p.readQuery(query); kept != "" {
 		p.url += "?" + kept
 	}
@@ -72,16 +73,5 @@ func clickRankKnown(name string) bool {
 	return ok
 }
 
-// withoutSessionID removes the path parameter in which Java servers carry a session.
-func withoutSessionID(path string) string {
-	const param = ";jsessionid="
-	start := strings.Index(strings.ToLower(path), param)
-	if start < 0 {
-		return path
-	}
-	rest := path[start+len(param):]
-	if end := strings.IndexAny(rest, ";/"); end >= 0 {
-		return path[:start] + rest[end:]
-	}
-	return path[:start]
-}
+// sessionID is the path parameter in which Java servers carry a session.
+var sessionID = regexp.MustCompile(`(?i);jsessionid=[^;/]*`)

@@ -33,6 +33,9 @@ func TestStoredURLs(t *testing.T) {
 		{"secrets are dropped", "https://a.b/cb?code=1&access_token=2&Password=3&session_id=4&q=5&api_key=6", "https://a.b/cb?q=5"},
 		{"an escaped name is dropped too", "https://a.b/?%74oken=1&q=2", "https://a.b/?q=2"},
 		{"nothing of the query may be left", "https://a.b/x?gclid=1", "https://a.b/x"},
+		{"several sessions too", "https://a.b/;JSessionID=1;x=2;jsessionid=3/c", "https://a.b/;x=2/c"},
+		{"also after letters whose lower case is longer", "https://a.b/ȺȺȺȺȺȺȺȺȺȺȺȺȺȺ;jsessionid=S", "https://a.b/ȺȺȺȺȺȺȺȺȺȺȺȺȺȺ"},
+		{"or shorter", "https://a.b/İ;jsessionid=S", "https://a.b/İ"},
 		{"a session in the path is dropped", "https://a.b/shop;jsessionid=1A2B/cart?x=1", "https://a.b/shop/cart?x=1"},
 		{"a session at the end of the path is dropped", "https://a.b/cart;JSESSIONID=1A2B", "https://a.b/cart"},
 		{"a bad escape stays", "https://a.b/100%?q=50%", "https://a.b/100%?q=50%"},
@@ -142,6 +145,7 @@ func FuzzRead(f *testing.F) {
 		f.Add(raw, "https://a.b/")
 	}
 	f.Add(encode("u", "https://ann:pw@a.b/;jsessionid=1?gclid=1#x", "items", `[{"id":"a","qty":"1.5","price":2}]`, "value", "1.5"), "")
+	f.Add(encode("u", "https://a.b/ȺİȺİȺİȺİ;jsessionid=1;JSESSIONID=2", "items", `[{"id":"\u0000a","category":"x\ny"}]`), "")
 	f.Fuzz(func(t *testing.T, raw, referer string) {
 		hit := params.Read(params.ParseQuery(raw), arrival, referer)
 		_, err := proto.Marshal(hit.Event) // fails on texts that are no UTF-8

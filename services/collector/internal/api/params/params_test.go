@@ -3,6 +3,7 @@ package params_test
 import (
 	"encoding/hex"
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -136,6 +138,8 @@ func TestItems(t *testing.T) {
 		{"no quantity is a quantity too", `[{"id":"a","qty":0}]`, []*onepxv1.Item{{Id: "a"}}, nil},
 		{"null is not given", `[{"id":"a","qty":null,"price":null,"category":null}]`, []*onepxv1.Item{{Id: "a", QuantityMicros: 1_000_000}}, nil},
 		{"an empty array is no items", `[]`, nil, nil},
+		{"texts are cleaned", `[{"id":"a\u0000b\u0007","category":"x\ny"}]`, []*onepxv1.Item{{Id: "ab", QuantityMicros: 1_000_000, Category: "xy"}}, params.Flags{reason.ControlCharacters}},
+		{"an id of nothing but control characters is none", `[{"id":"\u0000"}]`, nil, params.Flags{reason.ControlCharacters, reason.ItemsInvalid}},
 		{"an unreadable price is left out", `[{"id":"a","price":"free"}]`, []*onepxv1.Item{{Id: "a", QuantityMicros: 1_000_000}}, params.Flags{reason.ItemsInvalid}},
 		{"an item without id is left out", `[{"qty":2},{"id":"b"}]`, []*onepxv1.Item{{Id: "b", QuantityMicros: 1_000_000}}, params.Flags{reason.ItemsInvalid}},
 		{"an unreadable or negative quantity leaves the item out", `[{"id":"a","qty":"two"},{"id":"b","qty":-1},{"id":"c","qty":1e3},{"id":"d","qty":[1]}]`, nil, params.Flags{reason.ItemsInvalid}},
@@ -272,5 +276,20 @@ func TestEveryParameterIsDocumented(t *testing.T) {
 		hit := read(encode(strings.Replace(p.Name, "NAME", "color", 1), p.Example))
 		require.Empty(t, hit.Reject, p.Name)
 		require.Empty(t, hit.Flags, p.Name)
+	}
+}
+
+func TestTheFieldsOfTheTableAreThoseOfTheEvent(t *testing.T) {
+	named := regexp.MustCompile("`([a-z_.]+)(?:\\[NAME\\])?`")
+	for _, param := range params.Table {
+		for _, field := range named.FindAllStringSubmatch(param.Field, -1) {
+			message := (&onepxv1.Event{}).ProtoReflect().Descriptor()
+			for _, name := range strings.Split(field[1], ".") {
+				require.NotNil(t, message, field[1])
+				known := message.Fields().ByName(protoreflect.Name(name))
+				require.NotNil(t, known, field[1])
+				message = known.Message()
+			}
+		}
 	}
 }

@@ -64,8 +64,8 @@ var Table = []Param{
 			h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
 		}
 	}},
-	{"value", "`commerce.value`", "decimal number, 12 digits before and 6 after the point; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
-	{"currency", "`commerce.value.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the amounts; without it the site's. Prices of items in another currency than the site's need a `value`, which carries it.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
+	{"value", "`commerce.value_micros`", "decimal number, 12 digits before and 6 after the point; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
+	{"currency", "`commerce.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the value and of the prices of items; without it the site's.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
 	{"items", "`commerce.items`", "JSON array of at most 100 objects, else `too_many_items`; what can't be read is left out (`items_invalid`)", "What was bought or looked at: objects with `id` (needed), `qty` (1), `price` of one piece and `category`. Numbers may be texts.", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"}]`, func(h *Hit, p Pair) {
 		var ok bool
 		if h.Event.Commerce.Items, ok = readItems(p.Value, &h.Flags); !ok {
