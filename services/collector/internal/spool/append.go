@@ -118,7 +118,7 @@ func (s *Spool) commitSome(group []*pending) (n int, err error) {
 		if n > 0 && (size >= s.cfg.SegmentBytes || size-before+framedBytes(len(p.frame)) > room) {
 			break
 		}
-		if err = s.writer.write(p.frame, s.next+uint64(n)); err != nil { //nolint:gosec // n is no negative number
+		if err = s.writer.write(p.frame, s.next+uint64(n)); err != nil {
 			break
 		}
 		n++

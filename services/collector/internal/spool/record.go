@@ -95,7 +95,7 @@ func appendRecord(b []byte, r Record) []byte {
 		b = protowire.AppendBytes(b, inner)
 	}
 	b = protowire.AppendTag(b, fieldSpooledAt, protowire.VarintType)
-	return protowire.AppendVarint(b, uint64(r.SpooledAt.UnixMilli())) //nolint:gosec // protobuf's int64 is these bits
+	return protowire.AppendVarint(b, uint64(r.SpooledAt.UnixMilli()))
 }
 
 func appendBytes(b []byte, field protowire.Number, value []byte) []byte {
