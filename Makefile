@@ -119,7 +119,7 @@ test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 8m $(PACKAGES)
 
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
-	bin/dev exec -- go test -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
+	bin/dev exec -- go test -p 1 -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2

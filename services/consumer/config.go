@@ -43,7 +43,7 @@ type runCmd struct {
 	BatchRows      int           `env:"ONEPX_BATCH_ROWS" default:"50000" bounds:"1 to 50000" help:"Most rows of a batch; a larger block could not be completed in one piece."`
 	BatchBytes     int           `env:"ONEPX_BATCH_BYTES" default:"16777216" bounds:"65536 to 268435456" help:"Most raw bytes of a batch; bounds memory to about ten times this for each assigned partition."`
 	IdleAfter      time.Duration `env:"ONEPX_IDLE_AFTER" default:"5s" bounds:"1s to 10m" help:"Quiet time after which the position is committed as idle, so that the lag reads true."`
-	WindowEvents   int           `env:"ONEPX_WINDOW_EVENTS" default:"1000000" bounds:"1000 to 100000000" help:"Recent event ids remembered in memory for each assigned partition (about 100 bytes each); what does not fit is asked of ClickHouse."`
+	WindowEvents   int           `env:"ONEPX_WINDOW_EVENTS" default:"1000000" bounds:"1000 to 100000000" help:"Recent event ids remembered in memory for each assigned partition (about 200 bytes each, as two generations are kept); what does not fit is asked of ClickHouse."`
 }
 
 // Validate checks bounds and what belongs together; all that is wrong is in one error.

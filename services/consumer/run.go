@@ -112,7 +112,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	}
 	deadLetters := &kafka.Writer{
 		Addr: c.Kafka.Addr(), Topic: eventlog.TopicDeadLetter, Transport: client.Transport,
-		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, Balancer: &kafka.Hash{},
+		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, BatchBytes: deadLetterBytes, Balancer: &kafka.Hash{},
 	}
 	defer func() { _ = deadLetters.Close() }()
 	worker.DeadLetters = consume.DeadLetterTopic{Writer: deadLetters}

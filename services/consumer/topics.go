@@ -46,6 +46,9 @@ func (c *topicsEnsureCmd) Validate() error {
 	return errors.Join(errs...)
 }
 
+// deadLetterBytes is the largest dead letter: any record that Kafka takes by default, and what is written beside it.
+const deadLetterBytes = 2 << 20
+
 func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 	setting := func(name, value string) kafka.ConfigEntry {
 		return kafka.ConfigEntry{ConfigName: name, ConfigValue: value}
@@ -57,7 +60,7 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 	keep := setting("retention.ms", strconv.FormatInt(c.Retention.Milliseconds(), 10))
 	return []kafka.TopicConfig{
 		topic(eventlog.TopicEvents, c.EventsPartitions, keep),
-		topic(eventlog.TopicDeadLetter, 1, keep),
+		topic(eventlog.TopicDeadLetter, 1, keep, setting("max.message.bytes", strconv.Itoa(deadLetterBytes))),
 		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
 		topic(eventlog.TopicJobs, 1, keep),
 	}

@@ -30,7 +30,8 @@ func (w *Worker) collect(ctx context.Context) (*batch, error) {
 			break
 		}
 	}
-	return b, w.waitForGap(ctx)
+	w.waitForGap(ctx)
+	return b, nil
 }
 
 // first waits for something to put into the batch.
@@ -41,7 +42,8 @@ func (w *Worker) first(ctx context.Context, b *batch) (full bool, err error) {
 	switch {
 	case err == nil:
 		if w.append(b, message) {
-			return true, w.waitForGap(ctx)
+			w.waitForGap(ctx)
+			return true, nil
 		}
 		return false, nil
 	case ctx.Err() != nil:
@@ -101,10 +103,10 @@ func (w *Worker) checkQuiet(ctx context.Context, b *batch) error {
 }
 
 // waitForGap keeps the distance between two inserts.
-func (w *Worker) waitForGap(ctx context.Context) error {
+func (w *Worker) waitForGap(ctx context.Context) {
 	wait := w.Limits.InsertGap - (w.Elapsed() - w.lastDeclared)
 	if wait <= 0 {
-		return nil
+		return
 	}
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
@@ -112,5 +114,4 @@ func (w *Worker) waitForGap(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-timer.C:
 	}
-	return nil
 }

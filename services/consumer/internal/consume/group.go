@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,12 @@ const rejoinPause = time.Second
 func (g *Group) Run(stopping context.Context) error {
 	outage := telemetry.NewOutageLog(g.Logger, "joining the consumer group", g.Now)
 	for stopping.Err() == nil {
+		// A member that joins while the topic is missing gets no partitions, and keeps none when it is made.
+		if err := g.topicExists(stopping); err != nil {
+			outage.Failed(err)
+			pause(stopping, rejoinPause)
+			continue
+		}
 		// A new ConsumerGroup is a new member: a commit of the old one that is still on its way is refused from now on. A
 		// member that joins again under its old id may get the same generation back.
 		member, err := kafka.NewConsumerGroup(kafka.ConsumerGroupConfig{
@@ -55,6 +62,20 @@ func (g *Group) Run(stopping context.Context) error {
 		pause(stopping, rejoinPause)
 	}
 	return nil
+}
+
+// topicExists returns an error unless the topic has partitions now. It asks on a new connection: what Client knows of topics
+// may be some seconds old.
+func (g *Group) topicExists(ctx context.Context) error {
+	var errs []error
+	for _, broker := range g.Kafka.Brokers {
+		partitions, err := g.Kafka.Dialer.LookupPartitions(ctx, "tcp", broker, g.Topic)
+		if err == nil && len(partitions) > 0 {
+			return nil
+		}
+		errs = append(errs, fmt.Errorf("look for topic %s: %w", g.Topic, err))
+	}
+	return errors.Join(errs...)
 }
 
 // generations runs one generation after the other until a worker asks to leave the group, or the context ends.

@@ -33,6 +33,9 @@ const (
 	filterEventsFirst = 1 << 12
 	// filterMistakes is the share of new events that one full filter takes for known.
 	filterMistakes = 1e-4
+	// maxFilters bounds the memory of a partition to about 170 MB. A busier one forgets the oldest events of the horizon:
+	// then ClickHouse is asked more often.
+	maxFilters = 64
 )
 
 // add notes an event that was recorded at a time.
@@ -54,7 +57,7 @@ func (h *history) add(key store.EventKey, at time.Time) {
 	if at.After(last.newest) {
 		last.newest = at
 	}
-	for h.newest.Sub(h.filters[0].newest) > longHorizon+rebuildHorizon {
+	for len(h.filters) > maxFilters || h.newest.Sub(h.filters[0].newest) > longHorizon+rebuildHorizon {
 		h.completeSince = later(h.completeSince, h.filters[0].newest)
 		h.filters = h.filters[1:]
 	}

@@ -46,7 +46,7 @@ func (l partitionLog) Bounds(ctx context.Context) (first, end int64, err error) 
 func (l partitionLog) Open(offset int64) (Cursor, error) {
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: l.Brokers, Dialer: l.Dialer, Topic: l.partition.Topic, Partition: l.partition.ID,
-		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: 250 * time.Millisecond, QueueCapacity: 1000,
+		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: 250 * time.Millisecond, QueueCapacity: 100,
 		ReadBackoffMin: 50 * time.Millisecond, ReadBackoffMax: time.Second,
 	})
 	if err := reader.SetOffset(offset); err != nil {

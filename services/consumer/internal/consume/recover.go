@@ -109,6 +109,9 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 	if err != nil {
 		return "", err
 	}
+	if why == "" && w.Now().Sub(d.At) > w.Limits.TokenLife {
+		why = whyOld // it has become so while the range was read
+	}
 	if why != "" {
 		return why, w.recoverByException(ctx, maker, b, why, renewed, stored)
 	}
