@@ -89,7 +89,7 @@ func follow(t *testing.T, broker *kafkatest.Broker) *suppression.List {
 func write(t *testing.T, broker *kafkatest.Broker, messages ...kafka.Message) {
 	t.Helper()
 	transport := &kafka.Transport{}
-	writer := &kafka.Writer{Addr: kafka.TCP(broker.Addr()), Topic: eventlog.TopicSuppressions, Transport: transport, BatchTimeout: time.Millisecond}
+	writer := &kafka.Writer{Addr: kafka.TCP(broker.Addr()), Topic: eventlog.TopicSuppressions, Transport: transport, RequiredAcks: kafka.RequireAll, BatchTimeout: time.Millisecond}
 	require.NoError(t, writer.WriteMessages(t.Context(), messages...))
 	require.NoError(t, writer.Close())
 	transport.CloseIdleConnections()
