@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"strings"
 	"testing"
 
@@ -105,4 +106,27 @@ func TestAllCountersAreZeroAtTheStart(t *testing.T) {
 	w.awaitRows(2)
 	c.awaitMetric(`onepx_consumer_rows_total{outcome="event"} 2`)
 	c.awaitMetric(`onepx_consumer_position_offset{partition="1"} 2`)
+}
+
+func TestATopicMadeAnewUnderARunningConsumerIsNoticed(t *testing.T) {
+	w := fresh(t)
+	c := w.start()
+	w.publish(eventlog.TopicEvents, 0, w.views(3)...)
+	w.awaitRows(3)
+	w.deleteTopics(eventlog.TopicEvents)
+	w.eventually("the consumer has noticed", func() bool { return strings.Contains(c.log.String(), "look for topic onepx.events") })
+	got := command(t, "topics")
+	require.Zero(t, got.code, got.errOut)
+	w.publish(eventlog.TopicEvents, 1, w.views(2)...)
+	c.awaitMetric(`onepx_consumer_partition_stopped{partition="0",reason="topic_changed"} 1`)
+	w.awaitRows(5)
+}
+
+func TestTheLargestRecordThatKafkaTakesIsADeadLetterToo(t *testing.T) {
+	w := fresh(t)
+	w.start()
+	large := kafka.Message{Value: bytes.Repeat([]byte("x"), 1<<20-200), Headers: []kafka.Header{{Key: "h", Value: bytes.Repeat([]byte("y"), 100)}}}
+	w.publish(eventlog.TopicEvents, 0, large)
+	w.publish(eventlog.TopicEvents, 0, w.views(1)...)
+	require.Equal(t, []string{"0/0 dead undecodable", "0/1 event"}, w.awaitRows(2))
 }

@@ -30,6 +30,7 @@ const (
 // Set by the collector: the event is not stored.
 const (
 	MalformedRequest Reason = "malformed_request"
+	WrongPath        Reason = "wrong_path"
 	URLTooLong       Reason = "url_too_long"
 	SiteMissing      Reason = "site_missing"
 	SiteUnknown      Reason = "site_unknown"
@@ -73,6 +74,7 @@ const (
 	TimeClamped        Reason = "time_clamped"
 	TimeInvalid        Reason = "time_invalid"
 	URLInvalid         Reason = "url_invalid"
+	SecretRemoved      Reason = "secret_removed"
 	URLUnencoded       Reason = "url_unencoded"
 	ReferrerInvalid    Reason = "referrer_invalid"
 	ValueInvalid       Reason = "value_invalid"
@@ -113,6 +115,7 @@ type Entry struct {
 // All is the list, in the order of the docs. A word that is not in it must not be used: see Known.
 var All = []Entry{
 	{MalformedRequest, "collector", Rejected, "The HTTP request itself could not be read (raw spaces, huge headers, broken encoding); answered by the connection, without the image."},
+	{WrongPath, "collector", Rejected, "The collector answers nothing at this path, or not with this method: a mistyped tag, or somebody who looks around."},
 	{URLTooLong, "collector", Rejected, "The request URL is longer than 16 KiB."},
 	{SiteMissing, "collector", Rejected, "The parameter `site` is missing or empty."},
 	{SiteUnknown, "collector", Rejected, "The parameter `site` names no site of the configuration."},
@@ -151,6 +154,7 @@ var All = []Entry{
 	{TimeInvalid, "collector", Flagged, "`ts` or `sent` could not be read; the time of arrival is used."},
 	{URLInvalid, "collector", Flagged, "The page URL is no http(s) URL and was left out."},
 	{URLUnencoded, "collector", Flagged, "The page URL seems to have been sent without encoding: parts of its query arrived as parameters."},
+	{SecretRemoved, "collector", Flagged, "A parameter whose name promises a secret (`token`, `password`, …) was left out; as `p.NAME` it is kept."},
 	{ReferrerInvalid, "collector", Flagged, "The referrer is no http(s) URL and was left out."},
 	{ValueInvalid, "collector", Flagged, "The amount is no decimal number in range; the event has no value."},
 	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the amounts were left out."},

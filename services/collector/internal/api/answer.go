@@ -37,6 +37,7 @@ var ownStatuses = map[reason.Reason]int{
 	reason.WriteKeyMissing:     http.StatusUnauthorized,
 	reason.WriteKeyWrong:       http.StatusUnauthorized,
 	reason.RateLimited:         http.StatusTooManyRequests,
+	reason.WrongPath:           http.StatusNotFound,
 }
 
 // Status is the HTTP status of a request that ends with the reason.

@@ -22,21 +22,21 @@ const (
 	optOutAge = 400 * 24 * time.Hour
 )
 
-// newVisitorCookie returns the cookie for the visitor's id. Over https it is sent from pages of any site that embeds the
-// pixel (SameSite=None), but if our host is no host of the site it is kept apart for each site (Partitioned), so that it
-// can't join the visits to different sites. Over http browsers accept neither.
+// newVisitorCookie returns the cookie from which the visitor's ids are made, another one for each site. Over https it is
+// sent from pages of any site that embeds the pixel (SameSite=None); browsers don't accept that over http. It is not
+// Partitioned: an id must not reach farther than the wish of the opt-out cookie, which cannot be partitioned.
 func newVisitorCookie(value, host string, https bool, site *siteconfig.Site) *http.Cookie {
 	c := &http.Cookie{
 		Name: visitorCookie, Value: value, Path: "/", HttpOnly: true, MaxAge: int(visitorAge.Seconds()),
 		Domain: cookieDomain(host, site), SameSite: http.SameSiteLaxMode,
 	}
 	if https {
-		c.Secure, c.SameSite, c.Partitioned = true, http.SameSiteNoneMode, c.Domain == ""
+		c.Secure, c.SameSite = true, http.SameSiteNoneMode
 	}
 	return c
 }
 
-// expired returns the cookie that makes the browser forget c; it finds it by name, domain, path and partition.
+// expired returns the cookie that makes the browser forget c; it finds it by name, domain and path.
 func expired(c *http.Cookie) *http.Cookie { //nolint:gosec // its attributes are those of the cookie given
 	c.Value, c.MaxAge = "", -1
 	return c
@@ -75,11 +75,12 @@ func optedOut(r *http.Request) bool {
 	return false
 }
 
-// cookieValue returns the first cookie of the name, or "".
-func cookieValue(r *http.Request, name string) string {
-	c, err := r.Cookie(name)
-	if err != nil {
-		return ""
+// visitorCookieValues returns what the browser has sent under the name of the visitor cookie: several values when it knows
+// it from several domains or paths.
+func visitorCookieValues(r *http.Request) []string {
+	var values []string
+	for _, c := range r.CookiesNamed(visitorCookie) {
+		values = append(values, c.Value)
 	}
-	return c.Value
+	return values
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/labstack/echo/v4"
+
+	"github.com/onepx/onepx/services/shared/reason"
 )
 
 //go:embed wish.html
@@ -35,7 +37,8 @@ func (s *Server) showWish(c echo.Context) error {
 	header.Set("Cache-Control", "no-store")
 	header.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: then browsers would say `Origin: null` of our own form, as if it were another site's.
+	header.Set("Referrer-Policy", "same-origin")
 	return c.HTMLBlob(http.StatusOK, page.Bytes())
 }
 
@@ -78,11 +81,27 @@ func gpcSupport(c echo.Context) error {
 // robots keeps crawlers out: there is nothing to find.
 func robots(c echo.Context) error { return c.String(http.StatusOK, "User-agent: *\nDisallow: /\n") }
 
-// gpc tells whether the browser sends Global Privacy Control: the value 1 in any of several headers, nothing else.
-func gpc(r *http.Request) bool { return slices.Contains(r.Header.Values("Sec-GPC"), "1") }
+// gpc tells whether the browser sends Global Privacy Control: the value 1, nothing else.
+func gpc(r *http.Request) bool {
+	return anyValue(r, "Sec-GPC", func(v string) bool { return v == "1" })
+}
 
 // dnt tells whether the browser sends Do Not Track.
-func dnt(r *http.Request) bool { return strings.HasPrefix(r.Header.Get("DNT"), "1") }
+func dnt(r *http.Request) bool {
+	return anyValue(r, "DNT", func(v string) bool { return strings.HasPrefix(v, "1") })
+}
+
+// anyValue looks at all values of a header: it may come several times, or folded into one line by a proxy.
+func anyValue(r *http.Request, header string, is func(string) bool) bool {
+	for _, line := range r.Header.Values(header) {
+		for value := range strings.SplitSeq(line, ",") {
+			if is(strings.TrimSpace(value)) {
+				return true
+			}
+		}
+	}
+	return false
+}
 
 // failed answers what no handler could. Only defects of ours are logged.
 func (s *Server) failed(err error, c echo.Context) {
@@ -93,7 +112,25 @@ func (s *Server) failed(err error, c echo.Context) {
 	} else {
 		s.deps.Logger.ErrorContext(c.Request().Context(), "answer", slog.Any("error", err))
 	}
+	if status == http.StatusNotFound || status == http.StatusMethodNotAllowed {
+		s.wrongPath(c, status)
+		return
+	}
 	if !c.Response().Committed {
 		_ = c.String(status, http.StatusText(status)+"\n") // a visitor who has left needs no answer
 	}
+}
+
+// wrongPath answers what reaches no endpoint. It counts as an event: a mistyped tag must show, and not break the page.
+func (s *Server) wrongPath(c echo.Context, status int) {
+	ctx, header := c.Request().Context(), c.Response().Header()
+	s.metrics.received.Add(ctx, 1)
+	s.metrics.end(ctx, reason.WrongPath, nil)
+	uncached(header)
+	header.Set("Onepx-Event", eventHeader(rejected, reason.WrongPath))
+	if strings.HasSuffix(strings.ToLower(strings.TrimRight(c.Request().URL.Path, "/")), "p.gif") {
+		_ = c.Blob(status, "image/gif", image)
+		return
+	}
+	_ = c.String(status, http.StatusText(status)+"\n")
 }

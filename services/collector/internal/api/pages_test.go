@@ -22,7 +22,7 @@ func TestAVisitorOptsOutAndInAgain(t *testing.T) {
 	require.Equal(t, []string{
 		"onepx_optout=1; Path=/; Max-Age=34560000; HttpOnly; Secure; SameSite=None",
 		"onepx_v=; Path=/; Domain=shop.example; Max-Age=0; HttpOnly; Secure; SameSite=None",
-		"onepx_v=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None; Partitioned",
+		"onepx_v=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None",
 	}, out.Header.Values("Set-Cookie"))
 
 	for _, path := range []string{"/optout", "/optin"} {

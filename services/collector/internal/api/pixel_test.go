@@ -86,11 +86,11 @@ func TestCookies(t *testing.T) {
 		{"over http", "/p.gif?site=blog&id=1", nil, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
 			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; SameSite=Lax"},
 		{"over https on a host that is not the site's it is kept apart for each site", "/p.gif?site=blog&id=1", []string{"X-Forwarded-Proto", "https"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
-			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None; Partitioned"},
+			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None"},
 		{"on a host of the site it is the site's", "/p.gif?site=shop&id=1", []string{"X-Forwarded-Proto", "https", "Host", "PX.shop.example:8443"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
 			"onepx_v=V; Path=/; Domain=shop.example; Max-Age=34128000; HttpOnly; Secure; SameSite=None"},
 		{"a host that only ends like the site's is not the site's", "/p.gif?site=shop&id=1", []string{"X-Forwarded-Proto", "https", "Host", "evilshop.example"}, onepxv1.VisitorKind_VISITOR_KIND_MINTED,
-			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None; Partitioned"},
+			"onepx_v=V; Path=/; Max-Age=34128000; HttpOnly; Secure; SameSite=None"},
 		{"a cookie that came back is not set again", "/p.gif?site=shop", []string{"Cookie", "onepx_v=" + value}, onepxv1.VisitorKind_VISITOR_KIND_COOKIE, ""},
 		{"the site's own id needs no cookie", "/p.gif?site=shop&v=ann", nil, onepxv1.VisitorKind_VISITOR_KIND_PROVIDED, ""},
 		{"GPC: none is read or set", "/p.gif?site=shop&v=ann", []string{"Cookie", "onepx_v=" + value, "Sec-GPC", "0", "Sec-GPC", "1"}, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH, ""},
@@ -130,6 +130,8 @@ func TestWhatConsentIsStamped(t *testing.T) {
 		{"nothing said", "/p.gif?site=shop", []string{"Sec-GPC", "true", "DNT", "0"}, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT}},
 		{"granted", "/p.gif?site=shop&c=1", nil, &onepxv1.Consent{Measure: true, Profile: true, Share: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER}},
 		{"GPC", "/p.gif?site=shop&c=1&uid=ann", []string{"Sec-GPC", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
+		{"DNT in a second header", "/p.gif?site=shop&uid=ann", []string{"DNT", "0", "DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
+		{"GPC folded into one header", "/p.gif?site=shop&uid=ann", []string{"Sec-GPC", "0, 1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
 		{"DNT", "/p.gif?site=shop&uid=ann", []string{"DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

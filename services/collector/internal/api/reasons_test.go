@@ -30,6 +30,7 @@ func answering(word reason.Reason) func(*edge) {
 
 // refused has one request for every reason for which the collector does not store an event.
 var refused = map[reason.Reason]hit{
+	reason.WrongPath:       {target: "/P.gif/?site=shop"},
 	reason.URLTooLong:      {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
 	reason.SiteMissing:     {target: "/p.gif?e=hello"},
 	reason.SiteUnknown:     {target: "/p.gif?site=nowhere"},
@@ -66,6 +67,7 @@ var refused = map[reason.Reason]hit{
 // flagged has one request for every flag.
 var flagged = map[reason.Reason]hit{
 	reason.BadEscape:          {target: "/p.gif?site=shop&x=%zz"},
+	reason.SecretRemoved:      {target: "/p.gif?site=shop&Token=abc"},
 	reason.DuplicateParameter: {target: "/p.gif?site=shop&e=a&e=b"},
 	reason.EscapedAmpersand:   {target: "/p.gif?site=shop&amp;e=a"},
 	reason.InvalidUTF8:        {target: "/p.gif?site=shop&t=%E9t%E9"},
@@ -119,6 +121,7 @@ var ofConnections = map[reason.Reason]bool{reason.MalformedRequest: true, reason
 var ownStatuses = map[reason.Reason]int{
 	reason.EventTooLarge: 413, reason.BodyTooLarge: 413, reason.TooManyEvents: 413, reason.EncodingUnsupported: 415,
 	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429,
+	reason.WrongPath:    404,
 	reason.SiteMismatch: 200, // the reason of one event among the results
 }
 

@@ -62,10 +62,10 @@ type batch struct {
 	// hits are the events in the order they came. Where the request as a whole is refused, one hit stands for it.
 	hits    []*hit
 	refused bool
-	// cookie is to be set, or nil. All events of a request are one visitor's: minted is the id that the first one without a
+	// cookie is to be set, or nil. All events of a request are one visitor's: minted is the cookie that the first one without a
 	// cookie got, and where one event says that the visitor refuses (optedOut), the others make no cookie.
 	cookie   *http.Cookie
-	minted   []byte
+	minted   string
 	optedOut bool
 	// retryAfter is when a rate limit will let the request pass.
 	retryAfter time.Duration
@@ -271,7 +271,7 @@ func (s *Server) consent(b *batch, h *hit) {
 	if !h.decision.Store {
 		h.reason = reason.OptedOut
 		b.optedOut = b.optedOut || !h.debug
-		if b.visitorCookie() != "" && !h.debug {
+		if len(b.visitorCookies()) > 0 && !h.debug {
 			b.cookie = expired(newVisitorCookie("", b.request.Host, h.client.HTTPS, h.site))
 		}
 		return
@@ -285,24 +285,24 @@ func (s *Server) consent(b *batch, h *hit) {
 // fromServer tells that a server speaks for the visitor.
 func (b *batch) fromServer() bool { return b.via.kind == onepxv1.TransportKind_TRANSPORT_KIND_SERVER }
 
-// visitorCookie is the value of the visitor's cookie, or "".
-func (b *batch) visitorCookie() string {
+// visitorCookies are the values of the visitor's cookie.
+func (b *batch) visitorCookies() []string {
 	if b.fromServer() {
-		return ""
+		return nil
 	}
-	return cookieValue(b.request, visitorCookie)
+	return visitorCookieValues(b.request)
 }
 
 func (s *Server) identity(b *batch, h *hit) {
 	maker, minted := s.deps.Identities, b.minted
 	if h.debug {
-		maker, minted = s.debugIdentities, nil
+		maker, minted = s.debugIdentities, ""
 	}
 	result := maker.Identify(identity.Request{
 		At: b.at, Site: h.site.ID, EventID: h.event.EventId,
 		CookieAllowed: h.decision.Cookie, UserKeyAllowed: h.decision.UserKey,
 		NoCookie: b.fromServer(), Minted: minted,
-		Cookie: b.visitorCookie(), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
+		Cookies: b.visitorCookies(), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
 		Prefix: h.client.Prefix, UserAgent: h.event.Client.UserAgent,
 	})
 	h.event.Visitor = result.Visitor
@@ -317,7 +317,7 @@ func (s *Server) identity(b *batch, h *hit) {
 	if result.SetCookie == "" || h.debug {
 		return
 	}
-	b.minted = result.Visitor.VisitorId
+	b.minted = result.SetCookie
 	if !b.optedOut {
 		b.cookie = newVisitorCookie(result.SetCookie, b.request.Host, h.client.HTTPS, h.site)
 	}

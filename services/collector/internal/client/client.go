@@ -85,12 +85,12 @@ func (r *Resolver) Resolve(req *http.Request) Info {
 		return info
 	}
 	if r.trusted.Lookup(addr) {
+		proto, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Proto"), ",") // the first one is the visitor's side
+		info.HTTPS = info.HTTPS || strings.EqualFold(strings.TrimSpace(proto), "https")
 		if addr, ok = r.forwarded(addr, req.Header.Values("X-Forwarded-For")); !ok {
 			info.ForwardedInvalid = true
 			return info
 		}
-		proto, _, _ := strings.Cut(req.Header.Get("X-Forwarded-Proto"), ",") // the first one is the visitor's side
-		info.HTTPS = info.HTTPS || strings.EqualFold(strings.TrimSpace(proto), "https")
 	}
 	r.locate(addr, &info)
 	if hidden {

@@ -34,11 +34,13 @@ type Request struct {
 	CookieAllowed, UserKeyAllowed bool
 	// NoCookie tells that no cookie can be set, because it is not the visitor who asks: so no id is made.
 	NoCookie bool
-	// Minted is the id that an event of the same visitor got a moment ago, before the cookie could come back; nil if none.
-	Minted []byte
-	// Cookie is the value of the visitor cookie, VisitorID the site's own id, UserID the customer id or e-mail address;
-	// "" if not given.
-	Cookie, VisitorID, UserID string
+	// Minted is the SetCookie that an event of the same visitor got a moment ago, before the cookie could come back; "" if
+	// none.
+	Minted string
+	// Cookies are the values of the visitor cookie; the first readable one counts.
+	Cookies []string
+	// VisitorID is the site's own id, UserID the customer id or e-mail address; "" if not given.
+	VisitorID, UserID string
 	// Prefix is the truncated address, "" if there is none.
 	Prefix    string
 	UserAgent string
@@ -55,9 +57,9 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, user, provided []byte
-	secret                  []byte
-	day                     atomic.Pointer[dayKey]
+	visitor, cookie, user, provided []byte
+	secret                          []byte
+	day                             atomic.Pointer[dayKey]
 }
 
 type dayKey struct {
@@ -68,7 +70,8 @@ type dayKey struct {
 // New returns a maker. Collectors with the same secret make the same ids.
 func New(secret string) *Maker {
 	m := &Maker{secret: []byte(secret)}
-	m.visitor, m.user, m.provided = m.derive("visitor id"), m.derive("user key"), m.derive("provided id")
+	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
+	m.user, m.provided = m.derive("user key"), m.derive("provided id")
 	return m
 }
 
@@ -104,9 +107,9 @@ func (m *Maker) giveID(r Request, res *Result) {
 		}
 		res.Invalid = true
 	}
-	if r.Cookie != "" {
-		if id, ok := readCookie(r.Cookie); ok {
-			res.Visitor.VisitorId, res.Visitor.Kind = id, onepxv1.VisitorKind_VISITOR_KIND_COOKIE
+	for _, value := range r.Cookies {
+		if cookie, ok := readCookie(value); ok {
+			res.Visitor.VisitorId, res.Visitor.Kind = m.ofCookie(r.Site, cookie), onepxv1.VisitorKind_VISITOR_KIND_COOKIE
 			return
 		}
 		res.Invalid = true
@@ -115,13 +118,20 @@ func (m *Maker) giveID(r Request, res *Result) {
 		return
 	}
 	res.Visitor.Kind = onepxv1.VisitorKind_VISITOR_KIND_MINTED
-	if r.Minted != nil {
-		res.Visitor.VisitorId = r.Minted
+	if cookie, ok := readCookie(r.Minted); ok {
+		res.Visitor.VisitorId = m.ofCookie(r.Site, cookie)
 		return
 	}
-	// From the event id, so that a repeat of the same event mints the same visitor.
-	res.Visitor.VisitorId = keyed(m.visitor, r.Site, string(r.EventID))
-	res.SetCookie = base64.RawURLEncoding.EncodeToString(res.Visitor.VisitorId)
+	// From the event id, so that a repeat of the same event mints the same visitor; and from where it comes, so that
+	// nobody else gets the cookie by sending the same event id.
+	cookie := keyed(m.cookie, r.Site, string(r.EventID), r.Prefix, r.UserAgent)
+	res.Visitor.VisitorId = m.ofCookie(r.Site, cookie)
+	res.SetCookie = base64.RawURLEncoding.EncodeToString(cookie)
+}
+
+// ofCookie is the visitor's id on one site: where sites share a host, and so the cookie, their visits can't be joined.
+func (m *Maker) ofCookie(site string, cookie []byte) []byte {
+	return keyed(m.visitor, site, string(cookie))
 }
 
 func (m *Maker) readProvided(site, text string) ([]byte, bool) {

@@ -38,6 +38,7 @@ func request(change func(*identity.Request)) identity.Request {
 func TestWhichIDCounts(t *testing.T) {
 	const uuidText, uuidHex = "9F1C3B52-4a0e-4c0f-9c55-0a5d2a0b7e11", "9f1c3b524a0e4c0f9c550a5d2a0b7e11"
 	cookie := base64.RawURLEncoding.EncodeToString([]byte("cookiecookie1234"))
+	cookieID := hex.EncodeToString(maker.Identify(request(func(r *identity.Request) { r.Cookies = []string{cookie} })).Visitor.VisitorId)
 	for _, test := range []struct {
 		name    string
 		change  func(*identity.Request)
@@ -47,18 +48,19 @@ func TestWhichIDCounts(t *testing.T) {
 		invalid bool
 	}{
 		{"a new visitor gets an id", nil, mintedKind, "", true, false},
-		{"the cookie is the visitor", func(r *identity.Request) { r.Cookie = cookie }, cookieKind, hex.EncodeToString([]byte("cookiecookie1234")), false, false},
-		{"the cookie may hold a UUID", func(r *identity.Request) { r.Cookie = uuidText }, cookieKind, uuidHex, false, false},
-		{"the site's id goes before the cookie", func(r *identity.Request) { r.Cookie, r.VisitorID = cookie, uuidText }, providedKind, uuidHex, false, false},
+		{"the cookie is the visitor", func(r *identity.Request) { r.Cookies = []string{cookie} }, cookieKind, cookieID, false, false},
+		{"the cookie may hold a UUID", func(r *identity.Request) { r.Cookies = []string{uuidText} }, cookieKind, "", false, false},
+		{"the site's id goes before the cookie", func(r *identity.Request) { r.Cookies, r.VisitorID = []string{cookie}, uuidText }, providedKind, uuidHex, false, false},
 		{"the site's id may be any text", func(r *identity.Request) { r.VisitorID = "ann" }, providedKind, "", false, false},
-		{"a long one is none, the cookie is next", func(r *identity.Request) { r.Cookie, r.VisitorID = cookie, strings.Repeat("a", 129) }, cookieKind, hex.EncodeToString([]byte("cookiecookie1234")), false, true},
-		{"an unreadable cookie is replaced", func(r *identity.Request) { r.Cookie = "garbage" }, mintedKind, "", true, true},
-		{"a short cookie is replaced", func(r *identity.Request) { r.Cookie = "AAAA" }, mintedKind, "", true, true},
-		{"a cookie with stray bits is replaced", func(r *identity.Request) { r.Cookie = strings.Repeat("A", 21) + "B" }, mintedKind, "", true, true},
+		{"a long one is none, the cookie is next", func(r *identity.Request) { r.Cookies, r.VisitorID = []string{cookie}, strings.Repeat("a", 129) }, cookieKind, cookieID, false, true},
+		{"an unreadable cookie is replaced", func(r *identity.Request) { r.Cookies = []string{"garbage"} }, mintedKind, "", true, true},
+		{"a short cookie is replaced", func(r *identity.Request) { r.Cookies = []string{"AAAA"} }, mintedKind, "", true, true},
+		{"a cookie with stray bits is replaced", func(r *identity.Request) { r.Cookies = []string{strings.Repeat("A", 21) + "B"} }, mintedKind, "", true, true},
 		{"where no cookie can be set none is made", func(r *identity.Request) { r.NoCookie = true }, hashKind, "", false, false},
 		{"but the site's id counts", func(r *identity.Request) { r.NoCookie, r.VisitorID = true, uuidText }, providedKind, uuidHex, false, false},
-		{"an id that was just made is not made again", func(r *identity.Request) { r.Minted = []byte("just made, 16 b.") }, mintedKind, hex.EncodeToString([]byte("just made, 16 b.")), false, false},
-		{"without leave no id is read or made", func(r *identity.Request) { r.CookieAllowed, r.Cookie, r.VisitorID = false, cookie, uuidText }, hashKind, "", false, false},
+		{"an id that was just made is not made again", func(r *identity.Request) { r.Minted = cookie }, mintedKind, cookieID, false, false},
+		{"of several cookies the first readable one counts", func(r *identity.Request) { r.Cookies = []string{"", "garbage", cookie} }, cookieKind, cookieID, false, true},
+		{"without leave no id is read or made", func(r *identity.Request) { r.CookieAllowed, r.Cookies, r.VisitorID = false, []string{cookie}, uuidText }, hashKind, "", false, false},
 		{"without leave and address there is nobody", func(r *identity.Request) { r.CookieAllowed, r.Prefix = false, "" }, noKind, "", false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -84,9 +86,23 @@ func TestAMintedIDComesBackAsCookie(t *testing.T) {
 	require.Equal(t, minted.Visitor.VisitorId, again.Visitor.VisitorId, "a repeat of the event mints the same")
 	other := maker.Identify(request(func(r *identity.Request) { r.EventID = []byte("another") }))
 	require.NotEqual(t, minted.Visitor.VisitorId, other.Visitor.VisitorId)
-	next := maker.Identify(request(func(r *identity.Request) { r.Cookie = minted.SetCookie }))
+	for name, change := range map[string]func(*identity.Request){
+		"address":    func(r *identity.Request) { r.Prefix = "81.2.70.0" },
+		"user agent": func(r *identity.Request) { r.UserAgent = "curl" },
+	} {
+		stranger := maker.Identify(request(change))
+		require.NotEqual(t, minted.SetCookie, stranger.SetCookie, "the same event id from another %s is another visitor", name)
+	}
+	next := maker.Identify(request(func(r *identity.Request) { r.Cookies = []string{minted.SetCookie} }))
 	require.Equal(t, cookieKind, next.Visitor.Kind)
 	require.Equal(t, minted.Visitor.VisitorId, next.Visitor.VisitorId)
+}
+
+func TestSitesThatShareACookieCannotBeJoined(t *testing.T) {
+	minted := maker.Identify(request(nil))
+	elsewhere := maker.Identify(request(func(r *identity.Request) { r.Site, r.Cookies = "blog", []string{minted.SetCookie} }))
+	require.Equal(t, cookieKind, elsewhere.Visitor.Kind)
+	require.NotEqual(t, minted.Visitor.VisitorId, elsewhere.Visitor.VisitorId)
 }
 
 func TestUserKeys(t *testing.T) {

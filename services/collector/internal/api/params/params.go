@@ -104,6 +104,10 @@ func (h *Hit) read(pair Pair) {
 		return
 	}
 	name, explicit := strings.CutPrefix(pair.Name, "p.")
+	if !explicit && stripped[strings.ToLower(name)] {
+		h.Flags.Add(reason.SecretRemoved) // as it is from URLs: part of an unencoded one, or a mistake
+		return
+	}
 	if h.unencoded && !explicit {
 		h.afterPage = append(h.afterPage, pair)
 		return
@@ -254,7 +258,9 @@ func (h *Hit) setClickID(ids clicks) {
 	for i, id := range ids {
 		network := ClickIDs[id.rank]
 		if i != best {
-			h.addProp(network.Name, id.value)
+			if len(h.Event.Props) < maxProps { // what stands in a visitor's URL must not refuse the site's event
+				h.addProp(network.Name, id.value)
+			}
 			continue
 		}
 		h.Event.Marketing.ClickId = cutRunes(id.value, maxClickID, &h.Flags)
