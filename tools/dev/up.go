@@ -36,7 +36,7 @@ func (upCmd) Run(ctx context.Context) error {
 		}
 		return err
 	}
-	if err := errors.Join(dev.clear(), build(ctx, dev), localstack.Fetch(ctx, os.Stderr)); err != nil {
+	if err := prepare(ctx, dev); err != nil {
 		return errors.Join(err, os.RemoveAll(string(dev)))
 	}
 	fmt.Println("starting Kafka, ClickHouse, consumer and collector")
@@ -74,4 +74,15 @@ func build(ctx context.Context, dev folder) error {
 		return fmt.Errorf("go build: %w", err)
 	}
 	return nil
+}
+
+// prepare builds before it fetches: what does not compile needs no downloads.
+func prepare(ctx context.Context, dev folder) error {
+	if err := dev.clear(); err != nil {
+		return err
+	}
+	if err := build(ctx, dev); err != nil {
+		return err
+	}
+	return localstack.Fetch(ctx, os.Stderr)
 }
