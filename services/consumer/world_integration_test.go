@@ -68,7 +68,7 @@ func empty(t *testing.T) *world {
 		// Some records of these tests are older than a week.
 		"ONEPX_TOPIC_RETENTION": "696h",
 		// Short, so that the tests are: a new group waits one insert deadline before it reads.
-		"ONEPX_SESSION_TIMEOUT": "6s", "ONEPX_INSERT_DEADLINE": "1s", "ONEPX_FLUSH_AGE": "100ms", "ONEPX_IDLE_AFTER": "1s",
+		"ONEPX_SESSION_TIMEOUT": "6s", "ONEPX_INSERT_DEADLINE": "3s", "ONEPX_FLUSH_AGE": "100ms", "ONEPX_IDLE_AFTER": "1s",
 	} {
 		t.Setenv(name, value)
 	}

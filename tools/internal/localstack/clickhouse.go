@@ -73,6 +73,9 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, er
 		Name: "clickhouse", Path: path, Args: args, Dir: cfg.Dir, LogFile: cfg.LogFile, Ready: c.ready,
 		// Without this a server on PATH would run as a watchdog with a child of its own.
 		Env: []string{"CLICKHOUSE_WATCHDOG_ENABLE=0"},
+		// libchdb 26.7.2.1 aborts (an uncaught NetException) when a client resets its connection at a bad moment, as one does
+		// whose deadline is over; the real server goes on.
+		RestartAborted: true,
 	})
 	if err != nil {
 		return nil, err

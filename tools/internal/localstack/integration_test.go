@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,4 +175,17 @@ func TestTwoStacksRunSideBySide(t *testing.T) {
 	require.NotEqual(t, first.NativeAddr(), second.NativeAddr())
 	require.NoError(t, second.Kill())
 	require.Equal(t, "1", run("SELECT 1"))
+}
+
+func TestALibraryThatAbortsIsStartedAgainWithItsRows(t *testing.T) {
+	house, ask := startClickHouse(t, localstack.ClickHouseConfig{})
+	ask("CREATE TABLE kept (n UInt64) ENGINE = MergeTree ORDER BY n")
+	ask("INSERT INTO kept VALUES (7)")
+	before := house.PID()
+	require.NoError(t, syscall.Kill(before, syscall.SIGABRT))
+	require.Eventually(t, func() bool {
+		got, err := query(t.Context(), house.HTTPURL(), "SELECT n FROM kept")
+		return err == nil && strings.TrimSpace(got) == "7"
+	}, time.Minute, 100*time.Millisecond)
+	require.NotEqual(t, before, house.PID())
 }

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 )
@@ -38,6 +39,8 @@ type ProcessConfig struct {
 	StopTimeout time.Duration
 	// Detached lets the process outlive its starter.
 	Detached bool
+	// RestartAborted starts a process again that was ended by its own abort or crash; PID then changes.
+	RestartAborted bool
 }
 
 const (
@@ -60,7 +63,7 @@ type Process struct {
 
 // run is one life of a Process.
 type run struct {
-	pid  int
+	pid  atomic.Int64
 	done chan struct{} // closed when the process has ended and was waited for
 	err  error         // set before done is closed; nil for exit code 0
 }
@@ -89,7 +92,7 @@ func (p *Process) Start(ctx context.Context) error {
 	p.mu.Lock()
 	if p.run != nil && !p.run.ended() {
 		p.mu.Unlock()
-		return fmt.Errorf("start %s: it is running as process %d", p.cfg.Name, p.run.pid)
+		return fmt.Errorf("start %s: it is running as process %d", p.cfg.Name, p.run.group())
 	}
 	r, err := spawn(p.cfg)
 	if err == nil {
@@ -126,6 +129,36 @@ func RunProcess(ctx context.Context, cfg ProcessConfig) error {
 // spawn starts one life. The goroutine that waits for it holds its thread until then, because the kernel ends a child
 // with Pdeathsig when the thread that started it ends.
 func spawn(cfg ProcessConfig) (*run, error) {
+	r := &run{done: make(chan struct{})}
+	started := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+		cmd, err := start(cfg)
+		if err == nil {
+			r.pid.Store(int64(cmd.Process.Pid))
+		}
+		started <- err
+		for err == nil {
+			r.err = cmd.Wait()
+			_ = signalGroup(r.group(), syscall.SIGKILL) // what it started and left behind
+			if !cfg.RestartAborted || !aborted(r.err) {
+				close(r.done)
+				return
+			}
+			if cmd, err = start(cfg); err != nil {
+				r.err = err
+				close(r.done)
+				return
+			}
+			r.pid.Store(int64(cmd.Process.Pid))
+		}
+	}()
+	return r, <-started
+}
+
+// start starts the process once.
+func start(cfg ProcessConfig) (*exec.Cmd, error) {
 	// A context would end the child with SIGKILL; it ends by Stop or Kill.
 	cmd := exec.CommandContext(context.Background(), cfg.Path, cfg.Args...)
 	cmd.Dir = cfg.Dir
@@ -144,24 +177,24 @@ func spawn(cfg ProcessConfig) (*run, error) {
 		defer log.Close() // the child has its own descriptor
 		cmd.Stdout, cmd.Stderr = log, log
 	}
-	r := &run{done: make(chan struct{})}
-	started := make(chan error)
-	go func() {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
-		if err == nil {
-			r.pid = cmd.Process.Pid
-		}
-		started <- err
-		if err == nil {
-			r.err = cmd.Wait()
-			_ = signalGroup(r.pid, syscall.SIGKILL) // what it started and left behind
-			close(r.done)
-		}
-	}()
-	return r, <-started
+	return cmd, cmd.Start()
 }
+
+// goCrash is the exit code of a Go program that crashed.
+const goCrash = 2
+
+// aborted tells that a process ended by its own abort or crash, not by us.
+func aborted(err error) bool {
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) {
+		return false
+	}
+	status, ok := exit.Sys().(syscall.WaitStatus)
+	return ok && (status.ExitStatus() == goCrash || status.Signaled() && (status.Signal() == syscall.SIGABRT || status.Signal() == syscall.SIGSEGV))
+}
+
+// group is the process id, and that of the process group.
+func (r *run) group() int { return int(r.pid.Load()) }
 
 func openLog(name string) (*os.File, error) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
@@ -221,7 +254,7 @@ func (p *Process) logTail() string {
 }
 
 // PID returns the process id of the current or last life, and of its process group.
-func (p *Process) PID() int { return p.current().pid }
+func (p *Process) PID() int { return p.current().group() }
 
 // LogFile returns the file with what the process printed.
 func (p *Process) LogFile() string { return p.cfg.LogFile }
@@ -249,7 +282,7 @@ func (p *Process) Stop() error {
 	if r.ended() {
 		return nil
 	}
-	if err := errors.Join(signalGroup(r.pid, syscall.SIGTERM), signalGroup(r.pid, syscall.SIGCONT)); err != nil {
+	if err := errors.Join(signalGroup(r.group(), syscall.SIGTERM), signalGroup(r.group(), syscall.SIGCONT)); err != nil {
 		return fmt.Errorf("stop %s: %w", p.cfg.Name, err)
 	}
 	select {
@@ -266,7 +299,7 @@ func (p *Process) Kill() error {
 	if r.ended() {
 		return nil
 	}
-	if err := signalGroup(r.pid, syscall.SIGKILL); err != nil {
+	if err := signalGroup(r.group(), syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", p.cfg.Name, err)
 	}
 	<-r.done

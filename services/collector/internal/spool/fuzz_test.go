@@ -2,11 +2,12 @@ package spool_test
 
 import (
 	"bytes"
+	"fmt"
 	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 
@@ -54,12 +55,18 @@ func FuzzSegment(f *testing.F) {
 	f.Add([]byte{}, 0, true)
 	f.Fuzz(func(t *testing.T, data []byte, zeros int, newest bool) {
 		var l lost
-		cfg := onDisk(t.TempDir(), &l)
-		name := func(n string) string { return filepath.Join(cfg.Dir, n) }
-		padded := append(make([]byte, max(0, min(zeros, 100*kib))), data...)
-		require.NoError(t, os.WriteFile(name("00000000000000000001-00000000000000000001.spool"), padded, 0o600))
+		cfg := small(vfs.NewMem(), &l)
+		require.NoError(t, cfg.FS.MkdirAll(cfg.Dir, 0o700))
+		put := func(first int, data []byte) {
+			file, err := cfg.FS.Create(fmt.Sprintf("%s/%020d-%020[2]d.spool", cfg.Dir, first), vfs.WriteCategoryUnspecified)
+			require.NoError(t, err)
+			_, err = file.Write(data)
+			require.NoError(t, err)
+			require.NoError(t, file.Close())
+		}
+		put(1, append(make([]byte, max(0, min(zeros, 100*kib))), data...))
 		if !newest {
-			require.NoError(t, os.WriteFile(name("00000000000000000500-00000000000000000500.spool"), data, 0o600))
+			put(500, data)
 		}
 		s := open(t, cfg)
 		require.NoError(t, s.Append(t.Context(), numbered(77)))

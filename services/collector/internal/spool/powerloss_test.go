@@ -2,6 +2,8 @@ package spool_test
 
 import (
 	"errors"
+	"io"
+	"os"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -142,7 +144,10 @@ func TestPowerLossAtAnyOperationLosesNothing(t *testing.T) {
 			mem = power.left
 		}
 		var losses lost
+		names, _ := mem.List("/spool")
 		if !t.Run(fmt.Sprintf("seed %d", seed), func(t *testing.T) { l.check(t, small(mem, &losses)) }) {
+			t.Log(names, losses.losses)
+			for _, n := range names { f,_ := mem.Open("/spool/"+n); if f==nil {continue}; b,_ := io.ReadAll(f); os.WriteFile("/tmp/spool/fail-"+n, b, 0o600) }
 			return
 		}
 	}

@@ -189,10 +189,6 @@ func (s *Spool) load() error {
 	if len(s.segments) > 0 {
 		s.front.number = s.segments[0].acked
 	}
-	// What the last process did just before it was killed shall not be undone by a power failure later on.
-	if err := s.dir.Sync(); err != nil {
-		return fmt.Errorf("sync spool directory: %w", err)
-	}
 	s.oldest = s.oldestSpooledAt()
 	return nil
 }
