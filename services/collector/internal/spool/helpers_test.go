@@ -33,7 +33,7 @@ func TestMain(m *testing.M) {
 var rounds = flag.Int("rounds", 1, "how many times as many crashes to try")
 
 // patience is how long these tests wait for what must happen.
-const patience = 1 * time.Second
+const patience = 20 * time.Second
 
 const (
 	kib = 1 << 10

@@ -189,6 +189,11 @@ func (s *Spool) load() error {
 	if len(s.segments) > 0 {
 		s.front.number = s.segments[0].acked
 	}
+	// Numbers may begin again at 1 now. If a power failure brought a removed segment back beside a new one, the numbers
+	// between the two would look lost.
+	if err := s.dir.Sync(); err != nil {
+		return fmt.Errorf("sync spool directory: %w", err)
+	}
 	s.oldest = s.oldestSpooledAt()
 	return nil
 }
