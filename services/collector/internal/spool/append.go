@@ -189,18 +189,22 @@ func (s *Spool) seal() {
 // abandon ends a segment after an error. What was durable in it stays; what was refused is behind its end, so that it comes
 // back only if the process ends before a next segment begins.
 func (s *Spool) abandon() {
-	s.seal()
+	info, statErr := s.writer.file.Stat()
+	_ = s.writer.file.Close() // the error that brought us here says enough
+	s.writer = nil
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	last := &s.segments[len(s.segments)-1]
-	if last.first == last.end {
-		_ = s.fs.Remove(s.path(last.name())) // what stays is written over: the next segment has the same name
+	last.end = s.next // from here on it may be read, and removed
+	path, empty := s.path(last.name()), last.first == last.end
+	if empty {
 		s.segments = s.segments[:len(s.segments)-1]
-		return
-	}
-	if info, err := s.fs.Stat(s.path(last.name())); err == nil {
+	} else if statErr == nil {
 		s.bytes += info.Size() - last.size
 		last.size = info.Size()
+	}
+	s.mu.Unlock()
+	if empty {
+		_ = s.fs.Remove(path) // if it stays it is replaced: the next segment has the same name
 	}
 }
 

@@ -1,8 +1,10 @@
 package spool_test
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -126,6 +128,50 @@ func TestWhatWasRefusedLastMayComeBackAfterARestart(t *testing.T) {
 	require.NoError(t, s.Close())
 	s = open(t, cfg)
 	require.Equal(t, []int{1, 2, 3, 4}, drain(t, s))
+	require.Empty(t, l.losses)
+}
+
+func TestDrainingWhileTheDiskFailsNowAndThen(t *testing.T) {
+	const writers, each = 8, 200
+	var l lost
+	var ops atomic.Int64
+	disk := errorfs.Wrap(vfs.NewMem(), errorfs.InjectorFunc(func(op errorfs.Op) error {
+		switch op.Kind {
+		case errorfs.OpCreate, errorfs.OpFileWrite, errorfs.OpFileSync, errorfs.OpRename, errorfs.OpRemove:
+			if ops.Add(1)%7 == 0 {
+				return syscall.EIO
+			}
+		}
+		return nil
+	}))
+	s := open(t, small(disk, &l))
+	var appending sync.WaitGroup
+	for w := range writers {
+		appending.Go(func() {
+			for n := w * each; n < (w+1)*each; {
+				if err := s.Append(t.Context(), numbered(n)); err == nil {
+					n++
+				} else if !errors.Is(err, spool.ErrDisk) {
+					t.Errorf("record %d: %v", n, err)
+					return
+				}
+			}
+		})
+	}
+	of := make([]int, writers)
+	for got := 0; got < writers*each; {
+		numbers, ack := next(t, s)
+		for _, n := range numbers {
+			require.Equal(t, of[n/each], n%each, "in the order of their writer, none twice, none that was refused")
+			of[n/each]++
+		}
+		if err := ack(); err != nil {
+			require.ErrorIs(t, err, spool.ErrDisk)
+		}
+		got += len(numbers)
+	}
+	appending.Wait()
+	require.Zero(t, s.Len())
 	require.Empty(t, l.losses)
 }
 
