@@ -11,15 +11,15 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
-// collect gathers the next batch: until it is full, or its first record has waited for FlushAge, and not before InsertGap
-// has passed since the last declaration. It returns nil without an error when nothing has arrived for IdleAfter, or the
+// collect gathers the next batch: until its first record has waited for FlushAge and InsertGap has passed since the last
+// declaration, or until it is full; a full one waits for the gap too. It returns nil without an error when nothing has arrived for IdleAfter, or the
 // context has ended.
 func (w *Worker) collect(ctx context.Context) (*batch, error) {
 	b := &batch{Range: store.Range{Partition: w.Partition, First: w.next, Last: w.next - 1}}
 	if full, err := w.first(ctx, b); full || err != nil || b.size() == 0 {
 		return b.orNil(), err
 	}
-	age, cancel := context.WithTimeout(ctx, w.Limits.FlushAge)
+	age, cancel := context.WithTimeout(ctx, max(w.Limits.FlushAge, w.gap()))
 	defer cancel()
 	for {
 		message, err := w.read(age)
@@ -27,10 +27,10 @@ func (w *Worker) collect(ctx context.Context) (*batch, error) {
 			break // the age is reached
 		}
 		if full := w.append(b, message); full {
+			pause(ctx, w.gap())
 			break
 		}
 	}
-	w.waitForGap(ctx)
 	return b, nil
 }
 
@@ -42,7 +42,7 @@ func (w *Worker) first(ctx context.Context, b *batch) (full bool, err error) {
 	switch {
 	case err == nil:
 		if w.append(b, message) {
-			w.waitForGap(ctx)
+			pause(ctx, w.gap())
 			return true, nil
 		}
 		return false, nil
@@ -102,16 +102,5 @@ func (w *Worker) checkQuiet(ctx context.Context, b *batch) error {
 	return nil
 }
 
-// waitForGap keeps the distance between two inserts.
-func (w *Worker) waitForGap(ctx context.Context) {
-	wait := w.Limits.InsertGap - (w.Elapsed() - w.lastDeclared)
-	if wait <= 0 {
-		return
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
+// gap is the time until the next declaration may be made; 0 or less when it may be made now.
+func (w *Worker) gap() time.Duration { return w.Limits.InsertGap - (w.Elapsed() - w.lastDeclared) }

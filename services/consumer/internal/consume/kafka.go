@@ -77,13 +77,7 @@ func (c *cursor) Next(ctx context.Context) (kafka.Message, error) {
 			return kafka.Message{}, ctx.Err()
 		}
 		c.outage.Failed(err)
-		timer := time.NewTimer(retryRead)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return kafka.Message{}, ctx.Err()
-		case <-timer.C:
-		}
+		pause(ctx, retryRead)
 	}
 }
 
