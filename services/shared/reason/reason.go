@@ -112,7 +112,7 @@ type Entry struct {
 	Meaning string
 }
 
-// All is the list, in the order of the docs. A word that is not in it must not be used: see Known.
+// All is the list, in the order of the docs. A word that is not in it must not be used.
 var All = []Entry{
 	{MalformedRequest, "collector", Rejected, "The HTTP request itself could not be read (raw spaces, huge headers, broken encoding); answered by the connection, without the image."},
 	{WrongPath, "collector", Rejected, "The collector answers nothing at this path, or not with this method: a mistyped tag, or somebody who looks around."},
@@ -181,16 +181,6 @@ func (r Reason) Meaning() string {
 		}
 	}
 	return ""
-}
-
-// Known tells whether the word is in the list.
-func Known(r Reason) bool {
-	for _, e := range All {
-		if e.Reason == r {
-			return true
-		}
-	}
-	return false
 }
 
 // With returns the reasons that have the effect, in the order of the list: metric labels are born from it.
