@@ -5,8 +5,6 @@ import (
 	_ "embed" // the text of docs/pixel.md
 	"fmt"
 	"html"
-	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"text/template"
@@ -16,11 +14,9 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
 )
-
-// generated is the first line of every page.
-const generated = "<!-- Written by `collector docs` from the code. DO NOT EDIT: change the code and run make docs. -->\n"
 
 // docsCmd writes the reference pages that are made from the code.
 type docsCmd struct {
@@ -29,20 +25,11 @@ type docsCmd struct {
 
 // Run writes the pages.
 func (c *docsCmd) Run() error {
-	for name, write := range map[string]func(*bytes.Buffer) error{
+	return refdocs.Write(c.Dir, "collector docs", map[string]func(*bytes.Buffer) error{
 		"pixel.md":                   pixelPage,
 		"reasons.md":                 reasonsPage,
 		"configuration-collector.md": configurationPage,
-	} {
-		page := bytes.NewBufferString(generated)
-		if err := write(page); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(c.Dir, name), page.Bytes(), 0o644); err != nil { //nolint:gosec // for everybody to read
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 //go:embed pixel.md.tmpl

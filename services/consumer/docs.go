@@ -6,8 +6,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -17,11 +15,9 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
 )
-
-// generated is the first line of every page.
-const generated = "<!-- Written by `consumer docs` from the code. DO NOT EDIT: change the code and run make docs. -->\n"
 
 // docsCmd writes the reference pages that are made from the code.
 type docsCmd struct {
@@ -30,19 +26,10 @@ type docsCmd struct {
 
 // Run writes the pages.
 func (c *docsCmd) Run() error {
-	for name, write := range map[string]func(*bytes.Buffer) error{
+	return refdocs.Write(c.Dir, "consumer docs", map[string]func(*bytes.Buffer) error{
 		"configuration-consumer.md": configurationPage,
 		"metrics-consumer.md":       metricsPage,
-	} {
-		page := bytes.NewBufferString(generated)
-		if err := write(page); err != nil {
-			return fmt.Errorf("%s: %w", name, err)
-		}
-		if err := os.WriteFile(filepath.Join(c.Dir, name), page.Bytes(), 0o644); err != nil { //nolint:gosec // for everybody to read
-			return err
-		}
-	}
-	return nil
+	})
 }
 
 func configurationPage(page *bytes.Buffer) error {
