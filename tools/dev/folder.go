@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/gofrs/flock"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 // folder is the .dev folder of a checkout, by its absolute path:
@@ -24,18 +26,8 @@ type folder string
 
 // findFolder returns the folder of the checkout around the working directory.
 func findFolder() (folder, error) {
-	start, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for dir := start; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return folder(filepath.Join(dir, ".dev")), nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("%s is not in a checkout: no go.work here or above", start)
-		}
-	}
+	root, err := pipeline.Root()
+	return folder(filepath.Join(root, ".dev")), err
 }
 
 // root is the checkout itself.

@@ -12,6 +12,8 @@ import (
 
 	"github.com/gofrs/flock"
 	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 func newFolder(t *testing.T) folder {
@@ -49,7 +51,7 @@ func TestTheServicesDoNotSeeTheSettingsOfTheShell(t *testing.T) {
 	t.Setenv("ONEPX_SECRET", "of the shell")
 	t.Setenv("ONEPX_CACHE", "/cache")
 	t.Setenv("LANG", "C")
-	env := cleanEnv()
+	env := pipeline.CleanEnv()
 	require.NotContains(t, env, "ONEPX_SECRET=of the shell")
 	require.Contains(t, env, "ONEPX_CACHE=/cache")
 	require.Contains(t, env, "LANG=C")

@@ -1,10 +1,6 @@
 package main
 
-import (
-	"os"
-	"strconv"
-	"strings"
-)
+import "github.com/onepx/onepx/tools/internal/pipeline"
 
 // addresses are where the parts of a stack listen.
 type addresses struct {
@@ -29,24 +25,12 @@ func (a addresses) vars() []variable {
 	}
 }
 
-// settings are what the services are told; everything else has its default.
+// settings are what the services are told.
 func (a addresses) settings(config, secret string) []string {
-	return []string{
-		"ONEPX_KAFKA_BROKERS=" + a.kafka,
-		"ONEPX_TOPIC_REPLICATION=1",
-		"ONEPX_CLICKHOUSE_ADDR=" + a.clickhouseNative,
-		"ONEPX_CLICKHOUSE_USER=" + a.clickhouseUser,
-		"ONEPX_CONFIG=" + config,
-		"ONEPX_SECRET=" + secret,
-		"ONEPX_COLLECTOR_LISTEN=" + a.collector,
-		"ONEPX_COLLECTOR_ADMIN_LISTEN=" + a.collectorAdmin,
-		"ONEPX_CONSUMER_ADMIN_LISTEN=" + a.consumerAdmin,
-		"ONEPX_LOG_FORMAT=text",
-		"ONEPX_STOP_GRACE=0s", // no load balancer to wait for
-		// A new group waits one insert deadline before it reads; the defaults are for busier machines.
-		"ONEPX_INSERT_DEADLINE=3s",
-		"ONEPX_SESSION_TIMEOUT=10s",
-	}
+	return append(pipeline.Environment{
+		Kafka: a.kafka, ClickHouse: a.clickhouseNative, ClickHouseUser: a.clickhouseUser, Sites: config, Secret: secret,
+		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin,
+	}.Settings(), "ONEPX_LOG_FORMAT=text")
 }
 
 // service is a run of one of our programs.
@@ -70,16 +54,3 @@ func (a addresses) services() []service {
 
 // programs are what `up` builds into .dev/bin, by their folder in the checkout.
 var programs = []string{"./services/collector", "./services/consumer", "./tools/dev"}
-
-// cleanEnv returns our environment without settings of onepx: a stack must not depend on the shell it is started from.
-func cleanEnv() []string {
-	var env []string
-	for _, v := range os.Environ() {
-		if !strings.HasPrefix(v, "ONEPX_") || strings.HasPrefix(v, "ONEPX_CACHE=") {
-			env = append(env, v)
-		}
-	}
-	return env
-}
-
-func loopback(port int) string { return "127.0.0.1:" + strconv.Itoa(port) }

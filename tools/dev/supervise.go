@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onepx/onepx/tools/internal/localstack"
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 // superviseCmd is what up leaves running: it starts the parts, which live no longer than it does, says when one has ended,
@@ -74,9 +75,9 @@ func (s *stack) start(ctx context.Context) error {
 		return err
 	}
 	s.ports = ports
-	s.addr.collector = loopback(ports.Numbers[0])
-	s.addr.collectorAdmin = loopback(ports.Numbers[1])
-	s.addr.consumerAdmin = loopback(ports.Numbers[2])
+	s.addr.collector = localstack.Loopback(ports.Numbers[0])
+	s.addr.collectorAdmin = localstack.Loopback(ports.Numbers[1])
+	s.addr.consumerAdmin = localstack.Loopback(ports.Numbers[2])
 	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text())
 	for _, svc := range s.addr.services() {
 		if err := s.startService(ctx, svc, env); err != nil {
@@ -121,7 +122,7 @@ func (s *stack) startBackends(ctx context.Context) error {
 func (s *stack) startService(ctx context.Context, svc service, env []string) error {
 	slog.Info("starting", "part", svc.name)
 	cfg := localstack.ProcessConfig{
-		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: env, BaseEnv: cleanEnv(), LogFile: s.dev.log(svc.name),
+		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: env, BaseEnv: pipeline.CleanEnv(), LogFile: s.dev.log(svc.name),
 	}
 	if svc.readyURL == "" {
 		return localstack.RunProcess(ctx, cfg)

@@ -84,11 +84,11 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, er
 }
 
 // NativeAddr returns the host:port of the native protocol.
-func (c *ClickHouse) NativeAddr() string { return loopback(c.ports.Numbers[0]) }
+func (c *ClickHouse) NativeAddr() string { return Loopback(c.ports.Numbers[0]) }
 
 // HTTPURL returns the base URL of the HTTP interface, with user and password if there is a password; curl takes it as it is.
 func (c *ClickHouse) HTTPURL() string {
-	u := url.URL{Scheme: "http", Host: loopback(c.ports.Numbers[1])}
+	u := url.URL{Scheme: "http", Host: Loopback(c.ports.Numbers[1])}
 	if c.cfg.Password != "" {
 		u.User = url.UserPassword(c.cfg.User, c.cfg.Password)
 	}

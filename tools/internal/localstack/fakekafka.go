@@ -26,7 +26,7 @@ func StartFakeKafka() (*FakeKafka, error) {
 }
 
 // Broker returns the host:port for clients.
-func (f *FakeKafka) Broker() string { return loopback(f.ports.Numbers[0]) }
+func (f *FakeKafka) Broker() string { return Loopback(f.ports.Numbers[0]) }
 
 // Cluster returns the broker itself, for its injected errors.
 func (f *FakeKafka) Cluster() *kfake.Cluster { return f.cluster }

@@ -76,11 +76,11 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 }
 
 // Broker returns the host:port for clients.
-func (k *Kafka) Broker() string { return loopback(k.ports.Numbers[0]) }
+func (k *Kafka) Broker() string { return Loopback(k.ports.Numbers[0]) }
 
 // ProxiedAddr returns the host:port to which the proxy at KafkaConfig.Advertised forwards; nothing listens on it when
 // that is empty.
-func (k *Kafka) ProxiedAddr() string { return loopback(k.ports.Numbers[2]) }
+func (k *Kafka) ProxiedAddr() string { return Loopback(k.ports.Numbers[2]) }
 
 func (k *Kafka) path(name string) string { return filepath.Join(k.cfg.Dir, name) }
 
@@ -119,7 +119,7 @@ logger.server.level=warn
 
 // properties returns the broker's whole configuration.
 func (k *Kafka) properties() string {
-	controller := loopback(k.ports.Numbers[1])
+	controller := Loopback(k.ports.Numbers[1])
 	listeners := "CLIENT://" + k.Broker() + ",CONTROLLER://" + controller
 	advertised := "CLIENT://" + k.Broker()
 	if k.cfg.Advertised != "" {

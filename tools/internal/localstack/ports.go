@@ -60,12 +60,12 @@ func ReservePorts(n int) (*Ports, error) {
 }
 
 func portFree(port int) bool {
-	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", loopback(port))
+	l, err := new(net.ListenConfig).Listen(context.Background(), "tcp", Loopback(port))
 	if err != nil {
 		return false
 	}
 	return l.Close() == nil
 }
 
-// loopback returns the host:port of a local port.
-func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
+// Loopback is the address host:port of a port on this machine.
+func Loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }

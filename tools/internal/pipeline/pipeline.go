@@ -1,19 +1,15 @@
 // Package pipeline builds onepx's own services and runs them as processes on a given Kafka and ClickHouse. Used by the
-// demo and the end-to-end rounds.
+// demo, the browser test and the end-to-end rounds; `dev up`, which leaves its stack running, shares the environment.
 package pipeline
 
 import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
-	"errors"
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/onepx/onepx/tools/internal/localstack"
 )
@@ -38,29 +34,6 @@ type Pipeline struct {
 	secret string
 }
 
-// sessionTimeout and insertDeadline are short, so that a killed consumer's partitions move within seconds.
-const (
-	sessionTimeout = 10 * time.Second
-	// InsertDeadline is the consumers' setting.
-	InsertDeadline = 4 * time.Second
-)
-
-// Root is the repository: the folder of go.work at or above the working directory.
-func Root() (string, error) {
-	dir, err := os.Getwd()
-	if err != nil {
-		return "", err
-	}
-	for ; ; dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.work")); err == nil {
-			return dir, nil
-		}
-		if dir == filepath.Dir(dir) {
-			return "", errors.New("not inside the repository: no go.work at or above the working directory")
-		}
-	}
-}
-
 // New builds the services, applies the migrations and creates the topics.
 func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 	root, err := Root()
@@ -81,7 +54,7 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 			return nil, fmt.Errorf("build %s: %w\n%s", service, err, out)
 		}
 	}
-	for _, command := range [][]string{{"migrate"}, {"topics", "--events-partitions", strconv.Itoa(cfg.EventPartitions), "--replication", "1"}} {
+	for _, command := range [][]string{{"migrate"}, {"topics", "--events-partitions", strconv.Itoa(cfg.EventPartitions)}} {
 		if out, err := p.Consumer(ctx, command...); err != nil {
 			return nil, fmt.Errorf("consumer %s: %w\n%s", command[0], err, out)
 		}
@@ -91,24 +64,21 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 
 func (p *Pipeline) binary(service string) string { return filepath.Join(p.Dir, "bin", service) }
 
-func (p *Pipeline) env(extra ...string) []string {
-	return append([]string{
-		"ONEPX_KAFKA_BROKERS=" + p.Broker,
-		"ONEPX_CLICKHOUSE_ADDR=" + p.ClickHouse,
-		"ONEPX_CONFIG=" + p.Sites,
-		"ONEPX_SECRET=" + p.secret,
-		"ONEPX_STOP_GRACE=100ms",
-		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32",
-		"ONEPX_SESSION_TIMEOUT=" + sessionTimeout.String(),
-		"ONEPX_INSERT_DEADLINE=" + InsertDeadline.String(),
+// env is for a service that listens on the addresses; a service looks only at its own.
+func (p *Pipeline) env(public, admin string) []string {
+	return append(Environment{
+		Kafka: p.Broker, ClickHouse: p.ClickHouse, ClickHouseUser: "default", Sites: p.Sites, Secret: p.secret,
+		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin,
+	}.Settings(),
+		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32", // the load comes with addresses of its own
 		"ONEPX_IDLE_AFTER=2s",
-	}, extra...)
+	)
 }
 
 // Consumer runs one command of the consumer to its end and returns what it printed.
 func (p *Pipeline) Consumer(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, p.binary("consumer"), args...)
-	command.Env = append(os.Environ(), p.env()...)
+	command.Env = append(CleanEnv(), p.env("", "")...)
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
@@ -123,47 +93,33 @@ type Service struct {
 
 // StartCollector starts a collector and waits until it is ready.
 func (p *Pipeline) StartCollector(ctx context.Context, name string) (*Service, error) {
-	s, cfg, err := p.describe("collector", name, nil)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Ready = localstack.HTTPReady(s.Admin + "/readyz")
-	s.Process, err = localstack.StartProcess(ctx, cfg)
-	return s, err
+	return p.start(ctx, "collector", name, true)
 }
 
 // StartConsumer starts a consumer and waits until it works on its partitions.
 func (p *Pipeline) StartConsumer(ctx context.Context, name string) (*Service, error) {
-	s, cfg, err := p.describe("consumer", name, nil)
-	if err != nil {
-		return nil, err
-	}
-	cfg.Ready = localstack.HTTPReady(s.Admin + "/readyz")
-	s.Process, err = localstack.StartProcess(ctx, cfg)
-	return s, err
+	return p.start(ctx, "consumer", name, true)
 }
 
 // LaunchConsumer starts a consumer that is not expected to become ready: one that is to fail.
 func (p *Pipeline) LaunchConsumer(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
-	s, cfg, err := p.describe("consumer", name, extraEnv)
+	return p.start(ctx, "consumer", name, false, extraEnv...)
+}
+
+func (p *Pipeline) start(ctx context.Context, service, name string, ready bool, extraEnv ...string) (*Service, error) {
+	ports, err := localstack.ReservePorts(2)
 	if err != nil {
 		return nil, err
+	}
+	public, admin := localstack.Loopback(ports.Numbers[0]), localstack.Loopback(ports.Numbers[1])
+	s := &Service{URL: "http://" + public, Admin: "http://" + admin, ports: ports}
+	cfg := localstack.ProcessConfig{
+		Name: name, Path: p.binary(service), Args: []string{"run"}, BaseEnv: CleanEnv(), Env: append(p.env(public, admin), extraEnv...),
+		LogFile: filepath.Join(p.Dir, "log", name+".log"),
+	}
+	if ready {
+		cfg.Ready = localstack.HTTPReady(s.Admin + "/readyz")
 	}
 	s.Process, err = localstack.StartProcess(ctx, cfg)
 	return s, err
 }
-
-func (p *Pipeline) describe(service, name string, extraEnv []string) (*Service, localstack.ProcessConfig, error) {
-	ports, err := localstack.ReservePorts(2)
-	if err != nil {
-		return nil, localstack.ProcessConfig{}, err
-	}
-	public, admin := address(ports.Numbers[0]), address(ports.Numbers[1])
-	env := p.env("ONEPX_COLLECTOR_LISTEN="+public, "ONEPX_COLLECTOR_ADMIN_LISTEN="+admin, "ONEPX_CONSUMER_ADMIN_LISTEN="+admin)
-	return &Service{URL: "http://" + public, Admin: "http://" + admin, ports: ports}, localstack.ProcessConfig{
-		Name: name, Path: p.binary(service), Args: []string{"run"}, Env: append(env, extraEnv...),
-		LogFile: filepath.Join(p.Dir, "log", name+".log"),
-	}, nil
-}
-
-func address(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
