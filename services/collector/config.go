@@ -21,9 +21,10 @@ type settings struct {
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
 
-	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more are refused as overloaded. Bounds the memory, whatever Kafka does."`
-	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
-	MaxEventBytes   int           `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event. Must be below the topic's max.message.bytes (1048588 unless changed)."`
+	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more go to the spool, or without one are refused as overloaded. No site gets more than four times as many places as are free. Bounds the memory, whatever Kafka does."`
+	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the event goes to the spool, or without one the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
+	eventLimit      `embed:""`
+	Spool           spoolSettings `embed:""`
 	StopGrace       time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
 	StopTimeout     time.Duration `env:"ONEPX_STOP_TIMEOUT" default:"15s" bounds:"1s to 5m" help:"How long requests at work, and then events on their way to Kafka, may take when stopping."`
 
@@ -50,5 +51,30 @@ func (s *settings) Validate() error {
 	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
 	_, err := client.ParsePrefixes(s.TrustedProxies)
 	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
-	return errors.Join(append(errs, s.Kafka.Validate())...)
+	return errors.Join(append(errs, s.Spool.Validate(), s.Kafka.Validate())...)
+}
+
+// eventLimit is the setting that all who publish have.
+type eventLimit struct {
+	MaxEventBytes int `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event. Must be below the topic's max.message.bytes (1048588 unless changed)."`
+}
+
+// spoolSettings say where events wait while Kafka is away.
+type spoolSettings struct {
+	Dir        string `name:"spool-dir" env:"ONEPX_SPOOL_DIR" placeholder:"DIR" help:"Folder of this collector alone, on a disk that outlives it, where events wait while Kafka is away; it is made if its parent is there. Without it an event that Kafka does not take in time is answered with 503."`
+	QuotaBytes int64  `name:"spool-quota-bytes" env:"ONEPX_SPOOL_QUOTA_BYTES" default:"1073741824" bounds:"16777216 to 1099511627776" help:"Disk space the spool may take. An event takes some 500 bytes. When it is full, events are answered with 503."`
+}
+
+// Bounds of the quota: enough segments for several of the largest events, and a terabyte.
+const (
+	minSpoolQuota = 16 << 20
+	maxSpoolQuota = 1 << 40
+)
+
+// Validate says what is out of bounds.
+func (s *spoolSettings) Validate() error {
+	if s.QuotaBytes < minSpoolQuota || s.QuotaBytes > maxSpoolQuota {
+		return fmt.Errorf("ONEPX_SPOOL_QUOTA_BYTES is %d; allowed are %d to %d", s.QuotaBytes, minSpoolQuota, int64(maxSpoolQuota))
+	}
+	return nil
 }

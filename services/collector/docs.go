@@ -127,6 +127,7 @@ columns ` + "`reason`" + ` and ` + "`flags`" + ` of ` + "`onepx.events`" + `. A 
 | Effect | Means |
 |---|---|
 | flagged | stored and counted; something was changed or left out |
+| spooled | durable on the collector's disk; stored and counted once Kafka takes it |
 | ignored | answered, not stored, because it is no event |
 | suppressed | not stored or not counted, because the visitor wishes so |
 | rejected | not stored; the request is at fault |
@@ -149,7 +150,7 @@ the request is refused as a whole or should be sent again ([pixel.md](pixel.md#s
 // status is the cell with the HTTP status of a reason, empty if it ends no request.
 func status(e reason.Entry) string {
 	switch e.Effect {
-	case reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost:
+	case reason.Spooled, reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost:
 		return strconv.Itoa(api.Status(e.Reason))
 	default:
 		return ""

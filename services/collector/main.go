@@ -2,6 +2,7 @@
 //
 //	collector run                   serve until SIGTERM
 //	collector config check FILE     check a site configuration
+//	collector drain-spool DIR       publish what a collector that is gone left in its spool
 //
 // It ends with 0 after a clean stop, 1 when something failed, 80 when the command line or a setting is wrong, and 130 when
 // a second signal cut the stop short.
@@ -27,8 +28,9 @@ type cli struct {
 	Config struct {
 		Check checkCmd `cmd:"" help:"Check a site configuration; prints what is wrong with file, line and column."`
 	} `cmd:"" help:"Work on the site configuration."`
-	Docs    docsCmd          `cmd:"" hidden:"" help:"Write the reference pages."`
-	Version kong.VersionFlag `help:"Print the version."`
+	DrainSpool drainSpoolCmd    `cmd:"" help:"Publish what a collector that is gone left in its spool."`
+	Docs       docsCmd          `cmd:"" hidden:"" help:"Write the reference pages."`
+	Version    kong.VersionFlag `help:"Print the version."`
 }
 
 func main() {

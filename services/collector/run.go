@@ -18,6 +18,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/publish"
+	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -46,6 +47,11 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	parts.Go(func() { failed <- serve(adminServer, admin) })
 	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
 	parts.Go(func() { s.health.Watch(running) })
+	replaying, haltReplay := context.WithCancel(running)
+	var replay sync.WaitGroup
+	if s.spool != nil {
+		replay.Go(func() { s.publisher.Replay(replaying) })
+	}
 	tel.Logger.Info("collector serves", "version", version, "listen", public.Addr().String(), "admin", admin.Addr().String())
 
 	grace := cfg.StopGrace
@@ -58,6 +64,11 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	return errors.Join(err, lifecycle.StopInOrder(tel.Logger,
 		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: pause(grace)},
 		lifecycle.Stop{Name: "visitors", Timeout: cfg.StopTimeout, Do: s.server.Shutdown},
+		lifecycle.Stop{Name: "replay", Timeout: flushTimeout, Do: func(context.Context) error {
+			haltReplay()
+			replay.Wait()
+			return nil
+		}},
 		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},
 		lifecycle.Stop{Name: "admin", Timeout: flushTimeout, Do: adminServer.Shutdown},
 		lifecycle.Stop{Name: "background", Timeout: flushTimeout, Do: func(context.Context) error {
@@ -76,6 +87,8 @@ type service struct {
 	health       *publish.Health
 	suppressions *suppression.List
 	source       suppression.Source
+	// spool is nil if there is none.
+	spool *spool.Spool
 	// close gives back what is left when all parts have stopped.
 	close    func() error
 	stopping atomic.Bool
@@ -106,6 +119,9 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s := &service{suppressions: suppression.New()}
 	s.close = func() error {
 		transport.CloseIdleConnections()
+		if s.spool != nil {
+			return errors.Join(s.spool.Close(), geo.Close())
+		}
 		return geo.Close()
 	}
 	s.source = suppression.Source{
@@ -117,21 +133,37 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes,
 		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
 	}
+	if err := addSpool(cfg.Spool, tel, &toKafka); err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	s.spool = toKafka.Spool
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.server, err = api.New(api.Deps{
 		Sites: sites, Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
 	})
-	return s, errors.Join(err, gauge(tel.Meter, s.publisher))
+	if err == nil {
+		err = observe(tel.Meter, s.publisher, s.spool)
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
+	return s, nil
 }
 
-// writeMargin is the time an answer may take to write, besides the wait for Kafka.
+// writeMargin is the time an answer may take to write, besides the wait for Kafka; the wait for the spool is part of it.
 const writeMargin = 10 * time.Second
 
-func gauge(meter metric.Meter, p *publish.Publisher) error {
+// observe makes the metrics of the publisher and of its spool.
+func observe(meter metric.Meter, p *publish.Publisher, s *spool.Spool) error {
+	if s != nil {
+		if err := observeSpool(meter, s, p); err != nil {
+			return err
+		}
+	}
 	_, err := meter.Int64ObservableGauge("onepx_collector_publish_in_flight_events",
-		metric.WithDescription("Events on their way to Kafka; at ONEPX_PUBLISH_IN_FLIGHT new ones are refused."),
+		metric.WithDescription("Events on their way to Kafka; at ONEPX_PUBLISH_IN_FLIGHT new ones go to the spool or are refused."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(int64(p.InFlight()))
 			return nil
@@ -147,7 +179,14 @@ func (s *service) ready() error {
 	case !s.suppressions.Ready():
 		return errors.New("the suppression list is not read yet")
 	}
-	return s.health.Err()
+	kafkaErr := s.health.Err()
+	if kafkaErr == nil {
+		return nil
+	}
+	if spoolErr := s.publisher.SpoolReady(); spoolErr != nil {
+		return errors.Join(kafkaErr, spoolErr)
+	}
+	return nil
 }
 
 func serve(server *http.Server, listener net.Listener) error {

@@ -80,7 +80,8 @@ func testSettings(t *testing.T, broker string) settings {
 	require.NoError(t, os.WriteFile(sites, []byte(testSites), 0o600))
 	cfg := settings{
 		Config: sites, Secret: testSecret,
-		PublishInFlight: 1024, PublishTimeout: 5 * time.Second, MaxEventBytes: 1_000_000, StopTimeout: 15 * time.Second,
+		PublishInFlight: 1024, PublishTimeout: 5 * time.Second, eventLimit: eventLimit{1_000_000}, StopTimeout: 15 * time.Second,
+		Spool:     spoolSettings{QuotaBytes: minSpoolQuota},
 		Kafka:     kafkaconn.Settings{Brokers: []string{broker}, ClientID: "onepx"},
 		Telemetry: telemetry.Settings{LogFormat: "json"},
 	}
@@ -92,6 +93,12 @@ func testSettings(t *testing.T, broker string) settings {
 func launch(t *testing.T, change func(*settings)) (*collector, *kafkatest.Broker) {
 	t.Helper()
 	broker := kafkatest.Start(t, map[string]int{eventlog.TopicEvents: 6, eventlog.TopicSuppressions: 1})
+	return launchOn(t, broker, change), broker
+}
+
+// launchOn starts the service on the broker.
+func launchOn(t *testing.T, broker *kafkatest.Broker, change func(*settings)) *collector {
+	t.Helper()
 	cfg := testSettings(t, broker.Addr())
 	if change != nil {
 		change(&cfg)
@@ -108,7 +115,15 @@ func launch(t *testing.T, change func(*settings)) (*collector, *kafkatest.Broker
 		require.NoError(t, <-c.ended)
 		http.DefaultClient.CloseIdleConnections()
 	})
-	return c, broker
+	return c
+}
+
+// end stops the service and waits for it.
+func (c *collector) end(t *testing.T) {
+	t.Helper()
+	c.stop()
+	require.NoError(t, <-c.ended)
+	c.ended <- nil // for the clean-up
 }
 
 // start starts the service and waits until it is ready.

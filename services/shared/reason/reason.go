@@ -13,6 +13,8 @@ type Effect string
 const (
 	// Flagged: stored and counted; something was changed or left out.
 	Flagged Effect = "flagged"
+	// Spooled: durable on the collector's disk, counted once Kafka takes it.
+	Spooled Effect = "spooled"
 	// Ignored: answered, not stored, because it is no event (HEAD).
 	Ignored Effect = "ignored"
 	// Suppressed: not stored or not counted, because the visitor wishes so.
@@ -27,7 +29,7 @@ const (
 	Stopped Effect = "stopped"
 )
 
-// Set by the collector: the event is not stored.
+// Set by the collector: the event is not stored, or not yet.
 const (
 	MalformedRequest Reason = "malformed_request"
 	WrongPath        Reason = "wrong_path"
@@ -57,6 +59,9 @@ const (
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
 	OnSuppression    Reason = "suppression_list"
+	InSpool          Reason = "spooled"
+	SpoolFull        Reason = "spool_full"
+	SpoolFailed      Reason = "spool_failed"
 	KafkaUnavailable Reason = "kafka_unavailable"
 	Overloaded       Reason = "overloaded"
 	Stopping         Reason = "stopping"
@@ -140,8 +145,11 @@ var All = []Entry{
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
 	{OnSuppression, "collector, consumer", Suppressed, "The visitor or user key stands on the suppression list."},
-	{KafkaUnavailable, "collector", Lost, "Kafka did not acknowledge the event in time; whether it is stored is not known. A repeat under the same event id counts once."},
-	{Overloaded, "collector", Lost, "More requests are in flight than allowed; the event was not sent to Kafka."},
+	{InSpool, "collector", Spooled, "Kafka did not acknowledge the event in time; it is durable on the collector's disk and goes to Kafka when that is back."},
+	{SpoolFull, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool has no room for it (`ONEPX_SPOOL_QUOTA_BYTES`)."},
+	{SpoolFailed, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool's disk failed or was too slow; the event may be stored all the same."},
+	{KafkaUnavailable, "collector", Lost, "There is no spool, and Kafka did not acknowledge the event in time; whether it is stored is not known. A repeat under the same event id counts once."},
+	{Overloaded, "collector", Lost, "More events are in flight than allowed, in all or for this site, to Kafka and to the spool; the event was not stored."},
 	{Stopping, "collector", Lost, "The collector is stopping; the event was not sent to Kafka."},
 	{InternalError, "collector", Lost, "A defect in the collector, whose log says where; the event was not stored."},
 	{BadEscape, "collector", Flagged, "A percent sign without two hex digits was kept as text."},

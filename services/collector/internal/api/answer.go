@@ -23,7 +23,7 @@ const retryAfter = "5"
 
 // statuses is the HTTP status of each outcome. Browsers render the image whatever it is.
 var statuses = map[outcome]int{
-	stored: http.StatusOK, suppressed: http.StatusOK, ignored: http.StatusOK,
+	stored: http.StatusOK, spooled: http.StatusOK, suppressed: http.StatusOK, ignored: http.StatusOK,
 	rejected: http.StatusBadRequest, lost: http.StatusServiceUnavailable,
 }
 
@@ -88,7 +88,7 @@ func (b *batch) setCookie() {
 		return
 	}
 	for _, h := range b.hits {
-		if verdict := outcomeOf(h.counted()); verdict == stored || verdict == suppressed {
+		if word := h.counted(); durable(word) || outcomeOf(word) == suppressed {
 			http.SetCookie(b.writer, b.cookie)
 			return
 		}
@@ -97,7 +97,7 @@ func (b *batch) setCookie() {
 
 // eventHeader tells the client what became of its event.
 func eventHeader(o outcome, word reason.Reason) string {
-	if word == "" {
+	if durable(word) {
 		return string(o)
 	}
 	return string(outwardly(o)) + "; reason=" + string(word)

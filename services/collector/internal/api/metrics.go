@@ -13,11 +13,12 @@ import (
 
 // outcome says what became of an event. For each event received exactly one is counted:
 //
-//	received = stored + suppressed + ignored + rejected + lost
+//	received = stored + spooled + suppressed + ignored + rejected + lost
 type outcome string
 
 const (
 	stored     outcome = "stored"
+	spooled    outcome = "spooled"
 	suppressed outcome = "suppressed"
 	ignored    outcome = "ignored"
 	rejected   outcome = "rejected"
@@ -32,7 +33,7 @@ func outcomeOf(word reason.Reason) outcome {
 var outcomes = func() map[reason.Reason]outcome {
 	words := map[reason.Reason]outcome{"": stored}
 	for effect, o := range map[reason.Effect]outcome{
-		reason.Suppressed: suppressed, reason.Ignored: ignored, reason.Rejected: rejected, reason.Lost: lost,
+		reason.Spooled: spooled, reason.Suppressed: suppressed, reason.Ignored: ignored, reason.Rejected: rejected, reason.Lost: lost,
 	} {
 		for _, word := range reason.With(effect) {
 			words[word] = o
@@ -64,7 +65,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m.received, errs[0] = meter.Int64Counter("onepx_collector_events_received_total",
 		metric.WithDescription("Events received. Each ends in one outcome of onepx_collector_events_total."))
 	m.ended, errs[1] = meter.Int64Counter("onepx_collector_events_total",
-		metric.WithDescription("Events by outcome (stored, suppressed, ignored, rejected, lost) and reason."))
+		metric.WithDescription("Events by outcome (stored, spooled, suppressed, ignored, rejected, lost) and reason."))
 	m.flagged, errs[2] = meter.Int64Counter("onepx_collector_flags_total",
 		metric.WithDescription("Repairs that stored events needed, by flag."))
 	m.panics, errs[3] = meter.Int64Counter("onepx_collector_panics_total",
@@ -104,10 +105,13 @@ func (m *metrics) bear() {
 	m.panics.Add(ctx, 0)
 }
 
-// end counts how an event ended: by a reason, or stored with flags.
+// durable tells that the event is or will be in Kafka.
+func durable(word reason.Reason) bool { return word == "" || word == reason.InSpool }
+
+// end counts how an event ended: by a reason, or durable with flags.
 func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Reason) {
 	m.ended.Add(ctx, 1, m.endedBy[word])
-	if word != "" {
+	if !durable(word) {
 		return
 	}
 	for _, flag := range flags {

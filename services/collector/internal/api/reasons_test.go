@@ -58,6 +58,8 @@ var refused = map[reason.Reason]hit{
 		e.post("/e", "["+strings.Repeat(`{"site":"slow","c":0},`, 499)+`{"site":"slow","c":0}]`)
 	}},
 
+	reason.SpoolFull:        {target: "/p.gif?site=shop", prepare: answering(reason.SpoolFull)},
+	reason.SpoolFailed:      {target: "/p.gif?site=shop", prepare: answering(reason.SpoolFailed)},
 	reason.KafkaUnavailable: {target: "/p.gif?site=shop", prepare: answering(reason.KafkaUnavailable)},
 	reason.Overloaded:       {target: "/p.gif?site=shop", prepare: answering(reason.Overloaded)},
 	reason.Stopping:         {target: "/p.gif?site=shop", prepare: answering(reason.Stopping)},
@@ -168,6 +170,23 @@ func TestEveryReasonNotToStore(t *testing.T) {
 	}
 }
 
+func TestAnEventInTheSpoolIsAnsweredAsDurable(t *testing.T) {
+	e := start(t)
+	e.publisher.answer = reason.InSpool
+	got := e.get("/p.gif?site=shop&e=a&ts=x")
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	require.Equal(t, "spooled", got.onepx())
+	require.Empty(t, got.Header.Get("Retry-After"))
+	require.NotNil(t, got.setCookie("onepx_v"))
+	got = e.post("/v1/events", `[{"site":"shop"}]`, "X-Write-Key", "key")
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	require.Contains(t, string(got.body), `"result": "spooled"`)
+	require.NotContains(t, string(got.body), `"reason"`)
+	counters := e.counters()
+	require.Equal(t, 2, counters[`onepx_collector_events_total{outcome="spooled",reason="spooled"}`])
+	require.Equal(t, 1, counters[`onepx_collector_flags_total{flag="time_invalid"}`])
+}
+
 func TestEveryFlag(t *testing.T) {
 	for _, word := range reason.With(reason.Flagged) {
 		t.Run(string(word), func(t *testing.T) {
@@ -186,7 +205,7 @@ func TestEveryFlag(t *testing.T) {
 func TestAllCountersAreBornAtNought(t *testing.T) {
 	counters := start(t).counters()
 	for _, entry := range reason.All {
-		for _, effect := range []reason.Effect{reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost} {
+		for _, effect := range []reason.Effect{reason.Spooled, reason.Ignored, reason.Suppressed, reason.Rejected, reason.Lost} {
 			if entry.Effect == effect {
 				require.Contains(t, counters, fmt.Sprintf(`onepx_collector_events_total{outcome="%s",reason="%s"}`, effect, entry.Reason))
 			}

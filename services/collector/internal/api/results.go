@@ -81,7 +81,7 @@ func (s *Server) answerServerEvents(b *batch) {
 func retry(word reason.Reason) bool { return outcomeOf(word) == lost || word == reason.RateLimited }
 
 // decisive is the event that status and headers speak of: one that should be sent again, else one that is refused, else
-// one that is stored. It is nil if there is no event.
+// one that is spooled or stored. It is nil if there is no event.
 func (b *batch) decisive() *hit {
 	rank := func(h *hit) int {
 		word := h.counted()
@@ -91,7 +91,7 @@ func (b *batch) decisive() *hit {
 		case word == reason.RateLimited:
 			return 4
 		default:
-			return slices.Index([]outcome{ignored, suppressed, stored, rejected}, verdict)
+			return slices.Index([]outcome{ignored, suppressed, stored, spooled, rejected}, verdict)
 		}
 	}
 	var worst *hit
@@ -113,6 +113,9 @@ func (b *batch) told() any {
 	for _, h := range b.hits {
 		word := h.counted()
 		one := result{ID: h.id(), Result: outwardly(outcomeOf(word)), Reason: word, Retry: retry(word)}
+		if durable(word) {
+			one.Reason = ""
+		}
 		if h.debug {
 			one.Debug = debugOf(h)
 		}

@@ -42,7 +42,7 @@ const (
 
 // Publisher makes events durable.
 type Publisher interface {
-	// Publish returns "" when the event is stored for certain, else why it is not known to be.
+	// Publish returns "" when the event is stored for certain, reason.InSpool when it will be, else why neither is known.
 	Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason
 	// PublishAll returns what Publish would for each of the events of one request, in their order.
 	PublishAll(ctx context.Context, events []*onepxv1.Event) []reason.Reason

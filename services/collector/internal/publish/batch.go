@@ -2,6 +2,9 @@ package publish
 
 import (
 	"context"
+	"sync"
+
+	"github.com/segmentio/kafka-go"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -15,42 +18,74 @@ import (
 // It can't block itself or others: places come free by Kafka's answers alone, requests take turns (a channel serves who
 // waits longest), and however many wait, they hold at most half of the places.
 func (p *Publisher) PublishAll(ctx context.Context, events []*onepxv1.Event) []reason.Reason {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
-	defer cancel()
+	ctx = context.WithoutCancel(ctx)
 	words := make([]reason.Reason, len(events))
+	records := make([]kafka.Message, len(events))
+	for i, ev := range events {
+		records[i], words[i] = p.encode(ctx, ev)
+	}
+	p.allToKafka(ctx, events, records, words)
+	var disk sync.WaitGroup
+	for i := range words {
+		if spoolable(words[i]) {
+			disk.Go(func() { words[i] = p.spool(ctx, records[i], words[i]) }) // at once, to share an fsync
+		}
+	}
+	disk.Wait()
+	return words
+}
+
+// allToKafka does what toKafka does, for each event that has no reason yet.
+func (p *Publisher) allToKafka(ctx context.Context, events []*onepxv1.Event, records []kafka.Message, words []reason.Reason) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
 	sent := make([]*sending, len(events))
 	for i, ev := range events {
-		var shared bool
-		if shared, words[i] = p.admitOneOfMany(ctx); words[i] == "" {
-			sent[i], words[i] = p.send(ctx, ev, shared)
+		if words[i] != "" {
+			continue
+		}
+		var at place
+		if at, words[i] = p.admitOneOfMany(ctx, ev.GetSiteId()); words[i] == "" {
+			var err error
+			sent[i], err = p.send(ctx, records[i], at)
+			words[i] = p.judge(err)
 		}
 	}
 	for i := range sent {
 		switch {
 		case sent[i] != nil:
-			words[i] = p.await(ctx, sent[i])
+			words[i] = p.judge(p.await(ctx, sent[i]))
 		case words[i] == reason.Overloaded:
 			words[i] = p.noPlace() // those before it may have shown by now that Kafka is away
 		}
 	}
-	return words
 }
 
-// admitOneOfMany waits for a place, or tells why the event may not enter. shared tells which kind of place it is.
-func (p *Publisher) admitOneOfMany(ctx context.Context) (shared bool, word reason.Reason) {
+// admitOneOfMany waits for a place, or tells why the event may not enter.
+func (p *Publisher) admitOneOfMany(ctx context.Context, site string) (place, reason.Reason) {
 	if p.gate.isAway() {
-		return false, p.admit() // hardly one gets in, so nobody waits
+		return p.admit(site) // hardly one gets in, so nobody waits
 	}
+	at, ok := p.waitForPlace(ctx, site)
+	if !ok {
+		return place{}, p.noPlace()
+	}
+	return p.enter(at)
+}
+
+// waitForPlace takes one of the places that requests with many events share with each other, or returns false when ctx ends.
+func (p *Publisher) waitForPlace(ctx context.Context, site string) (place, bool) {
 	select {
 	case p.shared <- struct{}{}:
 	case <-ctx.Done():
-		return false, p.noPlace()
+		return place{}, false
 	}
 	select {
 	case p.places <- struct{}{}:
-		return true, p.enter(true)
+		p.sites.add(site)
+		return place{site: site, shared: true}, true
 	case <-ctx.Done():
 		<-p.shared
-		return false, p.noPlace()
+		return place{}, false
 	}
 }

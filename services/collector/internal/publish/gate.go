@@ -9,26 +9,30 @@ import (
 // failure to mean that it is away: one partition without a leader fails while the others go on.
 const probeEvery = time.Second
 
+// spoolProbeEvery is how long nothing from the spool must have tried before a visitor's event does: the spool may be empty, or
+// its disk broken, and then Kafka must come back into use all the same.
+const spoolProbeEvery = 10 * time.Second
+
 // gate keeps events from queueing for a Kafka that is away. The zero value with a clock is open.
 type gate struct {
 	now func() time.Time
 
 	away      atomic.Bool
 	lastWork  atomic.Int64 // Unix ns of the last acknowledgment
-	lastProbe atomic.Int64 // Unix ns when the last one was let through while away
+	lastProbe atomic.Int64 // Unix ns when an event tried last while away
 }
 
 // isAway tells whether Kafka is away as far as we know.
 func (g *gate) isAway() bool { return g.away.Load() }
 
-// enter tells whether an event may go to Kafka.
-func (g *gate) enter() bool {
-	if !g.isAway() {
-		return true
-	}
+// probe tells whether an event may go to Kafka although it is away: when none has for so long.
+func (g *gate) probe(every time.Duration) bool {
 	now, last := g.now().UnixNano(), g.lastProbe.Load()
-	return now-last >= int64(probeEvery) && g.lastProbe.CompareAndSwap(last, now)
+	return now-last >= int64(every) && g.lastProbe.CompareAndSwap(last, now)
 }
+
+// probing notes that an event is trying.
+func (g *gate) probing() { g.lastProbe.Store(g.now().UnixNano()) }
 
 // worked notes an acknowledgment.
 func (g *gate) worked() {

@@ -1,12 +1,16 @@
-// Package publish hands events to Kafka and waits until it has them.
+// Package publish makes events durable: in Kafka, or in the collector's spool on disk while Kafka does not take them.
 //
 // The API step calls Publish for a request's one event, or PublishAll for its many (batch.go). kafka-go's Writer gathers the events of concurrent requests into batches, one
 // goroutine per partition. Its queue has no bound and it goes on sending after a caller gave up, so the bound is kept here:
 // a place is taken before an event enters the Writer and given back only when the Writer has finished with it, acknowledged
 // or not. So memory is bounded by the places, whatever Kafka does. Requests with many events wait for places, but have at
-// most half of them: those with one event, which don't wait, always find the others.
+// most half of them: those with one event, which don't wait, always find the others. No site can take all of them (fair.go).
 //
-// While Kafka is away nothing enters the Writer but one event a second, to find out whether it is back (see gate).
+// An event that Kafka has not acknowledged in time goes to the spool (fallback.go), if there is one. From there it is
+// published when Kafka is back (replay.go); it may be in Kafka twice then, and the consumer counts it once.
+//
+// While Kafka is away nothing enters the Writer but one event a second, to find out whether it is back (gate.go): one from the
+// spool, or without a spool a visitor's.
 package publish
 
 import (
@@ -21,6 +25,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/telemetry"
@@ -51,6 +56,12 @@ type Config struct {
 	MaxEventBytes int
 	// Outage is told of every failure and success.
 	Outage *telemetry.OutageLog
+	// Spool takes what Kafka does not; nil for none. The caller closes it after Close.
+	Spool *spool.Spool
+	// SpoolOutage is told of every failure and success of the spool's disk.
+	SpoolOutage *telemetry.OutageLog
+	// Unreplayable is told of an event in the spool that Kafka refuses for good and that is therefore left out; nil for nobody.
+	Unreplayable func(error)
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -61,16 +72,24 @@ type Publisher struct {
 	writer *kafka.Writer
 	places chan struct{}
 	// shared has one for each place that requests with many events hold; see PublishAll.
-	shared  chan struct{}
-	gate    gate
-	closing atomic.Bool
-	drained chan struct{}
+	shared chan struct{}
+	sites  shares
+	gate   gate
+	// spooling has one for each event on its way to the disk.
+	spooling chan struct{}
+	// spoolFailed is when the disk refused an event last, Unix ns.
+	spoolFailed atomic.Int64
+	// replayed counts the events that came out of the spool into Kafka.
+	replayed atomic.Int64
+	closing  atomic.Bool
+	drained  chan struct{}
 }
 
 // New returns a publisher. It does not connect yet.
 func New(cfg Config) *Publisher {
 	p := &Publisher{
 		cfg: cfg, places: make(chan struct{}, cfg.InFlight), shared: make(chan struct{}, max(1, cfg.InFlight/2)),
+		spooling: make(chan struct{}, cfg.InFlight), sites: shares{held: map[string]int{}},
 		gate: gate{now: cfg.Now}, drained: make(chan struct{}),
 	}
 	p.writer = &kafka.Writer{
@@ -94,63 +113,83 @@ func New(cfg Config) *Publisher {
 	return p
 }
 
-// Publish returns when Kafka has acknowledged the event ("") or with the reason why it is not known to have it. It does not
-// end early with the request: a visitor who has gone on to the next page is still counted. After KafkaUnavailable the event
-// may be stored all the same, and a repeat under its id counts once.
+// Publish returns when the event is durable, "" in Kafka or InSpool in the spool, or with the reason why it is not known to
+// be. It does not end early with the request: a visitor who has gone on to the next page is still counted. After
+// KafkaUnavailable the event may be stored all the same, and a repeat under its id counts once.
 func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason {
-	if word := p.admit(); word != "" {
-		return word
-	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), p.cfg.Timeout)
-	defer cancel()
-	sent, word := p.send(ctx, ev, false)
+	ctx = context.WithoutCancel(ctx)
+	record, word := p.encode(ctx, ev)
 	if word != "" {
 		return word
 	}
-	return p.await(ctx, sent)
+	if word = p.toKafka(ctx, ev.GetSiteId(), record); spoolable(word) {
+		return p.spool(ctx, record, word)
+	}
+	return word
+}
+
+// encode makes the record of an event.
+func (p *Publisher) encode(ctx context.Context, ev *onepxv1.Event) (kafka.Message, reason.Reason) {
+	record, err := eventlog.Encode(ev, p.cfg.Now())
+	if err != nil {
+		p.cfg.Outage.Failed(err)
+		return kafka.Message{}, reason.InternalError
+	}
+	if len(record.Key)+len(record.Value)+recordOverhead > p.cfg.MaxEventBytes {
+		return kafka.Message{}, reason.EventTooLarge
+	}
+	propagation.TraceContext{}.Inject(ctx, headers{&record})
+	return record, ""
+}
+
+// toKafka returns when Kafka has acknowledged the record, or why it is not known to have it.
+func (p *Publisher) toKafka(ctx context.Context, site string, record kafka.Message) reason.Reason {
+	place, word := p.admit(site)
+	if word != "" {
+		return word
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.Timeout)
+	defer cancel()
+	sent, err := p.send(ctx, record, place)
+	if err == nil {
+		err = p.await(ctx, sent)
+	}
+	return p.judge(err)
+}
+
+// place is where an event is held until the Writer has finished with it.
+type place struct {
+	site string
+	// shared tells that it is one of Publisher.shared too.
+	shared bool
 }
 
 // sending is an event that holds a place, as long as the Writer has it.
 type sending struct {
 	// acknowledged gets the one answer.
 	acknowledged chan error
-	// shared tells that it holds one of Publisher.shared too.
-	shared bool
+	place        place
 }
 
-// send gives the Writer an event that holds a place. If it returns a reason, the Writer does not have it and the place is
+// send gives the Writer a record that holds a place. If it returns an error, the Writer does not have it and the place is
 // given back.
-func (p *Publisher) send(ctx context.Context, ev *onepxv1.Event, shared bool) (*sending, reason.Reason) {
-	message, err := eventlog.Encode(ev, p.cfg.Now())
-	if err != nil {
-		p.leave(shared)
-		p.cfg.Outage.Failed(err)
-		return nil, reason.InternalError
+func (p *Publisher) send(ctx context.Context, record kafka.Message, at place) (*sending, error) {
+	sent := &sending{acknowledged: make(chan error, 1), place: at}
+	record.WriterData = sent
+	if err := p.writer.WriteMessages(ctx, record); err != nil {
+		p.leave(at)
+		return nil, err
 	}
-	if len(message.Key)+len(message.Value)+recordOverhead > p.cfg.MaxEventBytes {
-		p.leave(shared)
-		return nil, reason.EventTooLarge
-	}
-	propagation.TraceContext{}.Inject(ctx, headers{&message})
-	sent := &sending{acknowledged: make(chan error, 1), shared: shared}
-	message.WriterData = sent
-	if err := p.writer.WriteMessages(ctx, message); err != nil {
-		p.leave(shared)
-		return nil, p.failed(err)
-	}
-	return sent, ""
+	return sent, nil
 }
 
 // await returns when Kafka has answered, or when ctx ends.
-func (p *Publisher) await(ctx context.Context, sent *sending) reason.Reason {
+func (p *Publisher) await(ctx context.Context, sent *sending) error {
 	select {
 	case err := <-sent.acknowledged:
-		if err != nil {
-			return p.failed(err)
-		}
-		return ""
+		return err
 	case <-ctx.Done():
-		return p.failed(fmt.Errorf("no answer within %s: %w", p.cfg.Timeout, ctx.Err()))
+		return fmt.Errorf("no answer within %s: %w", p.cfg.Timeout, ctx.Err())
 	}
 }
 
@@ -158,12 +197,16 @@ func (p *Publisher) await(ctx context.Context, sent *sending) reason.Reason {
 const recordOverhead = 256
 
 // admit takes a place, or tells why the event may not enter now.
-func (p *Publisher) admit() reason.Reason {
+func (p *Publisher) admit(site string) (place, reason.Reason) {
+	if !p.sites.take(site, cap(p.places)-len(p.places)) {
+		return place{}, p.noPlace()
+	}
 	select {
 	case p.places <- struct{}{}:
-		return p.enter(false)
+		return p.enter(place{site: site})
 	default:
-		return p.noPlace()
+		p.sites.give(site)
+		return place{}, p.noPlace()
 	}
 }
 
@@ -179,22 +222,31 @@ func (p *Publisher) noPlace() reason.Reason {
 }
 
 // enter lets an event that holds a place go on to the Writer, or takes the place back and tells why not.
-func (p *Publisher) enter(shared bool) reason.Reason {
+func (p *Publisher) enter(at place) (place, reason.Reason) {
 	switch {
 	case p.closing.Load():
-		p.leave(shared)
-		return reason.Stopping
-	case !p.gate.enter():
-		p.leave(shared)
-		return reason.KafkaUnavailable
+		p.leave(at)
+		return place{}, reason.Stopping
+	case p.gate.isAway() && !p.gate.probe(p.probeEvery()):
+		p.leave(at)
+		return place{}, reason.KafkaUnavailable
 	}
-	return ""
+	return at, ""
+}
+
+// probeEvery is how often a visitor's event tries whether Kafka is back.
+func (p *Publisher) probeEvery() time.Duration {
+	if p.cfg.Spool == nil {
+		return probeEvery
+	}
+	return spoolProbeEvery
 }
 
 // leave gives a place back.
-func (p *Publisher) leave(shared bool) {
+func (p *Publisher) leave(at place) {
 	<-p.places
-	if shared {
+	p.sites.give(at.site)
+	if at.shared {
 		<-p.shared
 	}
 }
@@ -207,13 +259,17 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 	}
 	for i := range messages {
 		if sent, ok := messages[i].WriterData.(*sending); ok {
-			p.leave(sent.shared)     // before the caller goes on: its next event must find a place
+			p.leave(sent.place)      // before the caller goes on: its next event must find a place
 			sent.acknowledged <- err // has room for the one answer
 		}
 	}
 }
 
-func (p *Publisher) failed(err error) reason.Reason {
+// judge notes how it went with Kafka.
+func (p *Publisher) judge(err error) reason.Reason {
+	if err == nil {
+		return ""
+	}
 	p.gate.failed()
 	p.cfg.Outage.Failed(err)
 	return reason.KafkaUnavailable

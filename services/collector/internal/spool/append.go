@@ -100,7 +100,7 @@ func (s *Spool) commit(group []*pending) {
 
 // commitSome deals with the first n of a group: what goes into one segment, or what meets the same error.
 func (s *Spool) commitSome(group []*pending) (n int, err error) {
-	room := s.cfg.QuotaBytes - s.Bytes()
+	room := s.Room()
 	if framedBytes(len(group[0].frame)) > room {
 		return 1, ErrFull
 	}

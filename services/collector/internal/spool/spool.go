@@ -76,7 +76,7 @@ type Loss struct {
 	Cause error
 }
 
-// Spool is the open spool. Append, Len, Bytes and OldestAge may be called from anywhere at once, Next and the functions it
+// Spool is the open spool. Append, Len, Bytes, Room and OldestAge may be called from anywhere at once, Next and the functions it
 // returns from one goroutine.
 type Spool struct {
 	cfg  Config
@@ -241,6 +241,9 @@ func (s *Spool) Bytes() int64 {
 	defer s.mu.Unlock()
 	return s.bytes
 }
+
+// Room is how much of the quota is left; negative if the spool holds more than it.
+func (s *Spool) Room() int64 { return s.cfg.QuotaBytes - s.Bytes() }
 
 // OldestAge is how long the first record has been waiting, 0 when there is none.
 func (s *Spool) OldestAge() time.Duration {
