@@ -179,6 +179,11 @@ func (s *service) ready() error {
 	case !s.suppressions.Ready():
 		return errors.New("the suppression list is not read yet")
 	}
+	return s.durable()
+}
+
+// durable tells whether Kafka or the spool would take one more event.
+func (s *service) durable() error {
 	kafkaErr := s.health.Err()
 	if kafkaErr == nil {
 		return nil

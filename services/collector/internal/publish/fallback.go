@@ -47,8 +47,8 @@ func (p *Publisher) spool(ctx context.Context, record kafka.Message, why reason.
 	}
 	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
-	headers := append(record.Headers, kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")})
-	err := p.cfg.Spool.Append(ctx, spool.Record{Key: record.Key, Value: record.Value, Headers: headers})
+	record.Headers = append(record.Headers, kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")})
+	err := p.cfg.Spool.Append(ctx, spool.Record{Key: record.Key, Value: record.Value, Headers: record.Headers})
 	switch {
 	case err == nil:
 		p.cfg.SpoolOutage.Recovered()

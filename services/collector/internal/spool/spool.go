@@ -5,7 +5,8 @@
 // or whose disk is, refuses new records and still gives back the old ones. What is damaged on disk costs the 32 KiB blocks it
 // lies in, is counted to the record, and holds nothing up.
 //
-// The publish step appends what Kafka did not acknowledge in time. One goroutine drains: Next, publish, ack.
+// The publish step appends what Kafka did not acknowledge in time (publish/fallback.go). One goroutine drains: Next, publish, ack
+// (publish/replay.go).
 //
 // What happens to a record:
 //
