@@ -14,6 +14,9 @@ import (
 	"github.com/onepx/onepx/services/shared/lifecycle"
 )
 
+// version is set by the linker.
+var version = "dev"
+
 // cli is the command line. Every setting can come from the environment.
 type cli struct {
 	Run        runCmd        `cmd:"" help:"Consume: Kafka records in, ClickHouse rows out. Example: consumer run --config onepx.yaml"`

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 
 	"github.com/alecthomas/kong"
 
@@ -50,12 +49,4 @@ func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
 		fmt.Fprintln(k.Stdout, "up to date")
 	}
 	return err
-}
-
-// version is the version of the build, for telemetry.
-func version() string {
-	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
-		return info.Main.Version
-	}
-	return "unknown"
 }

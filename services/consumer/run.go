@@ -41,7 +41,7 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "consumer", Version: version(), LogOutput: k.Stderr})
+	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "consumer", Version: version, LogOutput: k.Stderr})
 	if err != nil {
 		return err
 	}
