@@ -5,35 +5,39 @@ import "strings"
 // minToken is the length of the shortest token of the list.
 const minToken = 20
 
-// formats are the tokens that their issuers made recognisable: a prefix, and after it at least so many characters. Letters
-// and digits, and where wide is set also - and _. There is at least one digit among them, so that no word of a language is
-// taken for one.
-var formats = []struct {
+// format is how one issuer made its tokens recognisable: a prefix, and after it at least so many characters: letters and
+// digits, and where wide is set also - and _. There is at least one digit among them, so that no word of a language is taken
+// for one.
+type format struct {
 	prefix string
 	least  int
 	wide   bool
-}{
+}
+
+var formats = []format{
 	{"AKIA", 16, false}, {"ASIA", 16, false}, // AWS
 	{"AIza", 35, true}, {"GOCSPX-", 28, true}, {"ya29.", 20, true}, // Google
-	{"dop_v1_", 64, false},                                                                                                             // DigitalOcean
-	{"ghp_", 36, false}, {"gho_", 36, false}, {"ghu_", 36, false}, {"ghs_", 36, false}, {"ghr_", 36, false}, {"github_pat_", 40, true}, // GitHub
+	{"dop_v1_", 64, false},                                                                                  // DigitalOcean
+	{"ghp_", 36, false}, {"gho_", 36, false}, {"ghu_", 36, false}, {"ghs_", 36, false}, {"ghr_", 36, false}, // GitHub
+	{"github_pat_", 40, true},                                                                  // GitHub
 	{"glpat-", 20, true},                                                                       // GitLab
 	{"hf_", 34, false},                                                                         // Hugging Face
 	{"npm_", 36, false},                                                                        // npm
 	{"pypi-", 50, true},                                                                        // PyPI
 	{"shpat_", 32, false}, {"shpca_", 32, false}, {"shppa_", 32, false}, {"shpss_", 32, false}, // Shopify
 	{"sk-ant-", 40, true}, {"sk-proj-", 40, true}, // Anthropic, OpenAI
-	{"sk_live_", 16, false}, {"sk_test_", 16, false}, {"rk_live_", 16, false}, {"rk_test_", 16, false}, {"whsec_", 24, false}, // Stripe
-	{"xoxa-", 20, true}, {"xoxb-", 20, true}, {"xoxe-", 20, true}, {"xoxp-", 20, true}, {"xoxr-", 20, true}, {"xoxs-", 20, true}, // Slack
+	{"sk_live_", 16, false}, {"sk_test_", 16, false}, {"rk_live_", 16, false}, {"rk_test_", 16, false}, // Stripe
+	{"whsec_", 24, false},                                                                                   // Stripe
+	{"xoxa-", 20, true}, {"xoxb-", 20, true}, {"xoxe-", 20, true}, {"xoxp-", 20, true}, {"xoxr-", 20, true}, // Slack
+	{"xoxs-", 20, true}, // Slack
 }
 
-// starts are the first bytes of all tokens.
-var starts = func() (set [256]bool) {
+// byFirst are the formats by the first byte of the prefix.
+var byFirst = func() (table [256][]format) {
 	for _, f := range formats {
-		set[f.prefix[0]] = true
+		table[f.prefix[0]] = append(table[f.prefix[0]], f)
 	}
-	set[jwt[0]], set[sendGrid[0]] = true, true
-	return set
+	return table
 }()
 
 const (
@@ -44,7 +48,7 @@ const (
 // tokens adds the tokens of the text. A token begins where a word does, and is masked to the end of the word.
 func tokens(text string, spans []span) []span {
 	for i := 0; i+minToken <= len(text); i++ {
-		if !starts[text[i]] || i > 0 && alphanumeric(text[i-1]) {
+		if class[text[i]] != letter || i > 0 && alphanumeric(text[i-1]) {
 			continue
 		}
 		if size := tokenAt(text[i:]); size > 0 {
@@ -63,7 +67,7 @@ func tokenAt(text string) int {
 	if strings.HasPrefix(text, sendGrid) {
 		return dotted(text, []int{2, 20, 40})
 	}
-	for _, f := range formats {
+	for _, f := range byFirst[text[0]] {
 		rest, is := strings.CutPrefix(text, f.prefix)
 		if !is {
 			continue
