@@ -25,17 +25,17 @@ func (v *view) decode(text string) {
 	}
 }
 
-// pass removes one layer in place, and tells whether there was one.
-func (v *view) pass() bool {
+// pass removes one layer in place, and tells whether there may be another.
+func (v *view) pass() (more bool) {
 	n := 0
 	for i := 0; i < len(v.bytes); n++ {
 		c, size := unescape(v.bytes[i:])
 		i += size
 		v.bytes[n], v.ends[n] = c, v.ends[i-1]
+		more = more || class[c] == escape
 	}
-	changed := n < len(v.bytes)
 	v.bytes, v.ends = v.bytes[:n], v.ends[:n]
-	return changed
+	return more
 }
 
 // text is the decoded text, without a copy: it is valid until the view is used again.
