@@ -2,7 +2,7 @@
 // in URLs, titles and other texts. It recognises them by their value, whatever the parameter is called.
 //
 // Promise: Mask finds nothing more in what it returned, keeps valid UTF-8 valid, and costs no allocation where there is
-// nothing to mask. It takes time linear in the text. package params calls it for every free text before it is cut. What is
+// nothing to mask and no @. It takes time linear in the text. package params calls it for every free text before it is cut. What is
 // looked for, and what is left alone, is in docs/pixel.md and docs/adr/0005-url-hygiene.md.
 package hygiene
 

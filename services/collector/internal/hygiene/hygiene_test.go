@@ -138,9 +138,6 @@ func TestWhatIsLeftAlone(t *testing.T) {
 			got, kinds := hygiene.Mask(test.text)
 			require.Equal(t, test.text, got)
 			require.Zero(t, kinds)
-			if !strings.Contains(test.text, "@") { // domains are looked up in a list
-				require.Zero(t, testing.AllocsPerRun(100, func() { hygiene.Mask(test.text) }))
-			}
 		})
 	}
 }
