@@ -15,6 +15,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -178,9 +179,21 @@ func (p *Publisher) send(ctx context.Context, record kafka.Message, at place) (*
 	record.WriterData = sent
 	if err := p.writer.WriteMessages(ctx, record); err != nil {
 		p.leave(at)
+		if tooLarge(err) {
+			err = fmt.Errorf("%w: %w", errRefused, err)
+		}
 		return nil, err
 	}
 	return sent, nil
+}
+
+// errRefused says that Kafka will never take the record, because of its size.
+var errRefused = errors.New("too large for the topic")
+
+// tooLarge tells whether a batch is refused for its size, by the Writer or by Kafka.
+func tooLarge(err error) bool {
+	var byWriter kafka.MessageTooLargeError
+	return errors.As(err, &byWriter) || errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge)
 }
 
 // await returns when Kafka has answered, or when ctx ends.
@@ -257,6 +270,9 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 		p.gate.worked()
 		p.cfg.Outage.Recovered()
 	}
+	if len(messages) == 1 && tooLarge(err) {
+		err = fmt.Errorf("%w: %w", errRefused, err) // in a batch of several it may be another's fault
+	}
 	for i := range messages {
 		if sent, ok := messages[i].WriterData.(*sending); ok {
 			p.leave(sent.place)      // before the caller goes on: its next event must find a place
@@ -267,8 +283,11 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 
 // judge notes how it went with Kafka.
 func (p *Publisher) judge(err error) reason.Reason {
-	if err == nil {
+	switch {
+	case err == nil:
 		return ""
+	case errors.Is(err, errRefused):
+		return reason.EventTooLarge // for the topic, whose limit is below ours; the spool could not get rid of it either
 	}
 	p.gate.failed()
 	p.cfg.Outage.Failed(err)
