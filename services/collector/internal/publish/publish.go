@@ -76,8 +76,8 @@ type Publisher struct {
 	shared chan struct{}
 	sites  shares
 	gate   gate
-	// spooling has one for each event on its way to the disk.
-	spooling chan struct{}
+	// spooling has one for each event on its way to the disk, sharedSpooling for each of a request with many events.
+	spooling, sharedSpooling chan struct{}
 	// spoolFailed is when the disk refused an event last, Unix ns.
 	spoolFailed atomic.Int64
 	// replayed counts the events that came out of the spool into Kafka.
@@ -90,7 +90,7 @@ type Publisher struct {
 func New(cfg Config) *Publisher {
 	p := &Publisher{
 		cfg: cfg, places: make(chan struct{}, cfg.InFlight), shared: make(chan struct{}, max(1, cfg.InFlight/2)),
-		spooling: make(chan struct{}, cfg.InFlight), sites: shares{held: map[string]int{}},
+		spooling: make(chan struct{}, cfg.InFlight), sharedSpooling: make(chan struct{}, max(1, cfg.InFlight/2)), sites: shares{held: map[string]int{}},
 		gate: gate{now: cfg.Now}, drained: make(chan struct{}),
 	}
 	p.writer = &kafka.Writer{

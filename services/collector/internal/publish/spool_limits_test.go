@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+	"github.com/cockroachdb/pebble/v2/vfs/errorfs"
 	"github.com/stretchr/testify/require"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -71,4 +72,30 @@ func recordsIn(r kmsg.Request) int32 {
 		return 0
 	}
 	return batch.NumRecords
+}
+
+func TestARequestWithMoreEventsThanMayBeOnTheirWayIsSpooledAsAWhole(t *testing.T) {
+	slow := errorfs.InjectorFunc(func(op errorfs.Op) error {
+		if op.Kind == errorfs.OpFileSync {
+			<-time.After(time.Millisecond)
+		}
+		return nil
+	})
+	f := startWithSpool(t, errorfs.Wrap(vfs.NewMem(), slow), func(c *publish.Config) { c.InFlight = 3 })
+	f.lose(t)
+	require.Equal(t, spooled(100), f.PublishAll(t.Context(), events(t, 0, 100)))
+}
+
+func TestAClockSetBackKeepsNothingAway(t *testing.T) {
+	f := start(t, func(c *publish.Config) { c.Timeout = 300 * time.Millisecond })
+	require.Empty(t, f.Publish(t.Context(), event(t, 1, 0)))
+	f.clock.advance(-time.Hour)
+	f.broker.Silence()
+	require.Equal(t, reason.KafkaUnavailable, f.Publish(t.Context(), event(t, 2, 0)))
+	require.Eventually(t, func() bool { return f.InFlight() == 0 }, patience, time.Millisecond, "the Writer has given up")
+	require.Equal(t, reason.KafkaUnavailable, f.Publish(t.Context(), event(t, 3, 0)))
+	require.Zero(t, f.InFlight(), "kafka counts as away")
+	f.clock.advance(-time.Hour)
+	f.broker.Resume()
+	require.Empty(t, f.Publish(t.Context(), event(t, 4, 0)), "one may try")
 }
