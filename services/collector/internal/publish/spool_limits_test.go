@@ -43,23 +43,21 @@ func TestARecordFromTheSpoolIsNotLostWhenItsBatchWithOthersIsTooLarge(t *testing
 		When: func(r kmsg.Request) bool { return recordsIn(r) > 1 },
 	})
 	ctx, cancel := context.WithCancel(t.Context())
-	var visitors sync.WaitGroup
-	for i := range 3 {
-		visitors.Go(func() {
-			for n := 0; ctx.Err() == nil; n++ {
-				f.Publish(ctx, event(t, i*1_000_000+n, 0))
-			}
-		})
-	}
-	for i := range 5 {
-		ev := event(t, 9001+i, 0)
+	var visitor sync.WaitGroup
+	visitor.Go(func() {
+		for n := 0; ctx.Err() == nil; n++ {
+			f.Publish(ctx, event(t, n, 0)) // shares a batch with the record now and then
+		}
+	})
+	for i := range 2 {
+		ev := event(t, -1-i, 0)
 		require.NoError(t, f.config.Spool.Append(t.Context(), spool.Record{Key: eventlog.Key(ev), Value: []byte{byte(i)}}))
 	}
 	drained := make(chan error, 1)
 	go func() { drained <- f.Drain(t.Context()) }()
 	require.Eventually(t, func() bool { return f.Replayed() > 0 || refused.Load() > 0 }, patience, time.Millisecond)
 	cancel()
-	visitors.Wait()
+	visitor.Wait()
 	require.NoError(t, <-drained)
 	require.Zero(t, refused.Load())
 }
@@ -98,4 +96,14 @@ func TestAClockSetBackKeepsNothingAway(t *testing.T) {
 	f.clock.advance(-time.Hour)
 	f.broker.Resume()
 	require.Empty(t, f.Publish(t.Context(), event(t, 4, 0)), "one may try")
+}
+
+func TestStoppingWhileKafkaIsAwayIsNoFailureIfTheEventsAreInTheSpool(t *testing.T) {
+	f := startWithSpool(t, vfs.NewMem(), func(c *publish.Config) { c.Timeout = time.Second })
+	f.lose(t)
+	require.Equal(t, 1, f.InFlight(), "the Writer still tries it")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, f.Close(ctx))
+	require.Equal(t, 1, f.config.Spool.Len(), "it is here too")
 }
