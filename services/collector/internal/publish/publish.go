@@ -294,6 +294,9 @@ func (p *Publisher) judge(err error) reason.Reason {
 	return reason.KafkaUnavailable
 }
 
+// Away tells that Kafka takes no events, as far as those that tried have shown.
+func (p *Publisher) Away() bool { return p.gate.isAway() }
+
 // InFlight is the number of events that are on their way now.
 func (p *Publisher) InFlight() int { return len(p.places) }
 
