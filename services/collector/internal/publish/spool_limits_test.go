@@ -85,7 +85,7 @@ func TestARequestWithMoreEventsThanMayBeOnTheirWayIsSpooledAsAWhole(t *testing.T
 }
 
 func TestAClockSetBackKeepsNothingAway(t *testing.T) {
-	f := start(t, func(c *publish.Config) { c.Timeout = 300 * time.Millisecond })
+	f := start(t, func(c *publish.Config) { c.Timeout = impatience })
 	require.Empty(t, f.Publish(t.Context(), event(t, 1, 0)))
 	f.clock.advance(-time.Hour)
 	f.broker.Silence()
