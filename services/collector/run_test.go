@@ -48,6 +48,9 @@ sites:
 // patience is how long these tests wait for what must happen.
 const patience = 30 * time.Second
 
+// tick is how often they look.
+const tick = 10 * time.Millisecond
+
 // collector is a running service.
 type collector struct {
 	url, admin string

@@ -4,9 +4,9 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"io"
 	"net"
 	"net/http"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -48,7 +48,7 @@ type conns struct {
 }
 
 func newConns(most int, refused func(reason.Reason), meter metric.Meter) (*conns, error) {
-	c := &conns{max: most, refused: refused, waiting: list.New(), freed: make(chan struct{}, 1)}
+	c := &conns{max: most, refused: refused, waiting: list.New()}
 	ctx := context.Background()
 	_, err := meter.Int64ObservableGauge("onepx_collector_connections_open",
 		metric.WithDescription("Connections of visitors; at ONEPX_MAX_CONNECTIONS new ones take the place of idle ones, or wait."),
@@ -171,8 +171,9 @@ func (c *conns) free(conn *watchedConn) {
 	}
 }
 
-// listen wraps the connections of a listener.
+// listen wraps the connections of the listener.
 func (c *conns) listen(inner net.Listener) net.Listener {
+	c.freed = make(chan struct{}, 1)
 	return &watchedListener{Listener: inner, conns: c, ended: make(chan struct{})}
 }
 
@@ -221,16 +222,18 @@ type watchedConn struct {
 	displaced bool
 }
 
-// Read ends the connection if the headers of all of them take too much memory.
+// Read gives a request more than the first buffer for its headers only while those of all connections leave memory for it.
 func (c *watchedConn) Read(b []byte) (int, error) {
-	n, err := c.Conn.Read(b)
-	if n > 0 && !c.answering.Load() {
-		c.headers.Add(int64(n))
-		if c.conns.headers.Add(int64(n)) > maxHeadersBytes {
-			c.crowded.Store(true)
-			return 0, io.EOF // after which net/http says nothing
-		}
+	if c.answering.Load() {
+		return c.Conn.Read(b)
 	}
+	if c.headers.Load() > 0 && c.conns.headers.Load() > maxHeadersBytes {
+		c.crowded.Store(true)
+		return 0, os.ErrDeadlineExceeded // as of one that is too slow: net/http says nothing then
+	}
+	n, err := c.Conn.Read(b)
+	c.headers.Add(int64(n))
+	c.conns.headers.Add(int64(n))
 	return n, err
 }
 
@@ -258,6 +261,7 @@ func (c *watchedConn) is(state http.ConnState) {
 	case http.StateIdle:
 		c.release()
 		c.begun.Store(false)
+		c.crowded.Store(false)
 		c.answering.Store(false)
 		c.conns.mu.Lock()
 		defer c.conns.mu.Unlock()
