@@ -1,3 +1,5 @@
+//go:build !race
+
 package main
 
 import (
@@ -5,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +20,8 @@ import (
 )
 
 // TestManyConnectionsAndRequestsAreAllStored: 60,000 hits come over 4,000 connections that are open at the same time, and
-// there are exactly as many records.
+// there are exactly as many records. With the race detector the compression of thousands of batches takes minutes; the API
+// has this test with it, without Kafka.
 func TestManyConnectionsAndRequestsAreAllStored(t *testing.T) {
 	const connections, each = 4000, 15
 	allowFiles(t, 2*connections+1000)
@@ -79,22 +80,4 @@ func allowFiles(t *testing.T, n uint64) {
 		limit.Cur, limit.Max = n, max(n, limit.Max)
 		require.NoError(t, syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit), "this test needs %d open files", n)
 	}
-}
-
-func TestAChangedSiteConfigurationIsTakenOver(t *testing.T) {
-	var path string
-	c, _ := start(t, func(s *settings) { path = s.Config })
-	require.Equal(t, "rejected; reason=site_unknown", get(c.url+"/p.gif?site=new").onepx)
-	changed := filepath.Join(filepath.Dir(path), "changed")
-	require.NoError(t, os.WriteFile(changed, []byte(testSites+"  - {id: new, timezone: UTC, currency: EUR}\n"), 0o600))
-	require.NoError(t, os.Rename(changed, path))
-	require.Eventually(t, func() bool { return get(c.url+"/p.gif?site=new").onepx == "stored" }, patience, tick)
-
-	require.NoError(t, os.WriteFile(path, []byte("sites: [{id: shop}]"), 0o600))
-	require.NoError(t, syscall.Kill(os.Getpid(), syscall.SIGHUP))
-	require.Eventually(t, func() bool {
-		return strings.Contains(get(c.admin+"/metrics").body, "onepx_collector_config_last_reload_successful 0")
-	}, patience, tick)
-	require.Equal(t, "stored", get(c.url+"/p.gif?site=new").onepx)
-	require.Contains(t, c.log.String(), path+":1:9: sites[0].timezone: is missing")
 }

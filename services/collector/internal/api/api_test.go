@@ -141,9 +141,9 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 }
 
 // start serves until the test ends, and then checks that every event received had one outcome.
-func start(t *testing.T) *edge {
+func start(t *testing.T, changes ...func(*api.Deps)) *edge {
 	t.Helper()
-	e, server := build(t)
+	e, server := build(t, changes...)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	e.url = "http://" + listener.Addr().String()

@@ -7,13 +7,18 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
 
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
 	"github.com/onepx/onepx/services/collector/internal/api"
+	"github.com/onepx/onepx/services/shared/reason"
 )
 
 const (
@@ -161,10 +166,8 @@ func TestHeadersHaveBoundedMemory(t *testing.T) {
 	const each = 30 << 10
 	inVirtualTime(t, 0, func(t *testing.T, e *edge, dial func() net.Conn) {
 		many := 32<<20/each + 20
-		var conns []net.Conn
 		for range many {
 			conn := dial()
-			conns = append(conns, conn)
 			go func() { _, _ = conn.Write([]byte(partOfRequest + strings.Repeat("a", each))) }()
 		}
 		synctest.Wait()
@@ -197,6 +200,55 @@ func TestSlowConnectionsDoNotKeepOthersFromTheirAnswers(t *testing.T) {
 		require.Equal(t, "stored", e.get("/p.gif?site=shop").onepx())
 	}
 	require.Equal(t, 1001, e.counters()["onepx_collector_connections_open"])
+}
+
+// counting takes everything and counts it.
+type counting struct {
+	nowhere
+	events atomic.Int64
+}
+
+func (c *counting) Publish(context.Context, *onepxv1.Event) reason.Reason {
+	c.events.Add(1)
+	return ""
+}
+
+// TestManyConnectionsAndRequestsAreAllAnswered: 60,000 hits come over 4,000 connections that are open at the same time.
+func TestManyConnectionsAndRequestsAreAllAnswered(t *testing.T) {
+	const connections, each = 4000, 15
+	taken := &counting{}
+	e := start(t, func(deps *api.Deps) { deps.Publisher, deps.MaxConnections = taken, connections })
+	var stored atomic.Int64
+	var opened, visitors sync.WaitGroup
+	opened.Add(connections)
+	for range connections {
+		visitors.Go(func() {
+			conn, err := net.Dial("tcp", strings.TrimPrefix(e.url, "http://"))
+			opened.Done()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close()
+			opened.Wait()
+			reader := bufio.NewReader(conn)
+			for range each {
+				_, _ = conn.Write([]byte(pixelRequest))
+				response, err := http.ReadResponse(reader, nil)
+				if err != nil || response.Header.Get("Onepx-Event") != "stored" {
+					t.Error(response, err)
+					return
+				}
+				_, _ = reader.Discard(int(response.ContentLength))
+				stored.Add(1)
+			}
+		})
+	}
+	visitors.Wait()
+	require.EqualValues(t, connections*each, stored.Load())
+	require.EqualValues(t, connections*each, taken.events.Load())
+	require.Equal(t, connections*each, e.counters()[`onepx_collector_events_total{outcome="stored",reason=""}`])
+	require.Zero(t, e.counters()["onepx_collector_connections_displaced_total"])
 }
 
 func TestADefectThatIsHitAllTheTimeDoesNotFloodTheLog(t *testing.T) {
