@@ -21,7 +21,7 @@ type settings struct {
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
 
-	MaxConnections  int           `env:"ONEPX_MAX_CONNECTIONS" default:"16384" bounds:"16 to 1000000" help:"Connections of visitors at once. When there are as many, a new one takes the place of the one that has been idle for longest, or waits. Must be below the limit of open files."`
+	MaxConnections  int           `env:"ONEPX_MAX_CONNECTIONS" default:"8192" bounds:"16 to 1000000" help:"Connections of visitors at once. When there are as many, a new one takes the place of the one that has been idle for longest, or waits. Must be below the limit of open files."`
 	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more are refused as overloaded. Bounds the memory, whatever Kafka does."`
 	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
 	MaxEventBytes   int           `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event. Must be below the topic's max.message.bytes (1048588 unless changed)."`

@@ -83,7 +83,7 @@ func testSettings(t *testing.T, broker string) settings {
 	require.NoError(t, os.WriteFile(sites, []byte(testSites), 0o600))
 	cfg := settings{
 		Config: sites, Secret: testSecret,
-		MaxConnections: 16384, PublishInFlight: 1024, PublishTimeout: 5 * time.Second, MaxEventBytes: 1_000_000, StopTimeout: 15 * time.Second,
+		MaxConnections: 8192, PublishInFlight: 1024, PublishTimeout: 5 * time.Second, MaxEventBytes: 1_000_000, StopTimeout: 15 * time.Second,
 		Kafka:     kafkaconn.Settings{Brokers: []string{broker}, ClientID: "onepx"},
 		Telemetry: telemetry.Settings{LogFormat: "json"},
 	}
