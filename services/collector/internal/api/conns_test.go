@@ -44,6 +44,7 @@ func inVirtualTime(t *testing.T, most int, test func(t *testing.T, e *edge, dial
 			ours, theirs := net.Pipe()
 			listener <- theirs
 			ends = append(ends, ours)
+			synctest.Wait() // until it is accepted, so that connections wait in the order in which they are dialled
 			return ours
 		})
 		for _, end := range ends {
