@@ -58,7 +58,7 @@ func TestARecordFromTheSpoolIsNotLostWhenItsBatchWithOthersIsTooLarge(t *testing
 	visitor.Wait()
 	require.NoError(t, <-drained)
 	require.Zero(t, refused.Load())
-	require.EqualValues(t, 1, f.Replayed())
+	require.Positive(t, f.Replayed())
 }
 
 // recordsIn is how many records a produce request for one partition has.
