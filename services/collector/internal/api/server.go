@@ -27,6 +27,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tag"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -116,11 +117,11 @@ func (s *Server) routes() http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.failed
 	e.Use(s.recovered)
+	s.mount(e, siteconfig.NativePaths)
+	for i := range s.deps.Sites.Sites {
+		s.mount(e, s.deps.Sites.Sites[i].Paths)
+	}
 	page := []string{http.MethodGet, http.MethodHead}
-	e.Match(page, "/p.gif", s.receive(pixel))
-	e.OPTIONS("/p.gif", s.preflight("GET, HEAD"))
-	e.POST("/e", s.receive(beacon))
-	e.OPTIONS("/e", s.preflight("POST"))
 	e.POST("/v1/events", s.receive(serverEvents)) // no preflight: no browser may hold a write key
 	e.Match(page, "/optout", s.showWish)
 	e.POST("/optout", s.optOut)
@@ -129,6 +130,22 @@ func (s *Server) routes() http.Handler {
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
 	e.Match(page, "/robots.txt", robots)
 	return e
+}
+
+// mount serves what scripts of pages need under the paths that are given.
+func (s *Server) mount(e *echo.Echo, paths siteconfig.Paths) {
+	page := []string{http.MethodGet, http.MethodHead}
+	if paths.Pixel != "" {
+		e.Match(page, paths.Pixel, s.receive(pixel))
+		e.OPTIONS(paths.Pixel, s.preflight("GET, HEAD"))
+	}
+	if paths.Events != "" {
+		e.POST(paths.Events, s.receive(beacon))
+		e.OPTIONS(paths.Events, s.preflight("POST"))
+	}
+	if paths.Tag != "" {
+		e.Match(page, paths.Tag, echo.WrapHandler(tag.New(paths)))
+	}
 }
 
 // recovered answers 500 where a handler has a defect; hits have their own, gentler way (decide).
