@@ -40,8 +40,14 @@ func (s *shop) tag(query string) string {
 	return fmt.Sprintf(`<img id="pixel" src="%s?%s" width="1" height="1" alt="" referrerpolicy="no-referrer-when-downgrade">`, s.pixel, query)
 }
 
-func TestThePixelInARealBrowser(t *testing.T) {
+func TestInARealBrowser(t *testing.T) {
 	s := open(t)
+	t.Run("the pixel", s.testPixel)
+	t.Run("the tag", s.testTag)
+	t.Run("500 pages are left as soon as something happened on them", s.unloads)
+}
+
+func (s *shop) testPixel(t *testing.T) {
 	t.Run("a page view becomes a row, however its ampersands are written", s.ampersands)
 	t.Run("the pixel works where scripts are off", s.withoutScripts)
 	t.Run("the cookie comes back and makes the second page view the same visitor's", s.returns)

@@ -1,0 +1,257 @@
+//go:build integration
+
+package browser_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+
+	"github.com/chromedp/cdproto/network"
+	"github.com/chromedp/cdproto/cdp"
+	cdppage "github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/stretchr/testify/require"
+)
+
+// stub lets pages call the tag before it is there; docs/tag.md has it.
+const stub = `<script>onepx=window.onepx||function(){(onepx.q=onepx.q||[]).push(arguments)}</script>`
+
+// script is the tag of a site with more attributes.
+func (s *shop) script(site, attributes string) string {
+	return fmt.Sprintf(`<script async src="%s/t.js" data-site="%s" %s></script>`, s.px, site, attributes)
+}
+
+func (s *shop) testTag(t *testing.T) {
+	t.Run("counts page views, of one visitor", s.pageViews)
+	t.Run("counts each page of an application once, under its own title", s.application)
+	t.Run("counts an order once, with its value and items, however often the page is loaded", s.order)
+	t.Run("delivers what happens right before the page is left or closed", s.leaving)
+	t.Run("sends what happened offline once the network is back", s.offline)
+	t.Run("sends again under the same id until it has an answer", s.flaky)
+	t.Run("works under a strict content security policy", s.strict)
+	t.Run("falls back to the pixel where scripts may not send", s.noConnections)
+	t.Run("leaves the page view to the pixel where scripts are off", s.noScripts)
+	t.Run("sends nothing before consent, and nothing at all after a refusal", s.consent)
+	t.Run("counts a page that comes back from the cache of the browser", s.restored)
+	t.Run("uses the names that the site has chosen", s.ownPaths)
+	t.Run("delivers where the site does not list its origin", s.unlisted)
+	t.Run("survives what pages may pass to it", s.nonsense)
+}
+
+// event is what these tests want to know of a row.
+type event struct {
+	ID        string `json:"event_id"`
+	VisitorID string `json:"visitor_id"`
+	Outcome   string
+	Name      string
+	URL       string `json:"url"`
+	Title     string
+	Referrer  string
+	Transport string
+	Props     map[string]string
+}
+
+// rows are all rows of pages whose path begins so, as they happened.
+func (s *shop) rows(t *testing.T, path string) []event {
+	t.Helper()
+	var all []event
+	query := "SELECT * FROM onepx.events WHERE startsWith(url, '" + s.url + path + "') ORDER BY occurred_at, offset"
+	require.NoError(t, s.clickHouse.Query(t.Context(), query, func(raw json.RawMessage) error {
+		var e event
+		err := json.Unmarshal(raw, &e)
+		all = append(all, e)
+		return err
+	}))
+	return all
+}
+
+// counted waits until so many events of these pages count, and returns them. Repeats have their ids and don't count.
+func (s *shop) counted(t *testing.T, path string, want int) []event {
+	t.Helper()
+	var events []event
+	require.Eventually(t, func() bool {
+		events = nil
+		for _, e := range s.rows(t, path) {
+			if e.Outcome == "event" {
+				events = append(events, e)
+			}
+		}
+		return len(events) >= want
+	}, patience, glance, "events of %s", path)
+	ids := map[string]bool{}
+	for _, e := range events {
+		require.False(t, ids[e.ID], "an id counts twice")
+		ids[e.ID] = true
+	}
+	require.Len(t, events, want, "events of %s", path)
+	return events
+}
+
+// run runs a script in the page.
+func (b *browser) run(script string) {
+	b.t.Helper()
+	require.NoError(b.t, chromedp.Do(b.ctx, ignored(script)))
+}
+
+func ignored(script string) chromedp.Action[chromedp.Void] { return chromedp.Evaluate[chromedp.Void](script) }
+
+// until waits until the expression is true in the page.
+func (b *browser) until(expression string) {
+	b.t.Helper()
+	require.Eventually(b.t, func() bool {
+		is, err := chromedp.Run(b.ctx, chromedp.Evaluate[bool]("Boolean("+expression+")"))
+		return err == nil && is
+	}, patience, glance, expression)
+}
+
+// loaded waits until the tag is at work.
+func (b *browser) loaded() { b.until("window.onepx && onepx.on") }
+
+// sent is how many requests the page has made to the collector for events.
+func (b *browser) sent() int {
+	n, err := chromedp.Run(b.ctx, chromedp.Evaluate[int](`performance.getEntriesByType("resource").filter(r => /\/(e|p.gif)\?/.test(r.name)).length`))
+	require.NoError(b.t, err)
+	return n
+}
+
+func (s *shop) pageViews(t *testing.T) {
+	s.serve("/views/a", s.script("shop", "")+`<a href="/views/b">`, nil)
+	s.serve("/views/b", s.script("shop", ""), nil)
+	b := start(t)
+	b.visit(s.url + "/views/a?utm_source=news")
+	first := s.counted(t, "/views/a", 1)[0]
+	b.run(`document.querySelector("a").click()`)
+	second := s.counted(t, "/views/b", 1)[0]
+	require.Equal(t, event{
+		ID: second.ID, VisitorID: first.VisitorID, Outcome: "event", Name: "page_view", URL: s.url + "/views/b", Title: "Shop",
+		Referrer: s.url + "/views/a", Transport: "beacon", Props: map[string]string{},
+	}, second)
+}
+
+func (s *shop) application(t *testing.T) {
+	s.serve("/app/a", s.script("shop", ""), nil)
+	b := start(t)
+	b.visit(s.url + "/app/a")
+	b.loaded()
+	b.run(`history.pushState({}, "", "/app/moved"); history.replaceState({}, "", "/app/b"); document.title = "B"`)
+	s.counted(t, "/app", 2)
+	b.run(`history.replaceState({}, "", "/app/b"); location.hash = "details"`)
+	b.until(`location.hash == "#details"`)
+	b.run(`history.go(-2)`)
+	b.until(`location.pathname == "/app/a"`)
+	views := s.counted(t, "/app", 3)
+	for i, want := range []event{
+		{URL: "/app/a", Title: "Shop"}, {URL: "/app/b", Title: "B", Referrer: s.url + "/app/a"}, {URL: "/app/a", Title: "B", Referrer: s.url + "/app/b"},
+	} {
+		require.Equal(t, []string{"page_view", s.url + want.URL, want.Title, want.Referrer},
+			[]string{views[i].Name, views[i].URL, views[i].Title, views[i].Referrer})
+	}
+}
+
+func (s *shop) order(t *testing.T) {
+	s.serve("/order", stub+`<script>onepx("identify", "customer-77"); onepx("order", {order_id: "2002", value: 16.6 * 3 + 0.1, currency: "CHF", case: "tag-order",
+		items: [{id: "sku-1", qty: 2, price: 0.1 + 0.2}, {id: "sku-2", price: 10}]})</script>`+s.script("shop", `data-auto="off"`), nil)
+	b := start(t)
+	b.visit(s.url + "/order")
+	got := s.row(t, "tag-order")
+	want := expected(s.url + "/order")
+	want.Name, want.Kind, want.OrderID, want.ValueMicros, want.Currency, want.ItemIDs = "purchase", "order", "2002", 49_900_000, "CHF", []string{"sku-1", "sku-2"}
+	want.Title, want.Transport, want.VisitorKind = "Shop", "beacon", got.VisitorKind
+	anonymous(t, want, got)
+	s.counted(t, "/order", 2)
+	b.visit(s.url + "/order")
+	require.Equal(t, []string{"identify", "purchase", "identify"}, names(s.counted(t, "/order", 3)))
+}
+
+func names(events []event) []string {
+	var all []string
+	for _, e := range events {
+		all = append(all, e.Name)
+	}
+	return all
+}
+
+func (s *shop) leaving(t *testing.T) {
+	s.serve("/leave/next", "", nil)
+	s.serve("/leave/link", s.script("shop", `onload="onepx('track', 'left', {color: 'red'}); location.href = '/leave/next'"`), nil)
+	s.serve("/leave/tab", s.script("shop", ""), nil)
+	b := start(t)
+	b.visit(s.url + "/leave/link")
+	left := s.counted(t, "/leave/link", 2)
+	require.Equal(t, []string{"page_view", "left"}, names(left))
+	require.Equal(t, map[string]string{"color": "red"}, left[1].Props)
+
+	tab, end := chromedp.NewContext(b.ctx)
+	defer end()
+	inTab := &browser{t, tab}
+	inTab.visit(s.url + "/leave/tab")
+	inTab.loaded()
+	inTab.run(`onepx("track", "closed")`)
+	_, err := chromedp.Call(tab, cdppage.Close, cdp.Empty{})
+	require.NoError(t, err)
+	require.Equal(t, []string{"page_view", "closed"}, names(s.counted(t, "/leave/tab", 2)))
+}
+
+// network switches the network of the page off or on.
+func (b *browser) network(offline bool) {
+	_, err := chromedp.Call(b.ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
+		MatchedNetworkConditions: []*network.Conditions{{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1}},
+	})
+	require.NoError(b.t, err)
+	_, err = chromedp.Call(b.ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1})
+	require.NoError(b.t, err)
+}
+
+func (s *shop) offline(t *testing.T) {
+	s.serve("/offline", s.script("shop", ""), nil)
+	b := start(t)
+	b.visit(s.url + "/offline")
+	s.counted(t, "/offline", 1)
+	before := b.sent()
+	b.network(true)
+	b.until("!navigator.onLine")
+	b.run(`for (const n of [1, 2, 3]) onepx("track", "offline", {n})`)
+	require.Eventually(t, func() bool { return b.sent() > before }, patience, glance, "the tag must have tried for this test to mean something")
+	require.Len(t, s.rows(t, "/offline"), 1)
+	b.network(false)
+	var order []string
+	for _, e := range s.counted(t, "/offline", 4)[1:] {
+		order = append(order, e.Props["n"])
+	}
+	require.ElementsMatch(t, []string{"1", "2", "3"}, order)
+}
+
+func (s *shop) strict(t *testing.T) {
+	policy := fmt.Sprintf("default-src 'none'; script-src %[1]s; connect-src %[1]s; img-src %[1]s", s.px)
+	s.serve("/strict", s.script("shop", "")+`<script>document.title = "inline"</script>`, http.Header{"Content-Security-Policy": {policy}})
+	b := start(t)
+	b.visit(s.url + "/strict")
+	b.loaded()
+	b.run(`onepx("track", "strict")`)
+	views := s.counted(t, "/strict", 2)
+	require.Equal(t, "Shop", views[0].Title, "the policy must be in force for this test to mean something")
+	require.Equal(t, "beacon", views[1].Transport)
+}
+
+func (s *shop) noConnections(t *testing.T) {
+	policy := fmt.Sprintf("default-src 'none'; script-src %[1]s; img-src %[1]s", s.px)
+	s.serve("/images", s.script("shop", ""), http.Header{"Content-Security-Policy": {policy}})
+	b := start(t)
+	b.visit(s.url + "/images")
+	b.loaded()
+	b.run(`onepx("track", "basket", {value: 0.1 + 0.2, items: [{id: "sku-1"}], "größe": "M & L"})`)
+	got := s.counted(t, "/images", 2)
+	require.Equal(t, []string{"gif", "gif"}, []string{got[0].Transport, got[1].Transport})
+	require.Equal(t, map[string]string{"größe": "M & L"}, got[1].Props)
+}
+
+func (s *shop) noScripts(t *testing.T) {
+	s.serve("/noscript/on", s.script("shop", "")+"<noscript>"+s.tag("site=shop")+"</noscript>", nil)
+	s.serve("/noscript/off", s.script("shop", "")+"<noscript>"+s.tag("site=shop")+"</noscript>", nil)
+	start(t).visit(s.url + "/noscript/on")
+	start(t, chromedp.Flag("blink-settings", "scriptEnabled=false")).visit(s.url + "/noscript/off")
+	require.Equal(t, "beacon", s.counted(t, "/noscript/on", 1)[0].Transport)
+	require.Equal(t, "gif", s.counted(t, "/noscript/off", 1)[0].Transport)
+}
