@@ -53,6 +53,9 @@ type shop struct {
 	// url is where its pages are, other the same server under the name of a stranger, px where onepx is and pixel its pixel.
 	url, other, px, pixel string
 
+	// shared is a tab of a running browser, where the test is not about a visitor whom nobody has seen.
+	shared context.Context
+
 	mu    sync.Mutex
 	pages map[string]page
 	asked map[string]int

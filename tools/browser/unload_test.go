@@ -30,8 +30,10 @@ func (s *shop) unloads(t *testing.T) {
 			location.replace("/unload?n=" + (n + 1));
 		}
 	</script>`, unloads)+s.script("shop", `onload="leave()"`), nil)
+	s.serve("/unloads", "", nil)
 	b := start(t)
-	b.visit(s.url + "/unload?n=1")
+	b.visit(s.url + "/unloads")
+	b.run(`location.href = "/unload?n=1"`)
 	b.until(fmt.Sprintf("location.search == '?n=%d'", unloads+1))
 
 	var got struct{ Delivered, Rows int }
