@@ -42,9 +42,15 @@ func (s *shop) tag(query string) string {
 
 func TestInARealBrowser(t *testing.T) {
 	s := open(t)
-	t.Run("the pixel", s.testPixel)
-	t.Run("the tag", s.testTag)
-	t.Run("500 pages are left as soon as something happened on them", s.unloads)
+	// Most of the time these wait for rows, so they do it together.
+	for name, test := range map[string]func(*testing.T){
+		"the pixel": s.testPixel, "the tag": s.testTag, "500 pages are left as soon as something happened on them": s.unloads,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
 }
 
 func (s *shop) testPixel(t *testing.T) {

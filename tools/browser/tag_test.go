@@ -5,13 +5,9 @@ package browser_test
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"slices"
 	"testing"
 
-	"github.com/chromedp/cdproto/cdp"
-	"github.com/chromedp/cdproto/network"
-	cdppage "github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/stretchr/testify/require"
 )
@@ -193,78 +189,6 @@ func propsOf(events []event, name string) []map[string]string {
 	return all
 }
 
-func (s *shop) leaving(t *testing.T) {
-	s.serve("/leave/next", "", nil)
-	s.serve("/leave/link", s.script("shop", `onload="onepx('track', 'left', {color: 'red'}); location.href = '/leave/next'"`), nil)
-	s.serve("/leave/tab", s.script("shop", ""), nil)
-	b := s.tab(t)
-	b.visit(s.url + "/leave/link")
-	left := s.counted(t, "/leave/link", 2)
-	require.Equal(t, []string{"left", "page_view"}, names(left))
-	require.Equal(t, []map[string]string{{"color": "red"}}, propsOf(left, "left"))
-
-	tab, end := chromedp.NewContext(b.ctx)
-	defer end()
-	require.NoError(t, chromedp.Do(tab), "open the tab")
-	inTab := &browser{t, tab}
-	inTab.visit(s.url + "/leave/tab")
-	inTab.loaded()
-	inTab.run(`onepx("track", "closed")`)
-	_, err := chromedp.Call(tab, cdppage.Close, cdp.Empty{})
-	require.NoError(t, err)
-	require.Equal(t, []string{"closed", "page_view"}, names(s.counted(t, "/leave/tab", 2)))
-}
-
-// network switches the network of the page off or on.
-func (b *browser) network(offline bool) {
-	_, err := chromedp.Call(b.ctx, network.EmulateNetworkConditionsByRule, network.EmulateNetworkConditionsByRuleParams{
-		MatchedNetworkConditions: []*network.Conditions{{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1}},
-	})
-	require.NoError(b.t, err)
-	_, err = chromedp.Call(b.ctx, network.OverrideNetworkState, network.OverrideNetworkStateParams{Offline: offline, DownloadThroughput: -1, UploadThroughput: -1})
-	require.NoError(b.t, err)
-}
-
-func (s *shop) offline(t *testing.T) {
-	s.serve("/offline", s.script("shop", ""), nil)
-	b := s.tab(t)
-	b.visit(s.url + "/offline")
-	s.counted(t, "/offline", 1)
-	before := b.sent()
-	b.network(true)
-	b.until("!navigator.onLine")
-	b.run(`for (const n of [1, 2, 3]) onepx("track", "offline", {n})`)
-	require.Eventually(t, func() bool { return b.sent() > before }, patience, glance, "the tag must have tried for this test to mean something")
-	require.Len(t, s.rows(t, "/offline"), 1)
-	b.network(false)
-	require.ElementsMatch(t, []map[string]string{{"n": "1"}, {"n": "2"}, {"n": "3"}}, propsOf(s.counted(t, "/offline", 4), "offline"))
-}
-
-func (s *shop) strict(t *testing.T) {
-	policy := fmt.Sprintf("default-src 'none'; script-src %[1]s; connect-src %[1]s; img-src %[1]s", s.px)
-	s.serve("/strict", s.script("shop", "")+`<script>document.title = "inline"</script>`, http.Header{"Content-Security-Policy": {policy}})
-	b := s.tab(t)
-	b.visit(s.url + "/strict")
-	b.loaded()
-	b.run(`onepx("track", "strict")`)
-	for _, e := range s.counted(t, "/strict", 2) {
-		require.Equal(t, "Shop", e.Title, "the policy must be in force for this test to mean something")
-		require.Equal(t, "beacon", e.Transport)
-	}
-}
-
-func (s *shop) noConnections(t *testing.T) {
-	policy := fmt.Sprintf("default-src 'none'; script-src %[1]s; img-src %[1]s", s.px)
-	s.serve("/images", s.script("shop", ""), http.Header{"Content-Security-Policy": {policy}})
-	b := s.tab(t)
-	b.visit(s.url + "/images")
-	b.loaded()
-	b.run(`onepx("track", "basket", {value: 0.1 + 0.2, items: [{id: "sku-1"}], "größe": "M & L"})`)
-	got := s.counted(t, "/images", 2)
-	require.Equal(t, []string{"gif", "gif"}, []string{got[0].Transport, got[1].Transport})
-	require.Equal(t, []map[string]string{{"größe": "M & L"}}, propsOf(got, "basket"))
-}
-
 func (s *shop) noScripts(t *testing.T) {
 	s.serve("/noscript/on", s.script("shop", "")+"<noscript>"+s.tag("site=shop")+"</noscript>", nil)
 	s.serve("/noscript/off", s.script("shop", "")+"<noscript>"+s.tag("site=shop")+"</noscript>", nil)
@@ -272,4 +196,67 @@ func (s *shop) noScripts(t *testing.T) {
 	start(t, chromedp.Flag("blink-settings", "scriptEnabled=false")).visit(s.url + "/noscript/off")
 	require.Equal(t, "beacon", s.counted(t, "/noscript/on", 1)[0].Transport)
 	require.Equal(t, "gif", s.counted(t, "/noscript/off", 1)[0].Transport)
+}
+
+func (s *shop) consent(t *testing.T) {
+	s.serve("/consent", s.script("shop", `data-consent="wait"`), nil)
+	b := s.tab(t)
+	b.visit(s.url + "/consent?no")
+	b.loaded()
+	b.run(`onepx("track", "before")`)
+	b.run(`onepx("consent", 0)`)
+	b.run(`onepx("track", "after")`)
+	b.run(`document.dispatchEvent(new Event("visibilitychange")); dispatchEvent(new Event("pagehide"))`)
+	require.Zero(t, b.sent())
+
+	b.visit(s.url + "/consent?yes")
+	b.loaded()
+	b.run(`onepx("track", "before")`)
+	require.Zero(t, b.sent())
+	b.run(`onepx("consent", true); onepx("track", "after")`)
+	require.Equal(t, []string{"after", "before", "page_view"}, names(s.counted(t, "/consent?yes", 3)))
+	require.Empty(t, s.rows(t, "/consent?no"))
+}
+
+func (s *shop) restored(t *testing.T) {
+	s.serve("/back/a", s.script("shop", "")+`<script>addEventListener("pageshow", e => { window.persisted = e.persisted })</script>`, nil)
+	s.serve("/back/b", "", nil)
+	b := s.tab(t)
+	b.visit(s.url + "/back/a")
+	s.counted(t, "/back/a", 1)
+	b.visit(s.url + "/back/b")
+	b.run(`history.back()`)
+	b.until(`window.persisted`)
+	require.Equal(t, []string{"page_view", "page_view"}, names(s.counted(t, "/back/a", 2)))
+	b.run(`onepx("track", "later")`)
+	s.counted(t, "/back/a", 3)
+}
+
+func (s *shop) ownPaths(t *testing.T) {
+	s.serve("/own", `<script async src="`+s.px+`/assets/a.js" data-site="own"></script>`, nil)
+	b := s.tab(t)
+	b.visit(s.url + "/own")
+	b.loaded()
+	b.run(`navigator.sendBeacon = () => false; dispatchEvent(new Event("pagehide")); onepx("track", "by-image")`)
+	got := s.counted(t, "/own", 2)
+	require.ElementsMatch(t, []string{"beacon", "gif"}, []string{got[0].Transport, got[1].Transport})
+	require.Zero(t, b.sent(), "nothing goes to the native paths")
+}
+
+func (s *shop) nonsense(t *testing.T) {
+	s.serve("/nonsense", s.script("shop", ""), nil)
+	b := s.tab(t)
+	b.visit(s.url + "/nonsense")
+	b.loaded()
+	b.run(`
+		const cycle = {}; cycle.self = cycle;
+		onepx(); onepx("unknown"); onepx("track"); onepx("order"); onepx("identify", null); onepx("constructor", 1);
+		onepx("track", "cycle", cycle);
+		onepx("track", "big", {value: 1n});
+		onepx("track", "getter", {get x() { throw new Error("page") }});
+		onepx("track", "surrogate", {x: "\ud800"});
+		onepx("track", "large", {x: "x".repeat(70000)});
+		onepx("track", "last", "text");
+	`)
+	require.Equal(t, []string{"cycle", "large", "last", "page_view", "surrogate"}, names(s.counted(t, "/nonsense", 5)))
 }

@@ -32,10 +32,11 @@ func (s *shop) unloads(t *testing.T) {
 			location.replace("/unload?n=" + (n + 1));
 		}
 	</script>`, unloads)+s.script("shop", `onload="leave()"`), nil)
-	// In a tab that nobody watches: watching makes the browser slow.
-	_, err := chromedp.CallBrowser(start(t).ctx, target.CreateTarget, target.CreateTargetParams{URL: s.url + "/unload?n=1"})
+	// In a tab that nobody watches, and without keeping pages for a way back, both of which make the browser slow.
+	b := start(t, chromedp.Flag("disable-features", "BackForwardCache"))
+	_, err := chromedp.CallBrowser(b.ctx, target.CreateTarget, target.CreateTargetParams{URL: s.url + "/unload?n=1"})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return s.asks("/unload") > unloads }, patience, glance, "all pages are loaded")
+	require.Eventually(t, func() bool { return s.asks("/unload") > unloads }, 2*patience, glance, "all pages are loaded")
 
 	var got struct{ Delivered, Rows int }
 	query := "SELECT uniqExact(props['n']) AS delivered, count() AS rows FROM onepx.events WHERE name = 'unload' AND outcome = 'event' AND startsWith(url, '" + s.url + "')"

@@ -39,10 +39,10 @@ func (c *command) Run() error {
 		return err
 	}
 	target := filepath.Join(c.Dir, folder, "t.min.js")
-	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil { //nolint:gosec // a folder of sources, readable by all
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(target, small, 0o644); err != nil { //nolint:gosec // a source file, readable by all
+	if err := os.WriteFile(target, small, 0o644); err != nil {
 		return err
 	}
 	zipped, err := gzipped(small)

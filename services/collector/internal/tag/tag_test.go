@@ -29,7 +29,7 @@ func ask(t *testing.T, method string, paths siteconfig.Paths, headers ...string)
 	}
 	recorder := httptest.NewRecorder()
 	tag.New(paths).ServeHTTP(recorder, r)
-	return recorder.Result() //nolint:bodyclose // it holds no connection
+	return recorder.Result()
 }
 
 func body(t *testing.T, r io.Reader) string {
