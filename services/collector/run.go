@@ -185,6 +185,11 @@ func (s *service) ready() error {
 // durable tells whether Kafka or the spool would take one more event.
 func (s *service) durable() error {
 	kafkaErr := s.health.Err()
+	// That its leaders answer does not mean that they take events. With a spool, what is in it finds out when they do again;
+	// without one it takes a visitor's event, so there must be visitors.
+	if kafkaErr == nil && s.spool != nil && s.publisher.Away() {
+		kafkaErr = errors.New("kafka takes no events")
+	}
 	if kafkaErr == nil {
 		return nil
 	}

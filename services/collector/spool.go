@@ -167,7 +167,9 @@ func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry) (er
 		Spool: s, SpoolOutage: telemetry.NewOutageLog(tel.Logger, "read the spool", time.Now), Unreplayable: losses.unreplayable,
 	})
 	defer reportProgress(tel.Logger, s, publisher)()
-	err = publisher.Drain(ctx)
+	if err = publisher.Drain(ctx); err != nil {
+		err = fmt.Errorf("stopped, %d events are left in the spool: %w", s.Len(), err)
+	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err = errors.Join(err, publisher.Close(closing))

@@ -80,6 +80,9 @@ const (
 	TimeInvalid        Reason = "time_invalid"
 	URLInvalid         Reason = "url_invalid"
 	SecretRemoved      Reason = "secret_removed"
+	EmailMasked        Reason = "email_masked"
+	TokenMasked        Reason = "token_masked"
+	CardMasked         Reason = "card_masked"
 	URLUnencoded       Reason = "url_unencoded"
 	ReferrerInvalid    Reason = "referrer_invalid"
 	ValueInvalid       Reason = "value_invalid"
@@ -163,6 +166,9 @@ var All = []Entry{
 	{URLInvalid, "collector", Flagged, "The page URL is no http(s) URL and was left out."},
 	{URLUnencoded, "collector", Flagged, "The page URL seems to have been sent without encoding: parts of its query arrived as parameters."},
 	{SecretRemoved, "collector", Flagged, "A parameter whose name promises a secret (`token`, `password`, …) was left out; as `p.NAME` it is kept."},
+	{EmailMasked, "collector", Flagged, "An e-mail address in a URL, a title, a name or a property was replaced by `[email]`."},
+	{TokenMasked, "collector", Flagged, "A JWT or a key of a known form was replaced by `[token]`."},
+	{CardMasked, "collector", Flagged, "A number with an issuer's first digits and a right check digit was replaced by `[card]`."},
 	{ReferrerInvalid, "collector", Flagged, "The referrer is no http(s) URL and was left out."},
 	{ValueInvalid, "collector", Flagged, "The amount is no decimal number in range; the event has no value."},
 	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the amounts were left out."},

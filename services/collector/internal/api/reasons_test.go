@@ -70,6 +70,9 @@ var refused = map[reason.Reason]hit{
 var flagged = map[reason.Reason]hit{
 	reason.BadEscape:          {target: "/p.gif?site=shop&x=%zz"},
 	reason.SecretRemoved:      {target: "/p.gif?site=shop&Token=abc"},
+	reason.EmailMasked:        {target: "/p.gif?site=shop&u=https%3A%2F%2Fa.b%2F%3Fx%3Dann%2540shop.com"},
+	reason.TokenMasked:        {target: "/p.gif?site=shop&x=eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0."},
+	reason.CardMasked:         {target: "/p.gif?site=shop&t=4111+1111+1111+1111"},
 	reason.DuplicateParameter: {target: "/p.gif?site=shop&e=a&e=b"},
 	reason.EscapedAmpersand:   {target: "/p.gif?site=shop&amp;e=a"},
 	reason.InvalidUTF8:        {target: "/p.gif?site=shop&t=%E9t%E9"},

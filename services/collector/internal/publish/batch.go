@@ -2,7 +2,6 @@ package publish
 
 import (
 	"context"
-	"sync"
 
 	"github.com/segmentio/kafka-go"
 
@@ -25,13 +24,7 @@ func (p *Publisher) PublishAll(ctx context.Context, events []*onepxv1.Event) []r
 		records[i], words[i] = p.encode(ctx, ev)
 	}
 	p.allToKafka(ctx, events, records, words)
-	var disk sync.WaitGroup
-	for i := range words {
-		if spoolable(words[i]) {
-			disk.Go(func() { words[i] = p.spool(ctx, records[i], words[i]) }) // at once, to share an fsync
-		}
-	}
-	disk.Wait()
+	p.spoolAll(ctx, records, words)
 	return words
 }
 

@@ -114,7 +114,7 @@ func TestEachEventOfARequestHasItsOwnFate(t *testing.T) {
 }
 
 func TestNoEventOfARequestWaitsLongerThanOneWould(t *testing.T) {
-	f := start(t, func(c *publish.Config) { c.InFlight, c.Timeout = 2, 300*time.Millisecond })
+	f := start(t, func(c *publish.Config) { c.InFlight, c.Timeout = 2, impatience })
 	require.Empty(t, f.Publish(t.Context(), event(t, 0, 0)))
 	f.clock.advance(2 * time.Second)
 	f.broker.Silence()

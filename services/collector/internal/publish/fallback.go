@@ -3,6 +3,7 @@ package publish
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -42,9 +43,40 @@ func (p *Publisher) spool(ctx context.Context, record kafka.Message, why reason.
 	select {
 	case p.spooling <- struct{}{}:
 		defer func() { <-p.spooling }()
+		return p.toDisk(ctx, record)
 	default:
 		return reason.Overloaded
 	}
+}
+
+// spoolAll does what spool does for those of many records whose reason says so. They wait for each other and for those of
+// other requests rather than be refused, all in all at most spoolTimeout.
+func (p *Publisher) spoolAll(ctx context.Context, records []kafka.Message, words []reason.Reason) {
+	if p.cfg.Spool == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
+	defer cancel()
+	var disk sync.WaitGroup
+	defer disk.Wait()
+	for i := range words {
+		if !spoolable(words[i]) {
+			continue
+		}
+		select {
+		case p.sharedSpooling <- struct{}{}:
+			disk.Go(func() { // at once, to share an fsync
+				defer func() { <-p.sharedSpooling }()
+				words[i] = p.toDisk(ctx, records[i])
+			})
+		case <-ctx.Done():
+			words[i] = reason.Overloaded
+		}
+	}
+}
+
+// toDisk returns InSpool, or why the record is not known to be in the spool.
+func (p *Publisher) toDisk(ctx context.Context, record kafka.Message) reason.Reason {
 	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
 	record.Headers = append(record.Headers, kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")})
@@ -70,7 +102,7 @@ func (p *Publisher) SpoolReady() error {
 		return errNoSpool
 	case p.cfg.Spool.Room() < int64(p.cfg.MaxEventBytes)+spoolOverhead:
 		return errSpoolFull
-	case p.cfg.Now().UnixNano()-p.spoolFailed.Load() < int64(spoolPause):
+	case !passed(p.spoolFailed.Load(), p.cfg.Now().UnixNano(), spoolPause):
 		return errSpoolFailed
 	}
 	return nil

@@ -28,8 +28,12 @@ func (g *gate) isAway() bool { return g.away.Load() }
 // probe tells whether an event may go to Kafka although it is away: when none has for so long.
 func (g *gate) probe(every time.Duration) bool {
 	now, last := g.now().UnixNano(), g.lastProbe.Load()
-	return now-last >= int64(every) && g.lastProbe.CompareAndSwap(last, now)
+	return passed(last, now, every) && g.lastProbe.CompareAndSwap(last, now)
 }
+
+// passed tells whether so much time is between two moments, in Unix ns. A machine's clock that was set back in between says
+// nothing; then enough has passed, or nothing would try until it has caught up.
+func passed(from, to int64, d time.Duration) bool { return to < from || to-from >= int64(d) }
 
 // probing notes that an event is trying.
 func (g *gate) probing() { g.lastProbe.Store(g.now().UnixNano()) }
@@ -43,7 +47,7 @@ func (g *gate) worked() {
 // failed notes a failure.
 func (g *gate) failed() {
 	now := g.now().UnixNano()
-	if now-g.lastWork.Load() < int64(probeEvery) {
+	if !passed(g.lastWork.Load(), now, probeEvery) {
 		return
 	}
 	if !g.away.Swap(true) {

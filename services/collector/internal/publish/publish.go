@@ -15,6 +15,7 @@ package publish
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -75,8 +76,8 @@ type Publisher struct {
 	shared chan struct{}
 	sites  shares
 	gate   gate
-	// spooling has one for each event on its way to the disk.
-	spooling chan struct{}
+	// spooling has one for each event on its way to the disk, sharedSpooling for each of a request with many events.
+	spooling, sharedSpooling chan struct{}
 	// spoolFailed is when the disk refused an event last, Unix ns.
 	spoolFailed atomic.Int64
 	// replayed counts the events that came out of the spool into Kafka.
@@ -89,7 +90,7 @@ type Publisher struct {
 func New(cfg Config) *Publisher {
 	p := &Publisher{
 		cfg: cfg, places: make(chan struct{}, cfg.InFlight), shared: make(chan struct{}, max(1, cfg.InFlight/2)),
-		spooling: make(chan struct{}, cfg.InFlight), sites: shares{held: map[string]int{}},
+		spooling: make(chan struct{}, cfg.InFlight), sharedSpooling: make(chan struct{}, max(1, cfg.InFlight/2)), sites: shares{held: map[string]int{}},
 		gate: gate{now: cfg.Now}, drained: make(chan struct{}),
 	}
 	p.writer = &kafka.Writer{
@@ -178,9 +179,21 @@ func (p *Publisher) send(ctx context.Context, record kafka.Message, at place) (*
 	record.WriterData = sent
 	if err := p.writer.WriteMessages(ctx, record); err != nil {
 		p.leave(at)
+		if tooLarge(err) {
+			err = fmt.Errorf("%w: %w", errRefused, err)
+		}
 		return nil, err
 	}
 	return sent, nil
+}
+
+// errRefused says that Kafka will never take the record, because of its size.
+var errRefused = errors.New("too large for the topic")
+
+// tooLarge tells whether a batch is refused for its size, by the Writer or by Kafka.
+func tooLarge(err error) bool {
+	var byWriter kafka.MessageTooLargeError
+	return errors.As(err, &byWriter) || errors.Is(err, kafka.MessageSizeTooLarge) || errors.Is(err, kafka.RecordListTooLarge)
 }
 
 // await returns when Kafka has answered, or when ctx ends.
@@ -257,6 +270,9 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 		p.gate.worked()
 		p.cfg.Outage.Recovered()
 	}
+	if len(messages) == 1 && tooLarge(err) {
+		err = fmt.Errorf("%w: %w", errRefused, err) // in a batch of several it may be another's fault
+	}
 	for i := range messages {
 		if sent, ok := messages[i].WriterData.(*sending); ok {
 			p.leave(sent.place)      // before the caller goes on: its next event must find a place
@@ -267,19 +283,27 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 
 // judge notes how it went with Kafka.
 func (p *Publisher) judge(err error) reason.Reason {
-	if err == nil {
+	switch {
+	case err == nil:
 		return ""
+	case errors.Is(err, errRefused):
+		return reason.EventTooLarge // for the topic, whose limit is below ours; the spool could not get rid of it either
 	}
 	p.gate.failed()
 	p.cfg.Outage.Failed(err)
 	return reason.KafkaUnavailable
 }
 
+// Away tells that Kafka takes no events, as far as those that tried have shown.
+func (p *Publisher) Away() bool { return p.gate.isAway() }
+
 // InFlight is the number of events that are on their way now.
 func (p *Publisher) InFlight() int { return len(p.places) }
 
 // Close lets no more events in, waits until the Writer has finished with those it has, and closes it. When ctx ends first,
 // the Writer goes on until it has tried each often enough; nobody waits for those any more, and Close may be called again.
+//
+// That is an error unless Kafka is away and there is a spool: then what the Writer still has is in the spool too.
 func (p *Publisher) Close(ctx context.Context) error {
 	if !p.closing.Swap(true) {
 		go p.drain()
@@ -288,6 +312,9 @@ func (p *Publisher) Close(ctx context.Context) error {
 	case <-p.drained:
 		return nil
 	case <-ctx.Done():
+		if p.cfg.Spool != nil && p.gate.isAway() {
+			return nil
+		}
 		return fmt.Errorf("events still on their way to kafka: %w", ctx.Err())
 	}
 }

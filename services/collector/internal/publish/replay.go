@@ -59,21 +59,19 @@ func (p *Publisher) replay(ctx context.Context, records []spool.Record) bool {
 		if ctx.Err() != nil {
 			return false
 		}
-		if len(failed) == 0 {
-			records = records[len(tried):]
-			continue
-		}
-		if len(tried) == 1 && p.refusedForGood(failed[0].err) {
-			records = records[1:]
-			continue
-		}
 		left := make([]spool.Record, 0, len(records))
 		for _, f := range failed {
-			left = append(left, f.record)
+			if !p.refusedForGood(f.err) {
+				left = append(left, f.record)
+			}
 		}
-		records, atOnce = append(left, records[len(tried):]...), 1
-		if !wait(ctx, probeEvery) {
-			return false
+		again := len(left) > 0
+		records = append(left, records[len(tried):]...)
+		if again {
+			atOnce = 1
+			if !wait(ctx, probeEvery) {
+				return false
+			}
 		}
 	}
 	return true
@@ -93,6 +91,10 @@ func (p *Publisher) replayOnce(ctx context.Context, records []spool.Record) []fa
 	sent := make([]*sending, len(records))
 	errs := make([]error, len(records))
 	for i, record := range records {
+		if i > 0 && errs[i-1] != nil && !errors.Is(errs[i-1], errRefused) {
+			errs[i] = errs[i-1] // the others would only wait for as long, each
+			continue
+		}
 		sent[i], errs[i] = p.resend(ctx, record)
 	}
 	var failed []failure
@@ -126,8 +128,7 @@ func (p *Publisher) resend(ctx context.Context, record spool.Record) (*sending, 
 // refusedForGood tells whether Kafka will never take a record that it refuses so: its limits are lower than they were when the
 // event came. Waiting for such a record would keep all others in the spool until it is full.
 func (p *Publisher) refusedForGood(err error) bool {
-	var tooLarge kafka.MessageTooLargeError
-	if !errors.As(err, &tooLarge) && !errors.Is(err, kafka.MessageSizeTooLarge) && !errors.Is(err, kafka.RecordListTooLarge) {
+	if !errors.Is(err, errRefused) {
 		return false
 	}
 	if p.cfg.Unreplayable != nil {

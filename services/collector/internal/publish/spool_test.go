@@ -38,7 +38,7 @@ func startWithSpool(t *testing.T, fs vfs.FS, change func(*publish.Config)) fixtu
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	return start(t, func(c *publish.Config) {
-		c.Spool, c.SpoolOutage, c.Timeout = s, c.Outage, 300*time.Millisecond
+		c.Spool, c.SpoolOutage, c.Timeout = s, c.Outage, impatience
 		if change != nil {
 			change(c)
 		}

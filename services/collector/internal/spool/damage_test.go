@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -182,6 +183,9 @@ func TestWhatElseLiesInTheDirectory(t *testing.T) {
 	require.IsIncreasing(t, got)
 	require.Len(t, got, 1000-len(gone)-len(later))
 	require.Equal(t, len(gone)+len(later), l.records(), "files that somebody removed are losses, too")
+	for _, loss := range l.losses {
+		require.NotContains(t, fmt.Sprintf("%+v", loss.Cause), ".go:", "no stack in a log")
+	}
 	for _, name := range []string{"notes.txt", "1-1.spool", "x-y.spool"} {
 		require.FileExists(t, filepath.Join(cfg.Dir, name))
 	}

@@ -248,3 +248,11 @@ func TestABadSectorCostsWhatLiesOnItAndNoMore(t *testing.T) {
 		require.ErrorIs(t, loss.Cause, syscall.EIO)
 	}
 }
+
+func TestAVolumeThatIsNotMountedIsNotMade(t *testing.T) {
+	var l lost
+	volume := filepath.Join(t.TempDir(), "volume")
+	_, err := spool.Open(onDisk(filepath.Join(volume, "spool"), &l))
+	require.ErrorContains(t, err, "parent of spool directory")
+	require.NoDirExists(t, volume)
+}

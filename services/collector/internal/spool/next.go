@@ -122,7 +122,7 @@ func (s *Spool) read(seg segment, from position, limit int) (batch, error) {
 	b := batch{segment: seg, from: from, next: position{number: seg.end, offset: from.offset}, lost: Loss{Segment: seg.name()}}
 	r, err := openReader(s.fs, s.path(seg.name()), from.offset)
 	if errors.Is(err, iofs.ErrNotExist) { // somebody removed it
-		b.lost.Records, b.lost.Cause = seg.end-from.number, err
+		b.lost.Records, b.lost.Cause = seg.end-from.number, fmt.Errorf("removed: %w", err) // without the stack that a log would print
 		return b, nil
 	} else if err != nil {
 		return batch{}, err

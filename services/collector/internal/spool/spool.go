@@ -141,12 +141,12 @@ func Open(cfg Config) (*Spool, error) {
 
 // openDir makes the directory, opens it and takes its lock.
 func (s *Spool) openDir() error {
-	if err := s.fs.MkdirAll(s.cfg.Dir, 0o700); err != nil {
-		return fmt.Errorf("make spool directory: %w", err)
-	}
-	parent, err := s.fs.OpenDir(s.fs.PathDir(s.cfg.Dir))
+	parent, err := s.fs.OpenDir(s.fs.PathDir(s.cfg.Dir)) // must be there: a volume that isn't mounted must not be made
 	if err != nil {
 		return fmt.Errorf("open parent of spool directory: %w", err)
+	}
+	if err := s.fs.MkdirAll(s.cfg.Dir, 0o700); err != nil {
+		return errors.Join(fmt.Errorf("make spool directory: %w", err), parent.Close())
 	}
 	if err := errors.Join(parent.Sync(), parent.Close()); err != nil {
 		return fmt.Errorf("sync parent of spool directory: %w", err)

@@ -67,7 +67,7 @@ func readItem(data []byte, flags *Flags) *onepxv1.Item {
 	}
 	item := &onepxv1.Item{
 		Id:             cutRunes(id, 128, flags),
-		Category:       cutRunes(Clean(string(in.Category), flags), 256, flags),
+		Category:       cutRunes(mask(Clean(string(in.Category), flags), flags), 256, flags),
 		QuantityMicros: 1_000_000,
 	}
 	if in.Quantity != "" {

@@ -8,7 +8,8 @@ import (
 
 // page is a page URL that was taken apart.
 type page struct {
-	// url is what may be stored: without fragment, user info, utm parameters, click ids and StrippedParams.
+	// url is what may be stored: without fragment, user info, utm parameters, click ids and StrippedParams, path and query
+	// masked.
 	url string
 	// utm holds the utm parameters by lower-case name, decoded.
 	utm map[string]string
@@ -18,7 +19,7 @@ type page struct {
 
 // readURL takes an http(s) URL apart. What is not touched stays byte for byte: many real URLs are not quite valid, and
 // reports compare them as texts. It refuses what a browser would not take for an absolute http(s) URL.
-func readURL(raw string) (page, bool) {
+func readURL(raw string, flags *Flags) (page, bool) {
 	scheme, rest, ok := strings.Cut(strings.TrimSpace(raw), "://")
 	scheme = strings.ToLower(scheme)
 	if !ok || scheme != "http" && scheme != "https" {
@@ -35,11 +36,12 @@ func readURL(raw string) (page, bool) {
 		return page{}, false
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
-	p := page{url: scheme + "://" + host + sessionID.ReplaceAllString(path, "")}
+	p := page{}
+	path = sessionID.ReplaceAllString(path, "")
 	if kept := p.readQuery(query); kept != "" {
-		p.url += "?" + kept
+		path += "?" + kept
 	}
-	p.url = strings.ReplaceAll(p.url, " ", "%20")
+	p.url = scheme + "://" + host + strings.ReplaceAll(mask(path, flags), " ", "%20")
 	return p, true
 }
 

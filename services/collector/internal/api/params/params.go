@@ -117,6 +117,7 @@ func (h *Hit) read(pair Pair) {
 }
 
 func (h *Hit) addProp(name, value string) {
+	name, value = mask(name, &h.Flags), mask(value, &h.Flags)
 	if _, repeated := h.Event.Props[name]; repeated {
 		h.Flags.Add(reason.DuplicateParameter)
 		return
@@ -210,14 +211,14 @@ func (h *Hit) setMoney() {
 func (h *Hit) setPage() {
 	h.joinUnencoded()
 	if h.page != "" {
-		page, ok := readURL(h.page)
+		page, ok := readURL(h.page, &h.Flags)
 		if !ok {
 			h.Flags.Add(reason.URLInvalid)
 		}
 		h.Event.Page.Url = cut(page.url, maxURL, &h.Flags)
 		for name, field := range utmFields(h.Event.Marketing) {
 			if *field == "" {
-				*field = cutRunes(page.utm[name], maxUTM, &h.Flags)
+				*field = cutRunes(mask(page.utm[name], &h.Flags), maxUTM, &h.Flags)
 			}
 		}
 		if len(h.clicks) == 0 {
@@ -225,7 +226,7 @@ func (h *Hit) setPage() {
 		}
 	}
 	if h.referrer != "" {
-		page, ok := readURL(h.referrer)
+		page, ok := readURL(h.referrer, &h.Flags)
 		if !ok {
 			h.Flags.Add(reason.ReferrerInvalid)
 		}

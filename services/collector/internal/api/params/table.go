@@ -2,6 +2,7 @@ package params
 
 import (
 	"strings"
+	"unicode/utf8"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/shared/reason"
@@ -28,7 +29,8 @@ type Param struct {
 var Table = []Param{
 	{"site", "`site_id`", "a site of the configuration, else `site_missing` or `site_unknown`", "The site the event belongs to. The only parameter that must be given.", "shop", ignore},
 	{"e", "`name`, `kind`", "64 characters, else `name_invalid`", "Name of the event; without it `page_view`. `impression`, `purchase`, `refund`, `cancel`, `restate` and `identify` have a meaning of their own, any other name is the site's.", "purchase", func(h *Hit, p Pair) {
-		if h.Event.Name = cutRunes(p.Value, maxName, &Flags{}); h.Event.Name != p.Value {
+		h.Event.Name = mask(p.Value, &h.Flags)
+		if utf8.RuneCountInString(h.Event.Name) > maxName {
 			h.refuse(reason.NameInvalid)
 		}
 	}},
@@ -45,7 +47,7 @@ var Table = []Param{
 	{"u", "`page.url`, utm and click id fields", "http(s), 8192 bytes, longer is cut; else `url_invalid`", "Page URL, percent-encoded. Without it the Referer header. utm parameters and click ids in it fill their fields unless given as parameters.", "https://shop.example/thanks?utm_source=news", readPage},
 	{"r", "`page.referrer`", "as `u`; else `referrer_invalid`", "Where the visitor came from (`document.referrer`).", "https://news.example/", func(h *Hit, p Pair) { h.referrer = p.Value }},
 	{"t", "`page.title`", "512 characters, longer is cut", "Title of the page.", "Thank you", func(h *Hit, p Pair) {
-		h.Event.Page.Title = cutRunes(p.Value, maxTitle, &h.Flags)
+		h.Event.Page.Title = cutRunes(mask(p.Value, &h.Flags), maxTitle, &h.Flags)
 	}},
 	{"ts", "`occurred_at_ms`", "Unix time in seconds or milliseconds, or RFC 3339; else `time_invalid`", "When it happened by the client's clock; without it the time of arrival. Kept within 7 days before and 5 minutes after the arrival.", "1795607998000", func(h *Hit, p Pair) { h.ts = p.Value }},
 	{"sent", "`occurred_at_ms`", "as `ts`", "When the request was sent by the client's clock; with it a wrong clock is corrected.", "1795608000000", func(h *Hit, p Pair) { h.sent = p.Value }},
@@ -106,7 +108,7 @@ func ignore(*Hit, Pair) {}
 
 func utm(name, meaning, example string) Param {
 	return Param{name, "`marketing." + name + "`", "256 characters, longer is cut; name in any case", meaning + " Goes before the one in the page URL.", example, func(h *Hit, p Pair) {
-		*utmFields(h.Event.Marketing)[name] = cutRunes(p.Value, maxUTM, &h.Flags)
+		*utmFields(h.Event.Marketing)[name] = cutRunes(mask(p.Value, &h.Flags), maxUTM, &h.Flags)
 	}}
 }
 
