@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
@@ -54,6 +55,8 @@ var masked = []struct{ name, text, want string }{
 	{"a JWT without signature", "eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0.", "[token]"},
 	{"a JWE", "eyJhbGciOiJkaXIifQ..aXYtb2YtdGhpcw.Y2lwaGVydGV4dA.dGFnLXRhZw", "[token]"},
 	{"a key with a prefix", "/x?k=" + github + "&y=" + stripe, "/x?k=[token]&y=[token]"},
+	{"a JWT after prefixes of keys", strings.Repeat("sk-ant-", 9) + "eyJhbGciOiJub.xxxxxxxx.", strings.Repeat("sk-ant-", 9) + "[token]"},
+	{"a key after prefixes of others", strings.Repeat("xoxb-", 9) + "SG." + strings.Repeat("a1", 10) + "." + strings.Repeat("b2", 20), strings.Repeat("xoxb-", 9) + "[token]"},
 	{"a token to the end of its word", github + "-and-more", "[token]"},
 	{"in an encoded URL", "/x?next=%2Fcb%3Fstate%3D" + jwt, "/x?next=%2Fcb%3Fstate%3D[token]"},
 
@@ -139,6 +142,17 @@ func TestWhatIsLeftAlone(t *testing.T) {
 			require.Equal(t, test.text, got)
 			require.Zero(t, kinds)
 		})
+	}
+}
+
+// TestTheTimeIsLinear: a body may have a megabyte in one text, of any bytes.
+func TestTheTimeIsLinear(t *testing.T) {
+	for _, unit := range []string{
+		"eyJaaaaaaaaaa-", "xoxb-", "sk-ant-", "AIza-", "ya29.", "SG.", "ghp_", "@-ab.ab", "a@b-ab.ab", "a@", "4111-", "%2540", "eyJaaaaaaaaaa-.a ",
+	} {
+		begin := time.Now()
+		hygiene.Mask(strings.Repeat(unit, 1<<20/len(unit)))
+		require.Less(t, time.Since(begin), 10*time.Second, unit) // it takes less than 0.3 s, or minutes
 	}
 }
 

@@ -47,11 +47,31 @@ const (
 
 // tokens adds the tokens of the text. A token begins where a word does, and is masked to the end of the word.
 func tokens(text string, spans []span) []span {
+	// From where on a JWT, and a key, may begin again. One that is not there for want of segments, or of a digit, is not there
+	// later in its word either, which is not read again for each prefix in it.
+	var nextJWT, nextKey int
 	for i := 0; i+minToken <= len(text); i++ {
 		if class[text[i]] != letter || i > 0 && alphanumeric(text[i-1]) {
 			continue
 		}
-		if size := tokenAt(text[i:]); size > 0 {
+		size, rest := 0, text[i:]
+		switch {
+		case strings.HasPrefix(rest, jwt):
+			if i < nextJWT {
+				continue
+			}
+			if size = dotted(rest, []int{10, 0, 0}); size == 0 { // the signature may be empty, and the key of a JWE
+				nextJWT = i + wordSize(rest)
+			}
+		case strings.HasPrefix(rest, sendGrid):
+			size = dotted(rest, []int{2, 20, 40})
+		case i >= nextKey:
+			var digitless bool
+			if size, digitless = keyAt(rest); digitless {
+				nextKey = i + wordSize(rest)
+			}
+		}
+		if size > 0 {
 			spans = append(spans, span{i, i + size, Token})
 			i += size - 1
 		}
@@ -59,14 +79,9 @@ func tokens(text string, spans []span) []span {
 	return spans
 }
 
-// tokenAt returns the length of the token that the text begins with, or 0.
-func tokenAt(text string) int {
-	if strings.HasPrefix(text, jwt) {
-		return dotted(text, []int{10, 0, 0}) // the signature may be empty, and the key of a JWE
-	}
-	if strings.HasPrefix(text, sendGrid) {
-		return dotted(text, []int{2, 20, 40})
-	}
+// keyAt returns the length of the key with a prefix that the text begins with, or 0; digitless tells that there is no digit
+// to the end of the word.
+func keyAt(text string) (size int, digitless bool) {
 	for _, f := range byFirst[text[0]] {
 		rest, is := strings.CutPrefix(text, f.prefix)
 		if !is {
@@ -74,12 +89,17 @@ func tokenAt(text string) int {
 		}
 		size, digits := word(rest, f.wide)
 		if size < f.least || !digits {
-			return 0
+			return 0, f.wide && !digits
 		}
-		size, _ = word(rest, true)
-		return len(f.prefix) + size
+		return len(f.prefix) + wordSize(rest), false
 	}
-	return 0
+	return 0, false
+}
+
+// wordSize is how many bytes the word has, - and _ included, that the text begins with.
+func wordSize(text string) int {
+	size, _ := word(text, true)
+	return size
 }
 
 // dotted returns the length of words joined by dots, if they are at least so long each, or 0. More words belong to it.
