@@ -77,16 +77,18 @@
   function query(fields) {
     const all = Object.assign({site: options.site, sent: Date.now()}, fields);
     if (consent >= 0) all.c = consent;
-    for (const name in all.props) all["p." + name] = all.props[name];
+    const props = all.props || {};
     delete all.props;
-    for (const name in all) if (all[name] === Object(all[name])) all[name] = text(all[name]);
+    // Own names only: old libraries put some of their own into every object.
+    Object.keys(props).forEach(name => { all["p." + name] = props[name]; });
+    Object.keys(all).forEach(name => { if (all[name] === Object(all[name])) all[name] = text(all[name]); });
     return "?" + new URLSearchParams(all);
   }
 
   const image = event => new Promise((resolve, reject) => {
     const img = new Image();
     img.onload = resolve;
-    img.onerror = reject;
+    img.onerror = () => reject(0);
     img.src = url(pixelPath) + query(JSON.parse(event.body));
   });
 
@@ -126,7 +128,7 @@
       flush();
     }, after => {
       busy = 0;
-      const pause = Math.max(after || 0, Math.min(2 ** failures, MAX_PAUSE)) * (1 + Math.random() / 2);
+      const pause = Math.max(Math.min(after || 0, 1e6), Math.min(2 ** failures, MAX_PAUSE)) * (1 + Math.random() / 2);
       if (++failures < MAX_TRIES) timer = setTimeout(resume, pause * 1e3);
     });
   }
@@ -176,7 +178,7 @@
       if (!name) return;
       const fields = {}, props = Object.assign({}, given);
       FIELDS.forEach(field => {
-        if (props[field] != null) fields[field] = props[field];
+        if (props[field] != null && props[field] !== "") fields[field] = props[field];
         delete props[field];
       });
       emit("" + name, fields, props);
