@@ -107,6 +107,7 @@
         continue;
       }
       if (mode != "cors") {
+        if (blind < 2 && list[0].size < 5e3) await image(list[0]); // which the error page of a proxy is not
         blind++;
         return list;
       }
