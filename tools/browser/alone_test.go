@@ -31,8 +31,8 @@ func (a *away) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/":
 		w.Header().Set("Content-Type", "text/html")
-		// An old library has put a function into every object.
-		_, _ = fmt.Fprintf(w, `<script>Object.prototype.extend = function () {}</script><script src="http://px.localhost:%s/t.js" data-site="shop"></script>`, port("http://"+r.Host))
+		// An old library has put a function into every object, and a new one has frozen what it could.
+		_, _ = fmt.Fprintf(w, `<script>Object.prototype.extend = function () {}; Object.freeze(history)</script><script src="http://px.localhost:%s/t.js" data-site="shop"></script>`, port("http://"+r.Host))
 	case "/t.js":
 		_, _ = w.Write(a.script)
 	case "/e", "/p.gif":

@@ -217,14 +217,14 @@
       resume();
     });
     if (options.auto != "off") {
-      ["pushState", "replaceState"].forEach(name => {
+      ["pushState", "replaceState"].forEach(safe(name => { // some pages freeze it
         const original = history[name];
         history[name] = function () {
           const result = original.apply(this, arguments);
           navigated();
           return result;
         };
-      });
+      }));
       listen(w, "popstate", navigated);
       listen(w, "hashchange", navigated);
       view();
