@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 	"time"
 
@@ -13,22 +11,6 @@ import (
 
 	"github.com/onepx/onepx/tools/internal/pipeline"
 )
-
-// faults are what a round can do to the system. When one returns, everything runs again.
-var faults = map[string]func(context.Context, *world) error{
-	"kill-collector":  killCollector,
-	"kill-consumer":   killConsumer,
-	"kill-declared":   killDeclared,
-	"kill-kafka":      killKafka,
-	"kill-clickhouse": killClickHouse,
-	"view-fails":      viewFails,
-	"pause-consumer":  pauseConsumer,
-	"kafka-away":      kafkaAway,
-	"clickhouse-away": clickHouseAway,
-	"offsets-reset":   offsetsReset,
-}
-
-func faultNames() []string { return slices.Sorted(maps.Keys(faults)) }
 
 // away is how long a part is away in a round that is about that.
 const away = time.Minute
@@ -171,12 +153,10 @@ func pauseConsumer(ctx context.Context, w *world) error {
 }
 
 func kafkaAway(ctx context.Context, w *world) error {
-	w.between(ctx, 2*time.Second, 4*time.Second)
-	if err := w.kafka.Stop(); err != nil {
-		return err
-	}
-	w.pause(ctx, away)
-	return w.kafka.Start(ctx)
+	return w.withoutKafka(ctx, func() error {
+		w.pause(ctx, away)
+		return nil
+	})
 }
 
 func clickHouseAway(ctx context.Context, w *world) error {
@@ -211,8 +191,8 @@ func offsetsReset(ctx context.Context, w *world) error {
 	if err != nil {
 		return err
 	}
-	for _, partition := range []string{`partition="0"`, `partition="1"`} {
-		if err := w.awaitMetric(ctx, stopping, "onepx_consumer_partition_stopped{"+partition, `reason="offsets_moved"`); err != nil {
+	for _, partition := range []string{"0", "1"} {
+		if err := w.awaitMetric(ctx, stopping, "onepx_consumer_partition_stopped", 1, "partition", partition, "reason", "offsets_moved"); err != nil {
 			return errors.Join(err, stopping.Kill())
 		}
 	}

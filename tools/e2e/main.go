@@ -18,10 +18,10 @@ import (
 )
 
 type cli struct {
-	Rounds int     `default:"10" help:"How many rounds; every kind of fault comes once before one comes again."`
+	Rounds int     `default:"10" help:"How many rounds. Every kind of fault comes once before one comes again; long kinds (kafka-away-long: more than five minutes) only when there are as many rounds as kinds (20), and only once."`
 	Seed   uint64  `help:"Order of the faults, their moments and the traffic follow from it; 0 = a new one."`
 	Rate   float64 `default:"300" help:"Events a second."`
-	Only   string  `help:"Run this kind of fault in every round."`
+	Only   string  `placeholder:"KIND" help:"Run this kind of fault in every round. A wrong name lists them all."`
 	Dir    string  `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
 
@@ -43,6 +43,10 @@ func (c *cli) run(ctx context.Context) (err error) {
 		c.Seed = rand.Uint64()
 	}
 	fmt.Printf("e2e: seed=%d rounds=%d rate=%g\n", c.Seed, c.Rounds, c.Rate)
+	names, err := order(c.Only, c.Rounds, c.Seed)
+	if err != nil {
+		return err
+	}
 	dir := c.Dir
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "onepx-e2e-"); err != nil {
@@ -61,16 +65,12 @@ func (c *cli) run(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	names, err := c.order()
-	if err != nil {
-		return err
-	}
 	for i, name := range names {
 		begun := time.Now()
 		fmt.Printf("round %d/%d %s …\n", i+1, c.Rounds, name)
-		balance, err := w.round(ctx, i, faults[name])
-		fmt.Printf("round %d/%d %s: accepted=%d rows=%d lost=%d double=%d (%s)\n",
-			i+1, c.Rounds, name, balance.Accepted, balance.Rows, balance.Lost, balance.Double, time.Since(begun).Round(time.Second))
+		balance, err := w.round(ctx, i, kinds[name])
+		fmt.Printf("round %d/%d %s: accepted=%d rows=%d lost=%d double=%d (%s; answers of the round: %s)\n",
+			i+1, c.Rounds, name, balance.Accepted, balance.Rows, balance.Lost, balance.Double, time.Since(begun).Round(time.Second), w.answers)
 		if err != nil {
 			return fmt.Errorf("round %d, %s, seed %d: %w", i+1, name, c.Seed, err)
 		}
@@ -79,23 +79,4 @@ func (c *cli) run(ctx context.Context) (err error) {
 	b := w.balance
 	fmt.Printf("e2e: rounds=%d accepted=%d rows=%d lost=%d double=%d\n", c.Rounds, b.Accepted, b.Rows, b.Lost, b.Double)
 	return nil
-}
-
-// order draws the kinds of faults: shuffled, all of them before any comes again.
-func (c *cli) order() ([]string, error) {
-	random := rand.New(rand.NewPCG(c.Seed, 1))
-	var order []string
-	for len(order) < c.Rounds {
-		if c.Only != "" {
-			if faults[c.Only] == nil {
-				return nil, fmt.Errorf("--only: no kind of fault is called %q; there are %v", c.Only, faultNames())
-			}
-			order = append(order, c.Only)
-			continue
-		}
-		names := faultNames()
-		random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
-		order = append(order, names...)
-	}
-	return order[:c.Rounds], nil
 }

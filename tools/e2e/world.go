@@ -4,12 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -44,15 +43,28 @@ type world struct {
 	collectors []*pipeline.Service
 	consumers  []*pipeline.Service
 	admin      *kadm.Client
+	proxies    [pairs]proxy
+	proxyPorts *localstack.Ports
 	ledger     *ledger.Ledger
-	balance    ledger.Balance
+	// fragile is the sum of the fragile view.
+	fragile int
+	// balance is as of the last round, answers those of this one.
+	balance ledger.Balance
+	noting  sync.Mutex // guards answers and ledger while there is load
+	answers answers
 }
 
 // start starts everything; stop must be called also after an error.
 func start(ctx context.Context, dir string, rate float64, seed uint64) (*world, error) {
 	w := &world{dir: dir, rate: rate, seed: seed, ledger: ledger.New(), random: rand.New(rand.NewPCG(seed, 2))}
 	var err error
-	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), Progress: os.Stderr}); err != nil {
+	if w.proxies, w.proxyPorts, err = newProxies(); err != nil {
+		return w, err
+	}
+	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{
+		Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), Progress: os.Stderr,
+		Advertised: []string{w.proxies[collectorToKafka].Listen, w.proxies[consumerToKafka].Listen},
+	}); err != nil {
 		return w, err
 	}
 	if w.clickHouse, err = localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr}); err != nil {
@@ -75,26 +87,56 @@ func start(ctx context.Context, dir string, rate float64, seed uint64) (*world, 
 	if err := w.makeFragileView(ctx); err != nil {
 		return w, err
 	}
+	return w, w.startServices(ctx)
+}
+
+// startServices starts two of each; the second of each reaches the others through the proxies.
+func (w *world) startServices(ctx context.Context) error {
+	err := errors.Join(
+		w.proxies[collectorToKafka].lead(w.kafka.ProxiedAddr(0)),
+		w.proxies[consumerToKafka].lead(w.kafka.ProxiedAddr(1)),
+		w.proxies[consumerToClickHouse].lead(w.clickHouse.NativeAddr()),
+	)
+	if err != nil {
+		return err
+	}
+	forCollector := []string{fmt.Sprint("ONEPX_SPOOL_QUOTA_BYTES=", spoolQuota), "ONEPX_STOP_GRACE=" + stopGrace.String()}
+	var forConsumer []string
 	for i := range 2 {
-		consumer, err := w.pipeline.StartConsumer(ctx, fmt.Sprint("consumer-", i))
+		if i == 1 {
+			forCollector = append(forCollector, "ONEPX_KAFKA_BROKERS="+w.proxies[collectorToKafka].Listen)
+			forConsumer = append(forConsumer, "ONEPX_KAFKA_BROKERS="+w.proxies[consumerToKafka].Listen, "ONEPX_CLICKHOUSE_ADDR="+w.proxies[consumerToClickHouse].Listen)
+		}
+		consumer, err := w.pipeline.StartConsumer(ctx, fmt.Sprint("consumer-", i), forConsumer...)
 		if err != nil {
-			return w, err
+			return err
 		}
 		w.consumers = append(w.consumers, consumer)
-		collector, err := w.pipeline.StartCollector(ctx, fmt.Sprint("collector-", i))
+		collector, err := w.pipeline.StartCollector(ctx, fmt.Sprint("collector-", i), forCollector...)
 		if err != nil {
-			return w, err
+			return err
 		}
 		w.collectors = append(w.collectors, collector)
 	}
-	return w, nil
+	return w.proxies[clientToCollector].lead(strings.TrimPrefix(w.proxiedCollector().URL, "http://"))
 }
+
+// proxiedCollector is the one behind proxies.
+func (w *world) proxiedCollector() *pipeline.Service { return w.collectors[1] }
+
+// direct are the addresses of the collectors without the proxy.
+func (w *world) direct() []string { return []string{w.collectors[0].URL, w.collectors[1].URL} }
 
 // stop ends all processes; what is paused or dead is killed.
 func (w *world) stop() {
 	for _, s := range append(w.collectors, w.consumers...) {
 		_ = s.Resume()
 		_ = s.Stop()
+	}
+	for _, p := range w.proxies {
+		if p.Proxy != nil {
+			p.Stop()
+		}
 	}
 	if w.admin != nil {
 		w.admin.Close()
@@ -132,22 +174,16 @@ func (w *world) makeFragileView(ctx context.Context) error {
 }
 
 // round runs the fault under load, waits until everything is stored, and compares.
-func (w *world) round(ctx context.Context, number int, fault func(context.Context, *world) error) (ledger.Balance, error) {
+func (w *world) round(ctx context.Context, number int, k kind) (ledger.Balance, error) {
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
-	var targets []string
-	for _, c := range w.collectors {
-		targets = append(targets, c.URL)
-	}
+	w.answers = answers{byWord: map[string]int{}}
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
-		load.Run(loading, load.Config{
-			Targets: targets, Site: site, Rate: w.rate, Visitors: 300, Repeat: 0.02, Retries: 2,
-			Seed: w.seed + uint64(number), Timeout: 10 * time.Second, InFlight: 1000,
-		}, w.ledger.Note)
+		w.load(loading, number, k)
 	}()
-	err := fault(ctx, w)
+	err := k.fault(ctx, w)
 	if err == nil {
 		w.pause(ctx, loadAfterFault)
 	}
@@ -156,35 +192,77 @@ func (w *world) round(ctx context.Context, number int, fault func(context.Contex
 	if err != nil {
 		return ledger.Balance{}, err
 	}
-	return w.settle(ctx)
+	balance, err := w.settle(ctx)
+	w.answers.counted = balance.Rows - w.balance.Rows
+	if err == nil && k.check != nil {
+		err = k.check(w.answers)
+	}
+	return balance, err
 }
 
-// settle waits until every offset of Kafka has a row, and compares the ledger with what is stored.
+// load sends traffic until ctx ends.
+func (w *world) load(ctx context.Context, number int, k kind) {
+	rate := w.rate
+	switch {
+	case k.rate == silence:
+		return
+	case k.rate > 0:
+		rate = k.rate
+	}
+	cfg := load.Config{
+		Targets: []string{w.collectors[0].URL, "http://" + w.proxies[clientToCollector].Listen},
+		Site:    site, Rate: rate, Visitors: 300, Repeat: 0.02, Retries: 2, Filler: k.filler,
+		Seed: w.seed + uint64(number), Timeout: 10 * time.Second, InFlight: 1000,
+	}
+	if k.balanced {
+		for _, c := range w.collectors {
+			cfg.Ready = append(cfg.Ready, c.Admin+"/readyz")
+		}
+	}
+	load.Run(ctx, cfg, w.note)
+}
+
+// note takes what became of an event.
+func (w *world) note(r load.Result) {
+	w.noting.Lock()
+	defer w.noting.Unlock()
+	w.ledger.Note(r)
+	w.answers.note(r)
+}
+
+// settle waits until every event in a spool is in Kafka and every offset of Kafka has a row, and compares the ledger with
+// what is stored.
 func (w *world) settle(ctx context.Context) (ledger.Balance, error) {
 	ctx, cancel := context.WithTimeout(ctx, settleLimit)
 	defer cancel()
-	for {
-		ends, err := w.ends(ctx)
-		if err != nil {
-			return ledger.Balance{}, err
-		}
-		balance, err := w.ledger.Compare(ctx, w.sql(), site, ends)
-		if err != nil {
-			return balance, err
-		}
-		var fragile struct{ Events int }
-		if err := w.sql().One(ctx, "SELECT sum(events) AS Events FROM onepx.e2e_counts", &fragile); err != nil {
-			return balance, err
-		}
-		if balance.MissingOffsets == 0 || ctx.Err() != nil {
-			err := balance.Err()
-			if fragile.Events != balance.Rows {
-				err = errors.Join(err, fmt.Errorf("the fragile view sums up to %d events, events has %d", fragile.Events, balance.Rows))
-			}
-			return balance, err
-		}
-		w.pause(ctx, 500*time.Millisecond)
+	if err := w.spoolsEmpty(ctx); err != nil {
+		return ledger.Balance{}, err
 	}
+	for {
+		balance, err := w.compare(ctx)
+		if err == nil && balance.MissingOffsets == 0 || ctx.Err() != nil {
+			return balance, errors.Join(err, balance.Err(), want(w.fragile == balance.Rows, "the fragile view sums up to %d events, events has %d", w.fragile, balance.Rows))
+		}
+		w.pause(ctx, 500*time.Millisecond) // an error may be that of a part which is just starting again
+	}
+}
+
+// compare is the balance now; an error is of the questions, not of the balance.
+func (w *world) compare(ctx context.Context) (ledger.Balance, error) {
+	ends, err := w.ends(ctx)
+	if err != nil {
+		return ledger.Balance{}, err
+	}
+	balance, err := w.ledger.Compare(ctx, w.sql(), site, ends)
+	if err != nil {
+		return balance, err
+	}
+	var fragile struct{ Events int }
+	if err := w.sql().One(ctx, "SELECT sum(events) AS Events FROM onepx.e2e_counts", &fragile); err != nil {
+		return balance, err
+	}
+	w.fragile = fragile.Events
+	return balance, nil
 }
 
 func (w *world) ends(ctx context.Context) (map[int]int64, error) {
@@ -210,27 +288,4 @@ func (w *world) pause(ctx context.Context, d time.Duration) {
 // between waits for a random time.
 func (w *world) between(ctx context.Context, low, high time.Duration) {
 	w.pause(ctx, low+time.Duration(w.random.Int64N(int64(high-low))))
-}
-
-// awaitMetric waits until a line of the service's metrics has the name, the label and a value that is not 0.
-func (w *world) awaitMetric(ctx context.Context, s *pipeline.Service, name, label string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for ctx.Err() == nil {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Admin+"/metrics", nil)
-		if err != nil {
-			return err
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			text, _ := io.ReadAll(res.Body)
-			_ = res.Body.Close()
-			for line := range strings.Lines(string(text)) {
-				if strings.HasPrefix(line, name) && strings.Contains(line, label) && !strings.HasSuffix(line, " 0\n") {
-					return nil
-				}
-			}
-		}
-		w.pause(ctx, 200*time.Millisecond)
-	}
-	return fmt.Errorf("metric %s with %s did not show within a minute", name, label)
 }

@@ -11,6 +11,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
@@ -21,13 +22,18 @@ import (
 type Config struct {
 	// Targets are base URLs of collectors; an event goes to one of them, its repeats to any.
 	Targets []string
-	Site    string
+	// Ready are URLs, one for each target, that answer 2xx while the target wants traffic; the load asks them as a load
+	// balancer does, and goes to all targets while none wants any. Empty means that all always do.
+	Ready []string
+	Site  string
 	// Rate is events a second; the loop is open: it does not wait for answers.
 	Rate float64
 	// Visitors is how many people come; some of them take no cookies.
 	Visitors int
 	// Repeat is the share of events that are sent a second time under the same id.
 	Repeat float64
+	// Filler is how many bytes each event is larger than a usual one; at most 8 KiB.
+	Filler int
 	// Retries is how often an event that was not answered as stored is sent again under the same id.
 	Retries int
 	Seed    uint64
@@ -40,11 +46,14 @@ type Config struct {
 type Result struct {
 	Number int64     `json:"number"`
 	ID     uuid.UUID `json:"id"`
-	// Outcome is the strongest answer: stored, refused (certainly not in Kafka) or unknown (it may be, or not).
+	// Outcome is the strongest answer: stored (in Kafka or in a spool), refused (certainly not stored) or unknown (it may
+	// be, or not).
 	Outcome string `json:"outcome"`
 	// Answer is the last header Onepx-Event, or the error.
 	Answer   string `json:"answer"`
 	Requests int    `json:"requests"`
+	// Turned is how many of the requests were answered, but not as stored.
+	Turned int `json:"turned,omitempty"`
 }
 
 // The outcomes.
@@ -78,6 +87,10 @@ func Run(ctx context.Context, cfg Config, result func(Result)) int64 {
 		slots:  make(chan struct{}, cfg.InFlight),
 		result: result,
 	}
+	if len(cfg.Ready) > 0 {
+		s.balancer.watch(ctx, cfg.Ready)
+		defer s.balancer.watching.Wait()
+	}
 	start := time.Now()
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
@@ -99,10 +112,12 @@ type sender struct {
 	Config
 	client *http.Client
 	shop   *shop
-	slots  chan struct{}
-	flying sync.WaitGroup
-	mu     sync.Mutex
-	result func(Result)
+	// balancer knows which targets want traffic.
+	balancer balancer
+	slots    chan struct{}
+	flying   sync.WaitGroup
+	mu       sync.Mutex
+	result   func(Result)
 }
 
 // send sends one event in the background, or reports it as refused when too many are on their way.
@@ -137,9 +152,10 @@ func (s *sender) deliver(random *rand.Rand, number int64, id uuid.UUID, hit hit)
 		wanted = 2
 	}
 	for stored := 0; stored < wanted && out.Requests < wanted+s.Retries; out.Requests++ {
-		target := s.Targets[random.IntN(len(s.Targets))]
-		outcome, answer := s.request(target, hit)
-		out.Answer = answer
+		outcome, answer := s.request(s.Targets[s.balancer.pick(random, len(s.Targets))], hit)
+		if out.Answer = answer; outcome != Stored && answered(answer) {
+			out.Turned++
+		}
 		switch {
 		case outcome == Stored:
 			stored++
@@ -151,33 +167,38 @@ func (s *sender) deliver(random *rand.Rand, number int64, id uuid.UUID, hit hit)
 	return out
 }
 
-// certain are the answers after which an event is certainly not in Kafka.
+// certain are the answers after which an event is certainly not stored.
 var certain = map[string]bool{
 	"rejected; reason=overloaded": true,
 	"rejected; reason=stopping":   true,
 }
 
+// answered tells whether an answer is a collector's, not an error of the connection.
+func answered(answer string) bool { return strings.HasPrefix(answer, "rejected") }
+
 func (s *sender) request(target string, hit hit) (outcome, answer string) {
-	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, target+"/p.gif?"+hit.query.Encode(), nil)
+	req, err := hit.request(target)
 	if err != nil {
 		return Refused, err.Error()
-	}
-	req.Header.Set("User-Agent", hit.userAgent)
-	req.Header.Set("X-Forwarded-For", hit.address)
-	if cookie := hit.visitor.cookie(); cookie != nil {
-		req.AddCookie(cookie)
 	}
 	res, err := s.client.Do(req)
 	if err != nil {
 		return Unknown, errors.Unwrap(err).Error()
 	}
-	_, _ = io.Copy(io.Discard, res.Body)
+	return read(res, hit)
+}
+
+// read reads an answer to its end and tells what it says.
+func read(res *http.Response, hit hit) (outcome, answer string) {
+	_, err := io.Copy(io.Discard, res.Body)
 	_ = res.Body.Close()
 	hit.visitor.keep(res.Cookies())
 	answer = res.Header.Get("Onepx-Event")
 	switch {
-	case answer == "stored":
+	case answer == "stored" || answer == "spooled":
 		return Stored, answer
+	case err != nil:
+		return Unknown, err.Error()
 	case res.StatusCode == http.StatusBadRequest || certain[answer]:
 		return Refused, answer
 	default:

@@ -1,6 +1,7 @@
 package load
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -13,8 +14,12 @@ import (
 // shop makes the hits of a small web shop: people come from somewhere, look at products, and some buy.
 type shop struct {
 	site     string
+	filler   []string
 	visitors []*visitor
 }
+
+// fillerBytes is the size of a property that fills an event: as long as a property may be.
+const fillerBytes = 1024
 
 // visitor is one person with one browser.
 type visitor struct {
@@ -55,6 +60,13 @@ var products = []string{"kettle-steel", "teapot-blue", "cup-set-6", "tea-green-1
 func newShop(cfg Config) *shop {
 	random := rand.New(rand.NewPCG(cfg.Seed, 0))
 	s := &shop{site: cfg.Site, visitors: make([]*visitor, cfg.Visitors)}
+	for range cfg.Filler / fillerBytes {
+		text := make([]byte, fillerBytes)
+		for i := range text {
+			text[i] = 'a' + byte(random.IntN(26))
+		}
+		s.filler = append(s.filler, string(text))
+	}
 	for i := range s.visitors {
 		s.visitors[i] = &visitor{
 			userAgent:    userAgents[random.IntN(len(userAgents))],
@@ -94,7 +106,24 @@ func (s *shop) hit(random *rand.Rand, id uuid.UUID) hit {
 		query.Set("items", fmt.Sprintf(`[{"id":%q,"qty":1,"price":"9.90"}]`, product))
 	}
 	query.Set("u", page.String())
+	for i, text := range s.filler {
+		query.Set(fmt.Sprint("p.filler", i), text)
+	}
 	return hit{visitor: v, query: query, userAgent: v.userAgent, address: v.address}
+}
+
+// request is the hit as a request to a collector.
+func (h hit) request(target string) (*http.Request, error) {
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodGet, target+"/p.gif?"+h.query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("User-Agent", h.userAgent)
+	req.Header.Set("X-Forwarded-For", h.address)
+	if cookie := h.visitor.cookie(); cookie != nil {
+		req.AddCookie(cookie)
+	}
+	return req, nil
 }
 
 func (v *visitor) cookie() *http.Cookie {

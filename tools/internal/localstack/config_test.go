@@ -84,14 +84,15 @@ func TestAClickHouseOnPathIsTakenIfItIsNewEnough(t *testing.T) {
 	}
 }
 
-func TestKafkaAdvertisesTheProxyOnItsOwnListener(t *testing.T) {
-	k := &Kafka{cfg: KafkaConfig{Dir: "/d"}, ports: &Ports{Numbers: []int{20001, 20002, 20003}}}
+func TestKafkaAdvertisesEachProxyOnItsOwnListener(t *testing.T) {
+	k := &Kafka{cfg: KafkaConfig{Dir: "/d"}, ports: &Ports{Numbers: []int{20001, 20002, 20003, 20004}}}
 	require.Contains(t, k.properties(), "\nlisteners=CLIENT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002\n")
 	require.Contains(t, k.properties(), "\nadvertised.listeners=CLIENT://127.0.0.1:20001\n")
-	k.cfg.Advertised = "127.0.0.1:7"
+	k.cfg.Advertised = []string{"127.0.0.1:7", "127.0.0.1:8"}
 	require.Contains(t, k.properties(),
-		"\nlisteners=CLIENT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002,PROXIED://127.0.0.1:20003\n")
-	require.Contains(t, k.properties(), "\nadvertised.listeners=CLIENT://127.0.0.1:20001,PROXIED://127.0.0.1:7\n")
+		"\nlisteners=CLIENT://127.0.0.1:20001,CONTROLLER://127.0.0.1:20002,PROXIED0://127.0.0.1:20003,PROXIED1://127.0.0.1:20004\n")
+	require.Contains(t, k.properties(), "\nadvertised.listeners=CLIENT://127.0.0.1:20001,PROXIED0://127.0.0.1:7,PROXIED1://127.0.0.1:8\n")
+	require.Contains(t, k.properties(), "PROXIED0:PLAINTEXT,PROXIED1:PLAINTEXT\n")
 }
 
 func TestTheInProcessKafkaAnswers(t *testing.T) {

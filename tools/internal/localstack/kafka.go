@@ -22,9 +22,9 @@ type KafkaConfig struct {
 	Dir string
 	// LogFile takes the broker's log; empty means kafka.log in Dir.
 	LogFile string
-	// Advertised, if not empty, gives the broker a second listener (see ProxiedAddr) that tells its clients to come to
-	// this host:port: the address of a proxy in front of it.
-	Advertised string
+	// Advertised gives the broker a further listener for each (see ProxiedAddr) that tells its clients to come to this
+	// host:port: the address of a proxy in front of it.
+	Advertised []string
 	// Progress takes messages about downloads for people; nil means nowhere.
 	Progress io.Writer
 }
@@ -34,7 +34,7 @@ type KafkaConfig struct {
 type Kafka struct {
 	*Process
 	cfg   KafkaConfig
-	ports *Ports // clients, controller, clients through a proxy
+	ports *Ports // clients, controller, clients through each proxy
 }
 
 // StartKafka starts a broker on free ports of 127.0.0.1 and waits until it answers and can coordinate groups.
@@ -49,7 +49,7 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	ports, err := ReservePorts(3)
+	ports, err := ReservePorts(2 + len(cfg.Advertised))
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +78,8 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 // Broker returns the host:port for clients.
 func (k *Kafka) Broker() string { return Loopback(k.ports.Numbers[0]) }
 
-// ProxiedAddr returns the host:port to which the proxy at KafkaConfig.Advertised forwards; nothing listens on it when
-// that is empty.
-func (k *Kafka) ProxiedAddr() string { return Loopback(k.ports.Numbers[2]) }
+// ProxiedAddr returns the host:port to which the proxy at KafkaConfig.Advertised[i] forwards.
+func (k *Kafka) ProxiedAddr(i int) string { return Loopback(k.ports.Numbers[2+i]) }
 
 func (k *Kafka) path(name string) string { return filepath.Join(k.cfg.Dir, name) }
 
@@ -90,7 +89,6 @@ const kafkaProperties = `process.roles=broker,controller
 node.id=1
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=CLIENT
-listener.security.protocol.map=CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT
 auto.create.topics.enable=false
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
@@ -122,14 +120,17 @@ func (k *Kafka) properties() string {
 	controller := Loopback(k.ports.Numbers[1])
 	listeners := "CLIENT://" + k.Broker() + ",CONTROLLER://" + controller
 	advertised := "CLIENT://" + k.Broker()
-	if k.cfg.Advertised != "" {
-		listeners += ",PROXIED://" + k.ProxiedAddr()
-		advertised += ",PROXIED://" + k.cfg.Advertised
+	protocols := "CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT"
+	for i, proxy := range k.cfg.Advertised {
+		listeners += fmt.Sprintf(",PROXIED%d://%s", i, k.ProxiedAddr(i))
+		advertised += fmt.Sprintf(",PROXIED%d://%s", i, proxy)
+		protocols += fmt.Sprintf(",PROXIED%d:PLAINTEXT", i)
 	}
 	return kafkaProperties + strings.Join([]string{
 		"controller.quorum.voters=1@" + controller,
 		"listeners=" + listeners,
 		"advertised.listeners=" + advertised,
+		"listener.security.protocol.map=" + protocols,
 		"log.dirs=" + k.path("data"),
 	}, "\n") + "\n"
 }

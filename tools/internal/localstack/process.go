@@ -89,20 +89,31 @@ func StartProcess(ctx context.Context, cfg ProcessConfig) (*Process, error) {
 
 // Start starts a process that has ended, with the same configuration, and waits until it is ready.
 func (p *Process) Start(ctx context.Context) error {
+	if err := p.Launch(); err != nil {
+		return err
+	}
+	return p.AwaitReady(ctx)
+}
+
+// Launch starts a process that has ended, with the same configuration, and does not wait until it is ready.
+func (p *Process) Launch() error {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.run != nil && !p.run.ended() {
-		p.mu.Unlock()
 		return fmt.Errorf("start %s: it is running as process %d", p.cfg.Name, p.run.group())
 	}
 	r, err := spawn(p.cfg)
-	if err == nil {
-		p.run = r
-	}
-	p.mu.Unlock()
 	if err != nil {
 		return fmt.Errorf("start %s: %w", p.cfg.Name, err)
 	}
-	if err := p.awaitReady(ctx, r); err != nil {
+	p.run = r
+	return nil
+}
+
+// AwaitReady waits until the process is ready. If it ends or is not ready in time, it is stopped and the error carries the
+// end of its log.
+func (p *Process) AwaitReady(ctx context.Context) error {
+	if err := p.awaitReady(ctx, p.current()); err != nil {
 		return errors.Join(fmt.Errorf("start %s: %w%s", p.cfg.Name, err, p.logTail()), p.Stop())
 	}
 	return nil

@@ -16,6 +16,8 @@ type Environment struct {
 	Sites, Secret string
 	// Collector, CollectorAdmin and ConsumerAdmin are where the services listen.
 	Collector, CollectorAdmin, ConsumerAdmin string
+	// SpoolDir is the collector's folder for events while Kafka is away; empty means that it has none.
+	SpoolDir string
 }
 
 // A new group waits for two insert deadlines before it reads; the default is for busier
@@ -35,6 +37,7 @@ func (e Environment) Settings() []string {
 		"ONEPX_CONFIG=" + e.Sites,
 		"ONEPX_SECRET=" + e.Secret,
 		"ONEPX_COLLECTOR_LISTEN=" + e.Collector,
+		"ONEPX_SPOOL_DIR=" + e.SpoolDir,
 		"ONEPX_COLLECTOR_ADMIN_LISTEN=" + e.CollectorAdmin,
 		"ONEPX_CONSUMER_ADMIN_LISTEN=" + e.ConsumerAdmin,
 		"ONEPX_STOP_GRACE=0s", // no load balancer to wait for

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -16,7 +17,7 @@ import (
 
 // Config says where the parts are.
 type Config struct {
-	// Dir takes binaries and logs.
+	// Dir takes binaries, logs and the collectors' spools.
 	Dir string
 	// Broker and ClickHouse are host:port.
 	Broker, ClickHouse string
@@ -43,6 +44,9 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:]) // never fails
 	p := &Pipeline{Config: cfg, secret: hex.EncodeToString(secret[:])}
+	if err := os.MkdirAll(p.spools(), 0o755); err != nil {
+		return nil, err
+	}
 	for _, service := range []string{"collector", "consumer"} {
 		args := []string{"build", "-o", p.binary(service)}
 		if service == "consumer" && cfg.Tags != "" {
@@ -64,11 +68,14 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 
 func (p *Pipeline) binary(service string) string { return filepath.Join(p.Dir, "bin", service) }
 
-// env is for a service that listens on the addresses; a service looks only at its own.
-func (p *Pipeline) env(public, admin string) []string {
+// spools is the folder of the collectors' spools, each in one with the collector's name.
+func (p *Pipeline) spools() string { return filepath.Join(p.Dir, "spool") }
+
+// env is for the named service that listens on the addresses; a service looks only at what is its own.
+func (p *Pipeline) env(name, public, admin string) []string {
 	return append(Environment{
 		Kafka: p.Broker, ClickHouse: p.ClickHouse, ClickHouseUser: "default", Sites: p.Sites, Secret: p.secret,
-		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin,
+		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin, SpoolDir: filepath.Join(p.spools(), name),
 	}.Settings(),
 		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32", // the load comes with addresses of its own
 		"ONEPX_IDLE_AFTER=2s",
@@ -78,7 +85,7 @@ func (p *Pipeline) env(public, admin string) []string {
 // Consumer runs one command of the consumer to its end and returns what it printed.
 func (p *Pipeline) Consumer(ctx context.Context, args ...string) (string, error) {
 	command := exec.CommandContext(ctx, p.binary("consumer"), args...)
-	command.Env = append(CleanEnv(), p.env("", "")...)
+	command.Env = append(CleanEnv(), p.env("", "", "")...)
 	out, err := command.CombinedOutput()
 	return string(out), err
 }
@@ -91,14 +98,14 @@ type Service struct {
 	ports      *localstack.Ports
 }
 
-// StartCollector starts a collector and waits until it is ready.
-func (p *Pipeline) StartCollector(ctx context.Context, name string) (*Service, error) {
-	return p.start(ctx, "collector", name, true)
+// StartCollector starts a collector and waits until it is ready. What extraEnv sets counts.
+func (p *Pipeline) StartCollector(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
+	return p.start(ctx, "collector", name, true, extraEnv...)
 }
 
-// StartConsumer starts a consumer and waits until it works on its partitions.
-func (p *Pipeline) StartConsumer(ctx context.Context, name string) (*Service, error) {
-	return p.start(ctx, "consumer", name, true)
+// StartConsumer starts a consumer and waits until it works on its partitions. What extraEnv sets counts.
+func (p *Pipeline) StartConsumer(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
+	return p.start(ctx, "consumer", name, true, extraEnv...)
 }
 
 // LaunchConsumer starts a consumer that is not expected to become ready: one that is to fail.
@@ -114,7 +121,7 @@ func (p *Pipeline) start(ctx context.Context, service, name string, ready bool, 
 	public, admin := localstack.Loopback(ports.Numbers[0]), localstack.Loopback(ports.Numbers[1])
 	s := &Service{URL: "http://" + public, Admin: "http://" + admin, ports: ports}
 	cfg := localstack.ProcessConfig{
-		Name: name, Path: p.binary(service), Args: []string{"run"}, BaseEnv: CleanEnv(), Env: append(p.env(public, admin), extraEnv...),
+		Name: name, Path: p.binary(service), Args: []string{"run"}, BaseEnv: CleanEnv(), Env: append(p.env(name, public, admin), extraEnv...),
 		LogFile: filepath.Join(p.Dir, "log", name+".log"),
 	}
 	if ready {
