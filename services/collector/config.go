@@ -15,12 +15,13 @@ import (
 type settings struct {
 	Listen      string        `env:"ONEPX_COLLECTOR_LISTEN" default:":8080" help:"Address for visitors."`
 	AdminListen string        `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
-	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml), read once at start."`
+	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
 	Secret      secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"Key of visitor ids, user keys and daily hashes: the same in all collectors, kept for ever. Changing it makes new visitors of all. Give it in the environment: a command line can be seen by other users."`
 
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
 
+	MaxConnections  int           `env:"ONEPX_MAX_CONNECTIONS" default:"8192" bounds:"16 to 1000000" help:"Connections of visitors at once. When there are as many, a new one takes the place of the one that has been idle for longest, or waits. Must be below the limit of open files."`
 	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more go to the spool, or without one are refused as overloaded. No site gets more than four times as many places as are free. Bounds the memory, whatever Kafka does."`
 	PublishTimeout  time.Duration `env:"ONEPX_PUBLISH_TIMEOUT" default:"5s" bounds:"100ms to 30s" help:"How long a visitor waits for Kafka before the event goes to the spool, or without one the answer is 503. Longer than a leader election takes, shorter than a page is looked at."`
 	eventLimit      `embed:""`
@@ -44,6 +45,7 @@ func (s *settings) Validate() error {
 		}
 	}
 	refuse(len(s.Secret.Reveal()) >= minSecret, "ONEPX_SECRET has %d bytes; at least %d are needed", len(s.Secret.Reveal()), minSecret)
+	refuse(s.MaxConnections >= 16 && s.MaxConnections <= 1_000_000, "ONEPX_MAX_CONNECTIONS is %d; allowed are 16 to 1000000", s.MaxConnections)
 	refuse(s.PublishInFlight >= 1 && s.PublishInFlight <= 65536, "ONEPX_PUBLISH_IN_FLIGHT is %d; allowed are 1 to 65536", s.PublishInFlight)
 	refuse(s.PublishTimeout >= 100*time.Millisecond && s.PublishTimeout <= 30*time.Second, "ONEPX_PUBLISH_TIMEOUT is %s; allowed are 100ms to 30s", s.PublishTimeout)
 	refuse(s.MaxEventBytes >= 1024 && s.MaxEventBytes <= 10_000_000, "ONEPX_MAX_EVENT_BYTES is %d; allowed are 1024 to 10000000", s.MaxEventBytes)

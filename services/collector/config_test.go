@@ -11,6 +11,8 @@ import (
 
 	"github.com/alecthomas/kong"
 	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 const testSecret = "0123456789abcdef0123456789abcdef"
@@ -45,11 +47,11 @@ func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
 	_, _, out, err := parse(t, []string{"run"},
 		"ONEPX_KAFKA_BROKERS", "a", "ONEPX_CONFIG", "onepx.yaml", "ONEPX_SECRET", "too short",
 		"ONEPX_TRUSTED_PROXIES", "proxy", "ONEPX_PUBLISH_IN_FLIGHT", "0", "ONEPX_PUBLISH_TIMEOUT", "1h", "ONEPX_MAX_EVENT_BYTES", "1",
-		"ONEPX_STOP_GRACE", "-1s", "ONEPX_STOP_TIMEOUT", "0s")
+		"ONEPX_MAX_CONNECTIONS", "1", "ONEPX_STOP_GRACE", "-1s", "ONEPX_STOP_TIMEOUT", "0s")
 	require.Error(t, err)
 	for _, name := range []string{
 		"ONEPX_KAFKA_BROKERS", "ONEPX_SECRET", "ONEPX_TRUSTED_PROXIES", "ONEPX_PUBLISH_IN_FLIGHT", "ONEPX_PUBLISH_TIMEOUT",
-		"ONEPX_MAX_EVENT_BYTES", "ONEPX_STOP_GRACE", "ONEPX_STOP_TIMEOUT",
+		"ONEPX_MAX_CONNECTIONS", "ONEPX_MAX_EVENT_BYTES", "ONEPX_STOP_GRACE", "ONEPX_STOP_TIMEOUT",
 	} {
 		require.Equal(t, 1, strings.Count(err.Error(), name), "%s in: %s", name, err)
 	}
@@ -69,4 +71,11 @@ func TestConfigCheck(t *testing.T) {
 	ctx, _, _, err = parse(t, []string{"config", "check", bad})
 	require.NoError(t, err)
 	require.ErrorContains(t, ctx.Run(), bad+":2:")
+}
+
+func TestTheSchemaIsPrinted(t *testing.T) {
+	ctx, _, out, err := parse(t, []string{"config", "schema"})
+	require.NoError(t, err)
+	require.NoError(t, ctx.Run())
+	require.JSONEq(t, string(siteconfig.Schema), out.String())
 }

@@ -2,6 +2,7 @@
 //
 //	collector run                   serve until SIGTERM
 //	collector config check FILE     check a site configuration
+//	collector config schema         print the JSON Schema of site configurations
 //	collector drain-spool DIR       publish what a collector that is gone left in its spool
 //
 // It ends with 0 after a clean stop, 1 when something failed, 80 when the command line or a setting is wrong, and 130 when
@@ -26,7 +27,8 @@ var version = "dev"
 type cli struct {
 	Run    runCmd `cmd:"" help:"Serve the pixel until SIGTERM."`
 	Config struct {
-		Check checkCmd `cmd:"" help:"Check a site configuration; prints what is wrong with file, line and column."`
+		Check  checkCmd  `cmd:"" help:"Check a site configuration; prints what is wrong with file, line and column."`
+		Schema schemaCmd `cmd:"" help:"Print the JSON Schema of site configurations, with which editors complete and check them."`
 	} `cmd:"" help:"Work on the site configuration."`
 	DrainSpool drainSpoolCmd    `cmd:"" help:"Publish what a collector that is gone left in its spool."`
 	Docs       docsCmd          `cmd:"" hidden:"" help:"Write the reference pages."`
@@ -71,5 +73,13 @@ func (c *checkCmd) Run(k *kong.Kong) error {
 		return err
 	}
 	_, err = fmt.Fprintf(k.Stdout, "%s: %d sites, no problems\n", c.File, len(config.Sites))
+	return err
+}
+
+type schemaCmd struct{}
+
+// Run prints the schema.
+func (*schemaCmd) Run(k *kong.Kong) error {
+	_, err := k.Stdout.Write(siteconfig.Schema)
 	return err
 }

@@ -7,8 +7,11 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"os/signal"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -18,9 +21,9 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/publish"
+	"github.com/onepx/onepx/services/collector/internal/reload"
 	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/shared/lifecycle"
-	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -52,6 +55,11 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	if s.spool != nil {
 		replay.Go(func() { s.publisher.Replay(replaying) })
 	}
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP)
+	defer signal.Stop(hangups)
+	notices := reload.Notices(running, cfg.Config, tel.Logger)
+	parts.Go(func() { s.sites.Follow(running, notices, hangups, s.server.SetSites) })
 	tel.Logger.Info("collector serves", "version", version, "listen", public.Addr().String(), "admin", admin.Addr().String())
 
 	grace := cfg.StopGrace
@@ -83,6 +91,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 // service is what run has built.
 type service struct {
 	server       *api.Server
+	sites        *reload.File
 	publisher    *publish.Publisher
 	health       *publish.Health
 	suppressions *suppression.List
@@ -96,7 +105,7 @@ type service struct {
 
 // build makes the parts from the settings; nothing runs yet.
 func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
-	sites, err := siteconfig.Load(cfg.Config)
+	sites, err := reload.Open(cfg.Config, tel.Logger, tel.Meter)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +125,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{suppressions: suppression.New()}
+	s := &service{sites: sites, suppressions: suppression.New()}
 	s.close = func() error {
 		transport.CloseIdleConnections()
 		if s.spool != nil {
@@ -139,8 +148,8 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.spool = toKafka.Spool
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.server, err = api.New(api.Deps{
-		Sites: sites, Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin,
+		Sites: sites.Sites(), Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
+		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
 	})
 	if err == nil {

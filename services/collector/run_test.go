@@ -48,6 +48,9 @@ sites:
 // patience is how long these tests wait for what must happen.
 const patience = 30 * time.Second
 
+// tick is how often they look.
+const tick = 10 * time.Millisecond
+
 // collector is a running service.
 type collector struct {
 	url, admin string
@@ -80,7 +83,7 @@ func testSettings(t *testing.T, broker string) settings {
 	require.NoError(t, os.WriteFile(sites, []byte(testSites), 0o600))
 	cfg := settings{
 		Config: sites, Secret: testSecret,
-		PublishInFlight: 1024, PublishTimeout: 5 * time.Second, eventLimit: eventLimit{1_000_000}, StopTimeout: 15 * time.Second,
+		MaxConnections: 8192, PublishInFlight: 1024, PublishTimeout: 5 * time.Second, eventLimit: eventLimit{1_000_000}, StopTimeout: 15 * time.Second,
 		Spool:     spoolSettings{QuotaBytes: minSpoolQuota},
 		Kafka:     kafkaconn.Settings{Brokers: []string{broker}, ClientID: "onepx"},
 		Telemetry: telemetry.Settings{LogFormat: "json"},

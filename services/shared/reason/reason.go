@@ -122,7 +122,7 @@ type Entry struct {
 
 // All is the list, in the order of the docs. A word that is not in it must not be used.
 var All = []Entry{
-	{MalformedRequest, "collector", Rejected, "The HTTP request itself could not be read (raw spaces, huge headers, broken encoding); answered by the connection, without the image."},
+	{MalformedRequest, "collector", Rejected, "The HTTP request itself could not be read (raw spaces, huge headers, headers that do not arrive, broken encoding); at most answered by the connection, without the image."},
 	{WrongPath, "collector", Rejected, "The collector answers nothing at this path, or not with this method: a mistyped tag, or somebody who looks around."},
 	{URLTooLong, "collector", Rejected, "The request URL is longer than 16 KiB."},
 	{SiteMissing, "collector", Rejected, "The parameter `site` is missing or empty."},

@@ -21,6 +21,16 @@ const maxNesting = 16
 
 // Load reads the file at path. See Parse.
 func Load(path string) (*Config, error) {
+	data, err := Read(path)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(path, data)
+}
+
+// Read returns the bytes of the file at path. Of one that is larger than
+// MaxFileSize it returns enough for Parse to say so.
+func Read(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("site configuration: %w", err)
@@ -30,7 +40,7 @@ func Load(path string) (*Config, error) {
 	if err != nil {
 		return nil, fmt.Errorf("site configuration: %w", err)
 	}
-	return Parse(path, data)
+	return data, nil
 }
 
 // Parse reads a site configuration: UTF-8, one YAML document without anchors,

@@ -1,10 +1,11 @@
 // Package siteconfig is the site configuration, onepx.yaml: which sites there are
 // and what holds for each.
 //
-// The operator writes the file; the collector and the consumer read it once at
-// start with Load. A file is taken as a whole or not at all: whatever is unknown,
-// missing or out of bounds is an error with file, line, column and what is allowed,
-// and all errors are reported together. onepx.schema.json says the same to editors.
+// The operator writes the file; the consumer reads it once at start with Load, the
+// collector again whenever it changes. A file is taken as a whole or not at all:
+// whatever is unknown, missing or out of bounds is an error with file, line, column
+// and what is allowed, and all errors are reported together. onepx.schema.json says
+// the same to editors.
 package siteconfig
 
 import (

@@ -110,6 +110,7 @@ func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
 type edge struct {
 	t            *testing.T
 	url          string
+	server       *api.Server
 	publisher    *publisher
 	suppressions *suppressions
 	telemetry    *telemetry.Telemetry
@@ -117,7 +118,7 @@ type edge struct {
 }
 
 // build makes a server that does not listen yet.
-func build(t *testing.T) (*edge, *api.Server) {
+func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	t.Helper()
 	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{}, log: &bytes.Buffer{}}
 	var err error
@@ -126,19 +127,23 @@ func build(t *testing.T) (*edge, *api.Server) {
 	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
 	require.NoError(t, err)
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
-	server, err := api.New(api.Deps{
+	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
 		Suppressions: e.suppressions, Publisher: e.publisher, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
-	})
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	e.server, err = api.New(deps)
 	require.NoError(t, err)
-	return e, server
+	return e, e.server
 }
 
 // start serves until the test ends, and then checks that every event received had one outcome.
-func start(t *testing.T) *edge {
+func start(t *testing.T, changes ...func(*api.Deps)) *edge {
 	t.Helper()
-	e, server := build(t)
+	e, server := build(t, changes...)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	e.url = "http://" + listener.Addr().String()

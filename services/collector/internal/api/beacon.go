@@ -23,7 +23,7 @@ func (s *Server) parseBeacon(b *batch) {
 	if !ok {
 		return
 	}
-	site, _ := s.deps.Sites.Site(query.Get("site")) // for CORS, should the body be refused
+	site, _ := b.config.sites.Site(query.Get("site")) // for CORS, should the body be refused
 	body, word := s.readBody(b)
 	if word != "" {
 		b.refuse(site, word)
@@ -35,7 +35,7 @@ func (s *Server) parseBeacon(b *batch) {
 		return
 	}
 	s.addAll(b, events, query, nil)
-	s.limit(b)
+	b.limit()
 }
 
 // readBeacon returns the events of the body: JSON, or the form that pages and programs have posted since HTML 2. With an

@@ -11,27 +11,32 @@ import (
 )
 
 // newLimits makes a token bucket for each site that has a rate limit. It holds what a second fills in, and at least one
-// full body, which would never get through else.
-func newLimits(sites []siteconfig.Site) map[string]*rate.Limiter {
+// full body, which would never get through else. Those before stay where the rate is the same: a new bucket is full.
+func newLimits(sites []siteconfig.Site, before map[string]*rate.Limiter) map[string]*rate.Limiter {
 	limits := map[string]*rate.Limiter{}
 	for i := range sites {
-		if perSecond := sites[i].RateLimit; perSecond > 0 {
-			limits[sites[i].ID] = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, params.MaxEvents))
+		id, perSecond := sites[i].ID, sites[i].RateLimit
+		switch last := before[id]; {
+		case perSecond == 0:
+		case last != nil && last.Limit() == rate.Limit(perSecond):
+			limits[id] = last
+		default:
+			limits[id] = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, params.MaxEvents))
 		}
 	}
 	return limits
 }
 
 // limit refuses the events of each site that sends more than it may; either all of its events in the request or none.
-func (s *Server) limit(b *batch) {
+func (b *batch) limit() {
 	bySite := map[string][]*hit{}
 	for _, h := range b.hits {
-		if h.reason == "" && s.limits[h.site.ID] != nil {
+		if h.reason == "" && b.config.limits[h.site.ID] != nil {
 			bySite[h.site.ID] = append(bySite[h.site.ID], h)
 		}
 	}
 	for id, hits := range bySite {
-		limiter := s.limits[id]
+		limiter := b.config.limits[id]
 		if limiter.AllowN(b.at, len(hits)) {
 			continue
 		}

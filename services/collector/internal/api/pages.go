@@ -43,13 +43,15 @@ func (s *Server) showWish(c echo.Context) error {
 }
 
 // optOut answers POST /optout. A form on any site may send it: it asks for less.
-func (s *Server) optOut(c echo.Context) error {
-	r, https := c.Request(), s.deps.Clients.Resolve(c.Request()).HTTPS
-	c.SetCookie(newOptOutCookie(https))
-	for _, cookie := range s.visitorCookies(r.Host, https) {
-		c.SetCookie(expired(cookie))
+func (s *Server) optOut(now *snapshot) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		r, https := c.Request(), s.deps.Clients.Resolve(c.Request()).HTTPS
+		c.SetCookie(newOptOutCookie(https))
+		for _, cookie := range now.visitorCookies(r.Host, https) {
+			c.SetCookie(expired(cookie))
+		}
+		return c.Redirect(http.StatusSeeOther, "/optout") // the page then shows whether the browser took the cookie
 	}
-	return c.Redirect(http.StatusSeeOther, "/optout") // the page then shows whether the browser took the cookie
 }
 
 // optIn answers POST /optin. Only our own page may send it, so that no other site can undo a visitor's wish.
@@ -62,10 +64,10 @@ func (s *Server) optIn(c echo.Context) error {
 }
 
 // visitorCookies are all visitor cookies that may have been set under this host, one for each domain.
-func (s *Server) visitorCookies(host string, https bool) []*http.Cookie {
+func (now *snapshot) visitorCookies(host string, https bool) []*http.Cookie {
 	var cookies []*http.Cookie
-	for i := range s.deps.Sites.Sites {
-		cookie := newVisitorCookie("", host, https, &s.deps.Sites.Sites[i])
+	for i := range now.sites.Sites {
+		cookie := newVisitorCookie("", host, https, &now.sites.Sites[i])
 		if !slices.ContainsFunc(cookies, func(known *http.Cookie) bool { return known.Domain == cookie.Domain }) {
 			cookies = append(cookies, cookie)
 		}

@@ -30,11 +30,12 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
 // Limits of connections. A hit is one small request, so whoever needs longer is broken or holds the connection on purpose.
 const (
-	maxHeaderBytes    = 64 << 10 // request line included: a URL of 16 KiB and the cookies of a crowded domain
+	maxHeaderBytes    = 32 << 10 // request line included: a URL of 16 KiB and the cookies of a crowded domain
 	readHeaderTimeout = 10 * time.Second
 	readTimeout       = 15 * time.Second
 	idleTimeout       = 75 * time.Second // longer than load balancers keep a connection for
@@ -56,6 +57,7 @@ type Suppressions interface {
 
 // Deps is what a server needs.
 type Deps struct {
+	// Sites is the configuration at the start; see SetSites.
 	Sites        *siteconfig.Config
 	Clients      *client.Resolver
 	Identities   *identity.Maker
@@ -63,9 +65,11 @@ type Deps struct {
 	Publisher    Publisher
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
-	Meter        metric.Meter
-	Tracer       trace.Tracer
-	Logger       *slog.Logger
+	// MaxConnections is how many connections there may be at once, see conns; 0 means any number.
+	MaxConnections int
+	Meter          metric.Meter
+	Tracer         trace.Tracer
+	Logger         *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -76,9 +80,10 @@ type Server struct {
 	metrics *metrics
 	// debugIdentities makes the ids that debug=1 shows, with a secret of its own.
 	debugIdentities *identity.Maker
-	// limits are the rate limits by site id.
-	limits map[string]*rate.Limiter
-	zstd   *zstd.Decoder
+	current         atomic.Pointer[snapshot]
+	conns           *conns
+	panics          *telemetry.OutageLog
+	zstd            *zstd.Decoder
 	// bodies is how much memory the bodies of requests at work take, see readBody.
 	bodies atomic.Int64
 	http   *http.Server
@@ -95,10 +100,15 @@ func New(deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("zstd: %w", err)
 	}
 	s := &Server{
-		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), limits: newLimits(deps.Sites.Sites), zstd: decoder,
+		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), zstd: decoder,
+		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+	}
+	s.SetSites(deps.Sites)
+	if s.conns, err = newConns(deps.MaxConnections, s.refused, deps.Meter); err != nil {
+		return nil, fmt.Errorf("connection metrics: %w", err)
 	}
 	s.http = &http.Server{
-		Handler:                      s.routes(),
+		Handler:                      http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { s.current.Load().handler.ServeHTTP(w, r) }),
 		MaxHeaderBytes:               maxHeaderBytes,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		ReadTimeout:                  readTimeout,
@@ -107,23 +117,44 @@ func New(deps Deps) (*Server, error) {
 		DisableGeneralOptionsHandler: true, // so that every answer is a handler's; see conn.go
 		ErrorLog:                     slog.NewLogLogger(deps.Logger.Handler(), slog.LevelWarn),
 	}
-	s.watch(s.http)
+	s.conns.watch(s.http)
 	return s, nil
 }
 
-// routes is everything the public port answers.
-func (s *Server) routes() http.Handler {
+// snapshot is a site configuration and what is made of it. A request keeps to one from its start to its end.
+type snapshot struct {
+	sites *siteconfig.Config
+	// limits are the rate limits by site id.
+	limits  map[string]*rate.Limiter
+	handler http.Handler
+}
+
+// SetSites makes the configuration that of all requests that begin from now on; those at work keep theirs. A site whose
+// rate limit is as before has no more left of it than before. To be called by one goroutine at a time.
+func (s *Server) SetSites(sites *siteconfig.Config) {
+	now := &snapshot{sites: sites}
+	var before map[string]*rate.Limiter
+	if last := s.current.Load(); last != nil {
+		before = last.limits
+	}
+	now.limits = newLimits(sites.Sites, before)
+	now.handler = s.routes(now)
+	s.current.Store(now)
+}
+
+// routes is everything the public port answers under a configuration.
+func (s *Server) routes(now *snapshot) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.failed
 	e.Use(s.recovered)
 	page := []string{http.MethodGet, http.MethodHead}
-	e.Match(page, "/p.gif", s.receive(pixel))
-	e.OPTIONS("/p.gif", s.preflight("GET, HEAD"))
-	e.POST("/e", s.receive(beacon))
-	e.OPTIONS("/e", s.preflight("POST"))
-	e.POST("/v1/events", s.receive(serverEvents)) // no preflight: no browser may hold a write key
+	e.Match(page, "/p.gif", s.receive(now, pixel))
+	e.OPTIONS("/p.gif", preflight(now, "GET, HEAD"))
+	e.POST("/e", s.receive(now, beacon))
+	e.OPTIONS("/e", preflight(now, "POST"))
+	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
 	e.Match(page, "/optout", s.showWish)
-	e.POST("/optout", s.optOut)
+	e.POST("/optout", s.optOut(now))
 	e.Match(page, "/optin", s.showWish)
 	e.POST("/optin", s.optIn)
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
@@ -141,13 +172,13 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 
 // preflight allows scripts of other origins to ask; who may read the answer is decided by cors. Where the site is not in the
 // URL it will be in the body, so cookies may be sent by the origins of any site.
-func (s *Server) preflight(methods string) echo.HandlerFunc {
+func preflight(now *snapshot, methods string) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		header, origin := c.Response().Header(), c.Request().Header.Get("Origin")
 		query := params.ParseQuery(c.Request().URL.RawQuery)
 		listed := false
-		for i := range s.deps.Sites.Sites {
-			site := &s.deps.Sites.Sites[i]
+		for i := range now.sites.Sites {
+			site := &now.sites.Sites[i]
 			if id := query.Get("site"); id == "" || id == site.ID {
 				listed = listed || site.AllowsOrigin(origin)
 			}
@@ -162,7 +193,7 @@ func (s *Server) preflight(methods string) echo.HandlerFunc {
 
 // Serve answers on the listener until Shutdown; it returns nil then.
 func (s *Server) Serve(listener net.Listener) error {
-	err := s.http.Serve(watchedListener{listener, s.refused})
+	err := s.http.Serve(s.conns.listen(listener))
 	if errors.Is(err, http.ErrServerClosed) {
 		return nil
 	}

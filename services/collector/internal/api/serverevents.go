@@ -28,7 +28,7 @@ func (s *Server) parseServerEvents(b *batch) {
 		b.refuse(nil, reason.WriteKeyMissing)
 		return
 	}
-	site := s.siteOf(key)
+	site := b.config.siteOf(key)
 	if site == nil {
 		b.refuse(nil, reason.WriteKeyWrong)
 		return
@@ -48,7 +48,7 @@ func (s *Server) parseServerEvents(b *batch) {
 		return
 	}
 	s.addAll(b, events, query, site)
-	s.limit(b)
+	b.limit()
 }
 
 // lineTypes are the content types of JSON lines; none of them is registered.
@@ -80,10 +80,10 @@ func writeKey(r *http.Request) string {
 
 // siteOf returns the site the write key belongs to, or nil. It asks all sites whatever the answers, so that its time says
 // nothing about the keys.
-func (s *Server) siteOf(key string) *siteconfig.Site {
+func (now *snapshot) siteOf(key string) *siteconfig.Site {
 	var found *siteconfig.Site
-	for i := range s.deps.Sites.Sites {
-		if site := &s.deps.Sites.Sites[i]; site.AcceptsKey(key) {
+	for i := range now.sites.Sites {
+		if site := &now.sites.Sites[i]; site.AcceptsKey(key) {
 			found = site
 		}
 	}

@@ -2,7 +2,7 @@ package api
 
 import (
 	"context"
-	"log/slog"
+	"fmt"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -55,6 +55,7 @@ type endpoint struct {
 // batch is one request and the events it brings.
 type batch struct {
 	via     *endpoint
+	config  *snapshot
 	at      time.Time
 	request *http.Request
 	writer  http.ResponseWriter
@@ -97,9 +98,9 @@ func (h *hit) counted() reason.Reason {
 }
 
 // receive returns the handler of an endpoint.
-func (s *Server) receive(via *endpoint) echo.HandlerFunc {
+func (s *Server) receive(now *snapshot, via *endpoint) echo.HandlerFunc {
 	return func(c echo.Context) error {
-		b := &batch{via: via, at: s.deps.Now(), request: c.Request(), writer: c.Response()}
+		b := &batch{via: via, config: now, at: s.deps.Now(), request: c.Request(), writer: c.Response()}
 		ctx, span := s.deps.Tracer.Start(b.request.Context(), via.name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
 		defer span.End()
 		defer s.release(b)
@@ -161,7 +162,7 @@ func (s *Server) rescue(ctx context.Context, then func()) {
 		return
 	}
 	s.metrics.panics.Add(ctx, 1)
-	s.deps.Logger.ErrorContext(ctx, "panic", slog.Any("cause", cause), slog.String("stack", string(debug.Stack())))
+	s.panics.Failed(fmt.Errorf("panic: %v\n%s", cause, debug.Stack())) // not a line each: a request may be sent at will
 	then()
 }
 
@@ -196,7 +197,7 @@ func (s *Server) add(b *batch, query params.Query, site *siteconfig.Site) {
 		h.reason = reason.SiteMissing
 	default:
 		var known bool
-		if h.site, known = s.deps.Sites.Site(id); !known {
+		if h.site, known = b.config.sites.Site(id); !known {
 			h.reason = reason.SiteUnknown
 		}
 	}
