@@ -21,7 +21,7 @@ import (
 //	lock          held by the supervisor as long as it lives
 //	command.lock  held by up and down, one at a time
 //	onepx.yaml    site configuration
-//	bin/ log/ clickhouse/ kafka/
+//	bin/ log/ clickhouse/ kafka/ spool/
 type folder string
 
 // findFolder returns the folder of the checkout around the working directory.

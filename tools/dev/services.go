@@ -26,10 +26,10 @@ func (a addresses) vars() []variable {
 }
 
 // settings are what the services are told.
-func (a addresses) settings(config, secret string) []string {
+func (a addresses) settings(config, secret, spool string) []string {
 	return append(pipeline.Environment{
 		Kafka: a.kafka, ClickHouse: a.clickhouseNative, ClickHouseUser: a.clickhouseUser, Sites: config, Secret: secret,
-		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin,
+		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin, SpoolDir: spool,
 	}.Settings(), "ONEPX_LOG_FORMAT=text")
 }
 

@@ -78,7 +78,7 @@ func (s *stack) start(ctx context.Context) error {
 	s.addr.collector = localstack.Loopback(ports.Numbers[0])
 	s.addr.collectorAdmin = localstack.Loopback(ports.Numbers[1])
 	s.addr.consumerAdmin = localstack.Loopback(ports.Numbers[2])
-	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text())
+	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text(), s.dev.path("spool"))
 	for _, svc := range s.addr.services() {
 		if err := s.startService(ctx, svc, env); err != nil {
 			return err

@@ -1,6 +1,7 @@
 // Command e2e proves the promise of delivery on real parts: a real Kafka, a real ClickHouse, two collectors and two
-// consumers work under load while each round breaks something, and after each round every event that was answered as
-// stored is counted exactly once.
+// consumers work under load while each round breaks something (kinds.go lists what), and after each round every event that
+// was answered as stored or spooled is counted exactly once. One collector and one consumer reach the others through
+// proxies that can spoil their connections (network.go).
 package main
 
 import (
