@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"math"
 	"net/http"
 	"strconv"
@@ -62,8 +63,7 @@ func (s *Server) answerPixel(b *batch) {
 		return
 	}
 	b.setCookie()
-	header.Set("Content-Type", "image/gif")
-	header.Set("Content-Length", strconv.Itoa(len(image)))
+	maps.Copy(header, ofImage)
 	b.writer.WriteHeader(Status(h.reason))
 	if b.request.Method != http.MethodHead {
 		_, _ = b.writer.Write(image) // a visitor who has left needs no image
@@ -112,17 +112,26 @@ func outwardly(o outcome) outcome {
 	return o
 }
 
-// uncached sets the headers of every answer to a hit: each load of the page asks again (the comma matters to mail proxies),
+// uncacheable are headers of every answer to a hit: each load of the page asks again (the comma matters to mail proxies),
 // pages with a cross-origin policy may show the image, and nothing leaks a referrer.
-func uncached(header http.Header) {
-	header.Set("Cache-Control", "no-store, no-cache, must-revalidate, private, max-age=0")
-	header.Set("Pragma", "no-cache")
-	header.Set("Expires", "0")
-	header.Set("Cross-Origin-Resource-Policy", "cross-origin")
-	header.Set("Timing-Allow-Origin", "*")
-	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("Referrer-Policy", "no-referrer")
+var uncacheable = http.Header{
+	"Cache-Control":                {"no-store, no-cache, must-revalidate, private, max-age=0"},
+	"Pragma":                       {"no-cache"},
+	"Expires":                      {"0"},
+	"Cross-Origin-Resource-Policy": {"cross-origin"},
+	"Timing-Allow-Origin":          {"*"},
+	"X-Content-Type-Options":       {"nosniff"},
+	"Referrer-Policy":              {"no-referrer"},
 }
+
+// ofImage are those of the image.
+var ofImage = http.Header{"Content-Type": {"image/gif"}, "Content-Length": {strconv.Itoa(len(image))}}
+
+// exposed are the headers that scripts of other origins may read.
+var exposed = http.Header{"Access-Control-Expose-Headers": {"Onepx-Event, Retry-After"}}
+
+// uncached sets the headers that are the same in all answers to hits. They share their values, which nobody changes.
+func uncached(header http.Header) { maps.Copy(header, uncacheable) }
 
 // cors lets scripts read the answer: those of the sites' origins also with cookies, others without.
 func (s *Server) cors(header http.Header, b *batch) {
@@ -140,7 +149,7 @@ func (s *Server) cors(header http.Header, b *batch) {
 
 // allowOrigin sets the headers of CORS. An origin that is not listed is never named, and never gets credentials.
 func allowOrigin(header http.Header, r *http.Request, listed bool) {
-	header.Set("Access-Control-Expose-Headers", "Onepx-Event, Retry-After")
+	maps.Copy(header, exposed)
 	header.Add("Vary", "Origin")
 	if listed {
 		header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))

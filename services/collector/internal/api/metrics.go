@@ -50,16 +50,17 @@ type metrics struct {
 	panics   metric.Int64Counter
 	duration metric.Float64Histogram
 
-	endedBy   map[reason.Reason]metric.MeasurementOption
-	flaggedBy map[reason.Reason]metric.MeasurementOption
-	steps     map[string]metric.MeasurementOption
+	// The labels, as lists: made anew for each call they would be garbage of each hit.
+	endedBy   map[reason.Reason][]metric.AddOption
+	flaggedBy map[reason.Reason][]metric.AddOption
+	steps     map[string][]metric.RecordOption
 }
 
 func newMetrics(meter metric.Meter) (*metrics, error) {
 	m := &metrics{
-		endedBy:   map[reason.Reason]metric.MeasurementOption{},
-		flaggedBy: map[reason.Reason]metric.MeasurementOption{},
-		steps:     map[string]metric.MeasurementOption{},
+		endedBy:   map[reason.Reason][]metric.AddOption{},
+		flaggedBy: map[reason.Reason][]metric.AddOption{},
+		steps:     map[string][]metric.RecordOption{},
 	}
 	var errs [5]error
 	m.received, errs[0] = meter.Int64Counter("onepx_collector_events_received_total",
@@ -87,19 +88,19 @@ func (m *metrics) bear() {
 		return metric.WithAttributeSet(attribute.NewSet(labels...))
 	}
 	for word, o := range outcomes {
-		m.endedBy[word] = set(attribute.String("outcome", string(o)), attribute.String("reason", string(word)))
+		m.endedBy[word] = []metric.AddOption{set(attribute.String("outcome", string(o)), attribute.String("reason", string(word)))}
 	}
 	for _, word := range reason.With(reason.Flagged) {
-		m.flaggedBy[word] = set(attribute.String("flag", string(word)))
+		m.flaggedBy[word] = []metric.AddOption{set(attribute.String("flag", string(word)))}
 	}
 	for _, s := range steps {
-		m.steps[s.name] = set(attribute.String("step", s.name))
+		m.steps[s.name] = []metric.RecordOption{set(attribute.String("step", s.name))}
 	}
 	for _, label := range m.endedBy {
-		m.ended.Add(ctx, 0, label)
+		m.ended.Add(ctx, 0, label...)
 	}
 	for _, label := range m.flaggedBy {
-		m.flagged.Add(ctx, 0, label)
+		m.flagged.Add(ctx, 0, label...)
 	}
 	m.received.Add(ctx, 0)
 	m.panics.Add(ctx, 0)
@@ -110,15 +111,15 @@ func durable(word reason.Reason) bool { return word == "" || word == reason.InSp
 
 // end counts how an event ended: by a reason, or durable with flags.
 func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Reason) {
-	m.ended.Add(ctx, 1, m.endedBy[word])
+	m.ended.Add(ctx, 1, m.endedBy[word]...)
 	if !durable(word) {
 		return
 	}
 	for _, flag := range flags {
-		m.flagged.Add(ctx, 1, m.flaggedBy[flag])
+		m.flagged.Add(ctx, 1, m.flaggedBy[flag]...)
 	}
 }
 
 func (m *metrics) step(ctx context.Context, name string, took time.Duration) {
-	m.duration.Record(ctx, took.Seconds(), m.steps[name])
+	m.duration.Record(ctx, took.Seconds(), m.steps[name]...)
 }

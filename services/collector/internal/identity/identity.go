@@ -9,7 +9,9 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,14 +59,21 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, user, provided []byte
+	visitor, cookie, user, provided *key
 	secret                          []byte
 	day                             atomic.Pointer[dayKey]
 }
 
 type dayKey struct {
 	day string
-	key []byte
+	key *key
+}
+
+// key is a key of HMAC-SHA-256. Setting one up costs more than hashing with it, so that is done once and kept.
+type key struct{ macs sync.Pool }
+
+func newKey(secret []byte) *key {
+	return &key{sync.Pool{New: func() any { return hmac.New(sha256.New, secret) }}}
 }
 
 // New returns a maker. Collectors with the same secret make the same ids.
@@ -76,10 +85,10 @@ func New(secret string) *Maker {
 }
 
 // derive makes the key of one purpose, so that a hash made for one never equals a hash made for another.
-func (m *Maker) derive(purpose string) []byte {
+func (m *Maker) derive(purpose string) *key {
 	mac := hmac.New(sha256.New, m.secret)
 	mac.Write([]byte("onepx " + purpose))
-	return mac.Sum(nil)
+	return newKey(mac.Sum(nil))
 }
 
 // Identify decides. Of several ids the first of these counts: the site's own, the cookie, a new one.
@@ -178,8 +187,10 @@ func (m *Maker) dailyHash(r Request) []byte {
 
 // keyed is the keyed hash of the parts, which can't run into each other: no part but the last holds a zero byte, as sites,
 // addresses and cleaned texts have none.
-func keyed(key []byte, parts ...string) []byte {
-	mac := hmac.New(sha256.New, key)
+func keyed(by *key, parts ...string) []byte {
+	mac, _ := by.macs.Get().(hash.Hash)
+	defer by.macs.Put(mac)
+	mac.Reset()
 	for i, part := range parts {
 		if i > 0 {
 			mac.Write([]byte{0})

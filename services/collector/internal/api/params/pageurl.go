@@ -37,7 +37,9 @@ func readURL(raw string, flags *Flags) (page, bool) {
 	}
 	path, query, _ := strings.Cut(rest[end:], "?")
 	p := page{}
-	path = sessionID.ReplaceAllString(path, "")
+	if strings.Contains(path, ";") {
+		path = sessionID.ReplaceAllString(path, "")
+	}
 	if kept := p.readQuery(query); kept != "" {
 		path += "?" + kept
 	}
