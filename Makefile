@@ -86,8 +86,9 @@ GENERATED ?= $(CURDIR)
 BASELINE := testdata/v1.image.binpb
 
 .PHONY: generate docs baseline
-generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/
+generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/, and the minified JavaScript tag
 	cd proto && PATH="$(TOOLS):$$PATH" $(BUF) generate --output $(GENERATED)/proto
+	go run ./tools/tagbuild --dir $(GENERATED)
 
 docs: ## write the reference pages of docs/ from the code
 	mkdir -p $(GENERATED)/docs

@@ -40,8 +40,20 @@ func (s *shop) tag(query string) string {
 	return fmt.Sprintf(`<img id="pixel" src="%s?%s" width="1" height="1" alt="" referrerpolicy="no-referrer-when-downgrade">`, s.pixel, query)
 }
 
-func TestThePixelInARealBrowser(t *testing.T) {
+func TestInARealBrowser(t *testing.T) {
 	s := open(t)
+	// Most of the time these wait for rows, so they do it together.
+	for name, test := range map[string]func(*testing.T){
+		"the pixel": s.testPixel, "the tag": s.testTag, "500 pages are left as soon as something happened on them": s.unloads,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t)
+		})
+	}
+}
+
+func (s *shop) testPixel(t *testing.T) {
 	t.Run("a page view becomes a row, however its ampersands are written", s.ampersands)
 	t.Run("the pixel works where scripts are off", s.withoutScripts)
 	t.Run("the cookie comes back and makes the second page view the same visitor's", s.returns)

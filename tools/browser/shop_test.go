@@ -33,20 +33,28 @@ const (
 	person = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 
+// sites has %s where the origin of the shop's pages belongs.
 const sites = `
 sites:
-  - id: shop
+  - {id: shop, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, allowed_origins: ["%[1]s"]}
+  - {id: unlisted, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost}
+  - id: own
     timezone: Europe/Berlin
     currency: EUR
     cookie_domain: shop.localhost
+    allowed_origins: ["%[1]s"]
+    paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}
 `
 
 // shop is a small shop with a pixel of onepx in its pages, and the whole of onepx behind it.
 type shop struct {
 	t          *testing.T
 	clickHouse ledger.ClickHouse
-	// url is where its pages are, other the same server under the name of a stranger, pixel where onepx is.
-	url, other, pixel string
+	// url is where its pages are, other the same server under the name of a stranger, px where onepx is and pixel its pixel.
+	url, other, px, pixel string
+
+	// shared is a tab of a running browser, where the test is not about a visitor whom nobody has seen.
+	shared context.Context
 
 	mu    sync.Mutex
 	pages map[string]page
@@ -67,9 +75,14 @@ func open(t *testing.T) *shop {
 	require.NotEmpty(t, kafka, "this test needs a real Kafka: run `make test`, or set ONEPX_TEST_KAFKA")
 	require.NotEmpty(t, native, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, url, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE_HTTP")
+	s := &shop{t: t, clickHouse: ledger.ClickHouse{URL: url}, pages: map[string]page{}, asked: map[string]int{}}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	s.url, s.other = "http://shop.localhost:"+port(server.URL), "http://stranger.localhost:"+port(server.URL)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, []byte(sites), 0o600))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url), 0o600))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, EventPartitions: 2})
 	require.NoError(t, err)
 	consumer, err := p.StartConsumer(t.Context(), "consumer")
@@ -78,13 +91,8 @@ func open(t *testing.T) *shop {
 	collector, err := p.StartCollector(t.Context(), "collector")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
-
-	s := &shop{t: t, clickHouse: ledger.ClickHouse{URL: url}, pages: map[string]page{}, asked: map[string]int{}}
-	server := httptest.NewServer(s)
-	t.Cleanup(server.Close)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	s.url, s.other = "http://shop.localhost:"+port(server.URL), "http://stranger.localhost:"+port(server.URL)
-	s.pixel = "http://px.shop.localhost:" + port(collector.URL) + "/p.gif"
+	s.px = "http://px.shop.localhost:" + port(collector.URL)
+	s.pixel = s.px + "/p.gif"
 	return s
 }
 

@@ -26,6 +26,7 @@ var siteFields = []field[Site]{
 	{name: "retention_days", read: readRetentionDays},
 	{name: "write_keys", read: readWriteKeys},
 	{name: "rate_limit", read: readRateLimit},
+	{name: "paths", read: readPaths},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -33,10 +34,12 @@ var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	firstWith := map[string]string{}   // id to the path of its site
 	firstUsing := map[KeyHash]string{} // write key to the path of its site
+	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
 		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays}
 		readMapping(p, path, element, siteFields, &site)
 		cfg.Sites = append(cfg.Sites, site)
+		checkPaths(p, path, element, site.Paths, usedPaths)
 		for _, key := range site.WriteKeys {
 			if first, taken := firstUsing[key]; taken && first != path {
 				p.add(start(element), path+".write_keys", "has a key of %s; the key tells whose events come, so give each site its own", first)

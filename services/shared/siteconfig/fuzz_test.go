@@ -46,6 +46,10 @@ func FuzzParse(f *testing.F) {
 				require.Contains(t, []string{"", site.ID}, keys[key])
 				keys[key] = site.ID
 			}
+			for _, path := range []string{site.Paths.Tag, site.Paths.Events, site.Paths.Pixel} {
+				require.Regexp(t, `^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`, path)
+				require.LessOrEqual(t, len(path), 128)
+			}
 			for _, origin := range site.AllowedOrigins {
 				require.True(t, site.AllowsOrigin(strings.Replace(origin, "*", "sub", 1)), origin)
 			}

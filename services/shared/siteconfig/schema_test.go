@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "double_write_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
 	"merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
 }
 

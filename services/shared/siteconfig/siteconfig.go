@@ -90,6 +90,8 @@ type Site struct {
 	// RateLimit is how many events a second each collector takes of the site from
 	// POST /e and POST /v1/events: MinRateLimit to MaxRateLimit, or 0 for no limit.
 	RateLimit int
+	// Paths are names of the site's own for what the collector serves.
+	Paths Paths
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it

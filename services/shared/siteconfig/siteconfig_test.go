@@ -68,6 +68,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,
+		Paths:          siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
 	}, {
 		ID:            "mail_2",
 		Timezone:      time.UTC,

@@ -42,6 +42,8 @@ sites:
     allowed_origins: ["https://shop.example"]
     write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
   - {id: blog, timezone: UTC, currency: USD}
+  - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
+  - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}}
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
   - {id: slow, timezone: UTC, currency: USD, rate_limit: 10, allowed_origins: ["https://shop.example"]}
 `

@@ -27,6 +27,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tag"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -147,11 +148,11 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	e := echo.New()
 	e.HTTPErrorHandler = s.failed
 	e.Use(s.recovered)
+	s.mount(e, now, siteconfig.NativePaths)
+	for i := range now.sites.Sites {
+		s.mount(e, now, now.sites.Sites[i].Paths)
+	}
 	page := []string{http.MethodGet, http.MethodHead}
-	e.Match(page, "/p.gif", s.receive(now, pixel))
-	e.OPTIONS("/p.gif", preflight(now, "GET, HEAD"))
-	e.POST("/e", s.receive(now, beacon))
-	e.OPTIONS("/e", preflight(now, "POST"))
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
 	e.Match(page, "/optout", s.showWish)
 	e.POST("/optout", s.optOut(now))
@@ -160,6 +161,22 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
 	e.Match(page, "/robots.txt", robots)
 	return e
+}
+
+// mount serves what scripts of pages need under the paths that are given.
+func (s *Server) mount(e *echo.Echo, now *snapshot, paths siteconfig.Paths) {
+	page := []string{http.MethodGet, http.MethodHead}
+	if paths.Pixel != "" {
+		e.Match(page, paths.Pixel, s.receive(now, pixel))
+		e.OPTIONS(paths.Pixel, preflight(now, "GET, HEAD"))
+	}
+	if paths.Events != "" {
+		e.POST(paths.Events, s.receive(now, beacon))
+		e.OPTIONS(paths.Events, preflight(now, "POST"))
+	}
+	if paths.Tag != "" {
+		e.Match(page, paths.Tag, echo.WrapHandler(tag.New(paths)))
+	}
 }
 
 // recovered answers 500 where a handler has a defect; hits have their own, gentler way (decide).
