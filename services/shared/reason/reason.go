@@ -151,7 +151,7 @@ var All = []Entry{
 	{InSpool, "collector", Spooled, "Kafka did not acknowledge the event in time; it is durable on the collector's disk and goes to Kafka when that is back."},
 	{SpoolFull, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool has no room for it (`ONEPX_SPOOL_QUOTA_BYTES`)."},
 	{SpoolFailed, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool's disk failed or was too slow; the event may be stored all the same."},
-	{KafkaUnavailable, "collector", Lost, "There is no spool, and Kafka did not acknowledge the event in time; whether it is stored is not known. A repeat under the same event id counts once."},
+	{KafkaUnavailable, "collector", Lost, "Kafka did not acknowledge the event in time, and there is no spool or it takes no more at once; whether it is stored is not known. A repeat under the same event id counts once."},
 	{Overloaded, "collector", Lost, "More events are in flight than allowed, in all or for this site, to Kafka and to the spool; the event was not stored."},
 	{Stopping, "collector", Lost, "The collector is stopping; the event was not sent to Kafka."},
 	{InternalError, "collector", Lost, "A defect in the collector, whose log says where; the event was not stored."},

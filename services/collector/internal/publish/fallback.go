@@ -43,9 +43,9 @@ func (p *Publisher) spool(ctx context.Context, record kafka.Message, why reason.
 	select {
 	case p.spooling <- struct{}{}:
 		defer func() { <-p.spooling }()
-		return p.toDisk(ctx, record)
+		return p.toDisk(ctx, record, why)
 	default:
-		return reason.Overloaded
+		return why
 	}
 }
 
@@ -67,16 +67,16 @@ func (p *Publisher) spoolAll(ctx context.Context, records []kafka.Message, words
 		case p.sharedSpooling <- struct{}{}:
 			disk.Go(func() { // at once, to share an fsync
 				defer func() { <-p.sharedSpooling }()
-				words[i] = p.toDisk(ctx, records[i])
+				words[i] = p.toDisk(ctx, records[i], words[i])
 			})
 		case <-ctx.Done():
-			words[i] = reason.Overloaded
+			return // the reasons stay
 		}
 	}
 }
 
 // toDisk returns InSpool, or why the record is not known to be in the spool.
-func (p *Publisher) toDisk(ctx context.Context, record kafka.Message) reason.Reason {
+func (p *Publisher) toDisk(ctx context.Context, record kafka.Message, why reason.Reason) reason.Reason {
 	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
 	defer cancel()
 	record.Headers = append(record.Headers, kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")})
@@ -88,7 +88,7 @@ func (p *Publisher) toDisk(ctx context.Context, record kafka.Message) reason.Rea
 	case errors.Is(err, spool.ErrFull):
 		return reason.SpoolFull
 	case errors.Is(err, spool.ErrClosed):
-		return reason.Stopping
+		return why
 	}
 	p.spoolFailed.Store(p.cfg.Now().UnixNano())
 	p.cfg.SpoolOutage.Failed(err)
