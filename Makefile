@@ -136,8 +136,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) .); \
 	done
 
-bench: ## run every Go benchmark
-	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+bench: ## measure against bare alternatives on real parts, about 20 minutes; writes docs/benchmarks.md (ONLY=name)
+	@go build -o bin/bench ./tools/bench
+	bin/bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: down ## stop the local stack and remove what builds and runs left in this checkout; the cache stays
