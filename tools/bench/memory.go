@@ -14,8 +14,8 @@ const (
 	crowd = 512
 	// underLoad is how long.
 	underLoad = 15 * time.Second
-	// backlog is how many events wait for the consumer.
-	backlog = 2_000_000
+	// waiting is how many events wait for the consumer.
+	waiting = 2_000_000
 )
 
 // memoryBench measures what the services take where they take most.
@@ -42,7 +42,7 @@ func memoryBench(ctx context.Context, w *world) (report, error) {
 		numbers: []number{
 			{"memory_collector_full_load", load, " MB", atMost(150), "most resident memory of a collector at full load"},
 			{"memory_collector_kafka_away", away, " MB", atMost(150), "the same while Kafka is away, and while the spool drains"},
-			{"memory_consumer_backlog", consumer, " MB", atMost(300), fmt.Sprintf("most resident memory of the consumer of all %d partitions while it works off %d events", partitions, backlog)},
+			{"memory_consumer_backlog", consumer, " MB", atMost(300), fmt.Sprintf("most resident memory of the consumer of all %d partitions while it works off %d events", partitions, waiting)},
 		},
 		method: fmt.Sprintf(`VmHWM of the processes. The collector is fresh for each number and has %d connections that never wait, for %s or through an outage of Kafka.
 The consumer starts on the whole backlog.`, crowd, underLoad),
@@ -69,8 +69,8 @@ func collectorMemory(ctx context.Context, w *world, name string, do func(*client
 
 // consumerMemory is the most memory that the consumer takes on its way through the backlog.
 func consumerMemory(ctx context.Context, w *world) (float64, error) {
-	fmt.Fprintf(os.Stderr, "writing %d events …\n", backlog)
-	if err := fillTopic(ctx, w.kafka.Broker(), backlog, true); err != nil {
+	fmt.Fprintf(os.Stderr, "writing %d events …\n", waiting)
+	if err := fillTopic(ctx, w.kafka.Broker(), waiting, true); err != nil {
 		return 0, err
 	}
 	consumer, err := w.pipeline.StartConsumer(ctx, "consumer")
@@ -83,7 +83,7 @@ func consumerMemory(ctx context.Context, w *world) (float64, error) {
 		if err := w.sql().One(ctx, "SELECT count() AS N FROM onepx.events", &rows); err != nil {
 			return 0, err
 		}
-		if rows.N >= backlog { // the collectors' events are on top
+		if rows.N >= waiting { // the collectors' events are on top
 			return peakMemory(consumer.PID())
 		}
 		time.Sleep(time.Second)

@@ -139,7 +139,7 @@ func (p *page) write() error {
 			s.WriteString("\n" + marker(b.name) + section)
 		}
 	}
-	return os.WriteFile(p.path, []byte(s.String()), 0o644) //nolint:gosec // a page of the docs
+	return os.WriteFile(p.path, []byte(s.String()), 0o644)
 }
 
 // machine describes where it runs.
