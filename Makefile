@@ -119,6 +119,10 @@ test: test-unit test-integration test-faults ## everything: unit with -race, rea
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 8m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
+	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
+		echo "without -race: $$file"; \
+		go test -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' "$$file" | paste -sd'|'))$$" "./$$(dirname "$$file")" || exit 1; \
+	done
 
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
 	bin/dev exec -- go test -p 1 -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
