@@ -74,7 +74,7 @@ type shopVisitor struct {
 }
 
 func newBacklog(start time.Time, step time.Duration, enriched bool) *backlog {
-	b := &backlog{random: rand.New(rand.NewPCG(uint64(start.UnixNano()), 0)), at: start, step: step, enriched: enriched} //nolint:gosec // no secrets
+	b := &backlog{random: rand.New(rand.NewPCG(uint64(start.UnixNano()), 0)), at: start, step: step, enriched: enriched}
 	agents := shopAgents()
 	for i := range b.visitors {
 		v := &b.visitors[i]
@@ -94,7 +94,7 @@ func (b *backlog) uuid(version byte) [16]byte {
 	binary.BigEndian.PutUint64(id[:], b.random.Uint64())
 	binary.BigEndian.PutUint64(id[8:], b.random.Uint64())
 	if version == 7 {
-		ms := uint64(b.at.UnixMilli()) //nolint:gosec // after 1970
+		ms := uint64(b.at.UnixMilli())
 		binary.BigEndian.PutUint64(id[:], ms<<16|uint64(id[6])<<8|uint64(id[7]))
 	}
 	id[6], id[8] = version<<4|id[6]&0x0f, 0x80|id[8]&0x3f
