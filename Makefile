@@ -119,6 +119,10 @@ test: test-unit test-integration test-faults ## everything: unit with -race, rea
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 8m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
+	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
+		echo "without -race: $$file"; \
+		go test -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' "$$file" | paste -sd'|'))$$" "./$$(dirname "$$file")" || exit 1; \
+	done
 
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
 	bin/dev exec -- go test -p 1 -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
@@ -136,8 +140,9 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) .); \
 	done
 
-bench: ## run every Go benchmark
-	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+bench: ## measure against bare alternatives on real parts, about 20 minutes; writes docs/benchmarks.md (ONLY=name)
+	@go build -o bin/bench ./tools/bench
+	bin/bench $(if $(ONLY),--only $(ONLY))
 
 .PHONY: clean
 clean: down ## stop the local stack and remove what builds and runs left in this checkout; the cache stays

@@ -71,25 +71,50 @@ func killSpooling(ctx context.Context, w *world) error {
 // killReplaying kills a collector again and again while its spool empties, which a slow connection to Kafka draws out.
 func killReplaying(ctx context.Context, w *world) error {
 	victim := w.proxiedCollector()
-	slow := toxic{kind: "bandwidth", stream: upstream, attributes: map[string]int{"rate": 120}} // KB/s
+	slow := toxic{kind: "bandwidth", stream: upstream, attributes: map[string]int{"rate": 60}} // KB/s
 	err := w.withoutKafka(ctx, func() error {
 		return errors.Join(w.awaitGrowth(ctx, victim, spoolEvents, 5000), w.proxies[collectorToKafka].poison(slow))
 	})
 	if err != nil {
 		return err
 	}
-	for range 3 {
-		if err := w.awaitGrowth(ctx, victim, spoolReplayed, 100); err != nil {
+	kills := 0
+	for ; kills < 3; kills++ {
+		replaying, err := w.awaitReplaying(ctx, victim)
+		if err != nil {
 			return err
 		}
-		if left, err := w.metric(ctx, victim, spoolEvents); err != nil || left == 0 {
-			return errors.Join(err, errors.New("the spool was empty before its collector could be killed"))
+		if !replaying {
+			break
 		}
 		if err := killAndStart(ctx, victim); err != nil {
 			return err
 		}
 	}
+	if kills == 0 {
+		return errors.New("the spool was empty before its collector could be killed")
+	}
 	return w.proxies[collectorToKafka].heal(ctx)
+}
+
+// awaitReplaying waits until the collector is in the middle of its spool, and returns false if it has emptied it already.
+func (w *world) awaitReplaying(ctx context.Context, s *pipeline.Service) (replaying bool, err error) {
+	err = w.await(ctx, "the spool of "+s.Admin+" is being emptied", func(ctx context.Context) error {
+		replayed, err := w.metric(ctx, s, spoolReplayed)
+		if err != nil {
+			return err
+		}
+		left, err := w.metric(ctx, s, spoolEvents)
+		if err != nil {
+			return err
+		}
+		if replayed == 0 && left > 0 {
+			return errors.New("it has not begun")
+		}
+		replaying = left > 0
+		return nil
+	})
+	return replaying, err
 }
 
 // spoolFull keeps Kafka away until the spools refuse events.

@@ -72,10 +72,9 @@ func (s *Server) answerPixel(b *batch) {
 
 // setResult sets the headers that say what became of the event.
 func setResult(header http.Header, b *batch, word reason.Reason) {
-	verdict := outcomeOf(word)
-	header.Set("Onepx-Event", eventHeader(verdict, word))
+	header["Onepx-Event"] = verdicts[word]
 	switch {
-	case verdict == lost:
+	case outcomeOf(word) == lost:
 		header.Set("Retry-After", retryAfter)
 	case word == reason.RateLimited:
 		header.Set("Retry-After", strconv.Itoa(int(math.Ceil(b.retryAfter.Seconds()))))
@@ -127,8 +126,21 @@ var uncacheable = http.Header{
 // ofImage are those of the image.
 var ofImage = http.Header{"Content-Type": {"image/gif"}, "Content-Length": {strconv.Itoa(len(image))}}
 
-// exposed are the headers that scripts of other origins may read.
-var exposed = http.Header{"Access-Control-Expose-Headers": {"Onepx-Event, Retry-After"}}
+// forAnyOrigin are the headers of CORS for everybody: what they say is the same for all, and without cookies.
+var forAnyOrigin = http.Header{
+	"Access-Control-Expose-Headers": {"Onepx-Event, Retry-After"},
+	"Access-Control-Allow-Origin":   {"*"},
+	"Vary":                          {"Origin"},
+}
+
+// verdicts are the values of the header Onepx-Event by reason.
+var verdicts = func() map[reason.Reason][]string {
+	all := map[reason.Reason][]string{}
+	for word, o := range outcomes {
+		all[word] = []string{eventHeader(o, word)}
+	}
+	return all
+}()
 
 // uncached sets the headers that are the same in all answers to hits. They share their values, which nobody changes.
 func uncached(header http.Header) { maps.Copy(header, uncacheable) }
@@ -149,14 +161,11 @@ func (s *Server) cors(header http.Header, b *batch) {
 
 // allowOrigin sets the headers of CORS. An origin that is not listed is never named, and never gets credentials.
 func allowOrigin(header http.Header, r *http.Request, listed bool) {
-	maps.Copy(header, exposed)
-	header.Add("Vary", "Origin")
+	maps.Copy(header, forAnyOrigin)
 	if listed {
 		header.Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
 		header.Set("Access-Control-Allow-Credentials", "true")
-		return
 	}
-	header.Set("Access-Control-Allow-Origin", "*")
 }
 
 // debugAnswer is the answer to debug=1.

@@ -129,7 +129,7 @@ func (s *Server) wrongPath(c echo.Context, status int) {
 	s.metrics.received.Add(ctx, 1)
 	s.metrics.end(ctx, reason.WrongPath, nil)
 	uncached(header)
-	header.Set("Onepx-Event", eventHeader(rejected, reason.WrongPath))
+	header["Onepx-Event"] = verdicts[reason.WrongPath]
 	if strings.HasSuffix(strings.ToLower(strings.TrimRight(c.Request().URL.Path, "/")), "p.gif") {
 		_ = c.Blob(status, "image/gif", image)
 		return

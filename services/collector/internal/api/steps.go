@@ -97,11 +97,14 @@ func (h *hit) counted() reason.Reason {
 	return h.reason
 }
 
+// ofRequests are the options of a request's span. What clients claim about traces is not believed.
+var ofRequests = []trace.SpanStartOption{trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer)}
+
 // receive returns the handler of an endpoint.
 func (s *Server) receive(now *snapshot, via *endpoint) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		b := &batch{via: via, config: now, at: s.deps.Now(), request: c.Request(), writer: c.Response()}
-		ctx, span := s.deps.Tracer.Start(b.request.Context(), via.name, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer))
+		ctx, span := s.deps.Tracer.Start(b.request.Context(), via.name, ofRequests...)
 		defer span.End()
 		defer s.release(b)
 		last := len(steps) - 1

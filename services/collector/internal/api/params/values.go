@@ -43,6 +43,9 @@ const firstMilliseconds = 100_000_000_000
 
 // readTime reads a Unix time in seconds or milliseconds, or RFC 3339, and returns milliseconds.
 func readTime(text string) (ms int64, ok bool) {
+	if text == "" {
+		return 0, false
+	}
 	m := unixTime.FindStringSubmatch(text)
 	if m == nil {
 		t, err := time.Parse(time.RFC3339, text)

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/onepx/onepx/tools/internal/localstack"
+	"github.com/onepx/onepx/tools/internal/pipeline"
+)
+
+const (
+	// busy is how many connections keep a server at full load, and how many send at half load.
+	busy = 128
+	// measured is how long one measurement takes.
+	measured = 6 * time.Second
+)
+
+// contestant is one of the servers that are compared.
+type contestant struct {
+	name    string
+	process *localstack.Process
+	client  *client
+	rates   []float64 // answers per second at full load
+	cpu     []float64 // CPU time of the server for an answer, µs
+	p99     []float64 // ms at half load
+}
+
+// pixelBench compares the collector with a bare handler that writes to Kafka too, and with one that does nothing.
+func pixelBench(ctx context.Context, w *world) (report, error) {
+	collector, err := w.pipeline.StartCollector(ctx, "collector")
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { _ = collector.Stop() }()
+	ours, err := contest("collector", collector.Process, collector.URL, "stored")
+	if err != nil {
+		return report{}, err
+	}
+	bytes, err := recordBytes(ctx, w, ours.client)
+	if err != nil {
+		return report{}, err
+	}
+	bare, err := startBare(ctx, w, "bare handler with Kafka", "--brokers", w.kafka.Broker(), "--record-bytes", strconv.Itoa(bytes))
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { _ = bare.process.Stop() }()
+	idle, err := startBare(ctx, w, "bare handler without Kafka")
+	if err != nil {
+		return report{}, err
+	}
+	defer func() { _ = idle.process.Stop() }()
+	all := []*contestant{bare, ours, idle}
+	if err := fullLoad(ctx, w, all); err != nil {
+		return report{}, err
+	}
+	rate := min(median(bare.rates), median(ours.rates)) / 2
+	for range w.runs {
+		for _, c := range all[:2] {
+			p99, err := c.client.latency(ctx, rate, measured)
+			if err != nil {
+				return report{}, err
+			}
+			c.p99 = append(c.p99, p99)
+		}
+	}
+	result := pixelReport(ours, bare, idle, rate, bytes)
+	result.notes, err = whereTimeGoes(ctx, w, collector, all)
+	return result, err
+}
+
+// fullLoad measures the contestants by turns.
+func fullLoad(ctx context.Context, w *world, all []*contestant) error {
+	for range w.runs {
+		for _, c := range all {
+			before, err := cpuTime(c.process.PID())
+			if err != nil {
+				return err
+			}
+			sent := c.client.sent.Load()
+			rate, err := c.client.throughput(ctx, measured)
+			if err != nil {
+				return err
+			}
+			after, err := cpuTime(c.process.PID())
+			if err != nil {
+				return err
+			}
+			c.rates = append(c.rates, rate)
+			c.cpu = append(c.cpu, float64((after-before).Microseconds())/float64(c.client.sent.Load()-sent))
+		}
+	}
+	return nil
+}
+
+func pixelReport(ours, bare, idle *contestant, rate float64, bytes int) report {
+	ratios := func(a, b []float64) float64 {
+		var all []float64
+		for i := range a {
+			all = append(all, a[i]/b[i])
+		}
+		return median(all)
+	}
+	return report{
+		numbers: []number{
+			{"pixel_throughput_ratio", ratios(ours.rates, bare.rates), "x", atLeast(0.85), "answers per second of `/p.gif` with all steps, against the bare handler with Kafka; both wait for `acks=all`"},
+			{"pixel_p99_ratio", ratios(ours.p99, bare.p99), "x", atMost(1.2), fmt.Sprintf("99th percentile at %.0f answers per second, half of full load, against the bare handler with Kafka", rate)},
+			{"pixel_throughput_ratio_without_kafka", ratios(ours.rates, idle.rates), "x", nil, "answers per second against a bare Echo handler that does nothing but answer"},
+			{"pixel_answers_per_second", median(ours.rates), "/s", nil, "collector at full load"},
+			{"pixel_p99", median(ours.p99), " ms", nil, "collector at half load"},
+			{"pixel_cpu_per_answer", median(ours.cpu), " µs", nil, "CPU time of the collector at full load"},
+		},
+		method: fmt.Sprintf(`Three processes take the same hit, a page view with a cookie, by turns of %s after %s to warm up: the collector as it ships; an Echo handler that
+writes a record of the same size (%d bytes) with the same kafka-go settings and waits for the same acknowledgment; and an Echo handler that
+only answers. Full load is %d connections that never wait. Half load is an open loop at half of the slower one's rate; a hit's time
+begins when it was due. A ratio is that of neighbouring turns.`, measured, warmUp, bytes, busy),
+	}
+}
+
+func contest(name string, process *localstack.Process, url string, accept ...string) (*contestant, error) {
+	c, err := newClient(url, busy, accept...)
+	return &contestant{name: name, process: process, client: c}, err
+}
+
+// startBare starts a bare handler.
+func startBare(ctx context.Context, w *world, name string, args ...string) (*contestant, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	ports, err := localstack.ReservePorts(1)
+	if err != nil {
+		return nil, err
+	}
+	address := localstack.Loopback(ports.Numbers[0])
+	process, err := localstack.StartProcess(ctx, localstack.ProcessConfig{
+		Name: name, Path: self, Args: append([]string{"bare", "--listen", address}, args...), BaseEnv: pipeline.CleanEnv(),
+		LogFile: filepath.Join(w.dir, "log", name+".log"), Ready: localstack.HTTPReady("http://" + address + "/p.gif"),
+	})
+	if err != nil {
+		return nil, err
+	}
+	return contest(name, process, "http://"+address)
+}
+
+// recordBytes is the size of the record that the collector makes of a hit.
+func recordBytes(ctx context.Context, w *world, c *client) (int, error) {
+	if err := c.send(); err != nil {
+		return 0, err
+	}
+	reader, err := kgo.NewClient(kgo.SeedBrokers(w.kafka.Broker()), kgo.ConsumeTopics(topic))
+	if err != nil {
+		return 0, err
+	}
+	defer reader.Close()
+	fetches := reader.PollFetches(ctx)
+	if err := fetches.Err(); err != nil {
+		return 0, err
+	}
+	return len(fetches.Records()[0].Value), nil
+}
+
+// whereTimeGoes says how long a hit is in each step, what an answer costs in CPU time, and on what the collector spends it.
+func whereTimeGoes(ctx context.Context, w *world, collector *pipeline.Service, all []*contestant) (string, error) {
+	var s strings.Builder
+	s.WriteString("Where the time of a hit goes, from the collector's own metric over the whole run (`publish` is the wait for Kafka):\n\n| Step | Mean |\n|---|---|\n")
+	metrics, err := fetch(ctx, collector.Admin+"/metrics")
+	if err != nil {
+		return "", err
+	}
+	for _, step := range stepMeans(string(metrics)) {
+		fmt.Fprintf(&s, "| %s | %s µs |\n", step.name, short(step.micros))
+	}
+	s.WriteString("\n| Server | Answers/s at full load | CPU for an answer | p99 at half load |\n|---|---|---|---|\n")
+	for _, c := range all {
+		p99 := ""
+		if len(c.p99) > 0 {
+			p99 = short(median(c.p99)) + " ms"
+		}
+		fmt.Fprintf(&s, "| %s | %s | %s µs | %s |\n", c.name, short(median(c.rates)), short(median(c.cpu)), p99)
+	}
+	top, err := profile(ctx, w, collector, all[1].client)
+	if err != nil {
+		return "", err
+	}
+	s.WriteString("\nA CPU profile of the collector at full load, by cumulative share:\n\n```\n" + top + "```\n")
+	return s.String(), nil
+}
+
+// stepMean is the mean time of a step.
+type stepMean struct {
+	name   string
+	micros float64
+}
+
+var stepMetric = regexp.MustCompile(`(?m)^onepx_collector_step_duration_seconds_(sum|count)\{[^}]*step="(\w+)"[^}]*\} (\S+)$`)
+
+// stepMeans reads the means from the text of /metrics, in the order in which they stand there.
+func stepMeans(metrics string) []stepMean {
+	sums, counts := map[string]float64{}, map[string]float64{}
+	var order []string
+	for _, m := range stepMetric.FindAllStringSubmatch(metrics, -1) {
+		value, err := strconv.ParseFloat(m[3], 64)
+		if err != nil {
+			continue
+		}
+		if m[1] == "sum" {
+			sums[m[2]] = value
+			order = append(order, m[2])
+		} else {
+			counts[m[2]] = value
+		}
+	}
+	var means []stepMean
+	for _, name := range order {
+		if counts[name] > 0 {
+			means = append(means, stepMean{name, sums[name] / counts[name] * 1e6})
+		}
+	}
+	return means
+}
+
+// profile takes a CPU profile at full load.
+func profile(ctx context.Context, w *world, s *pipeline.Service, c *client) (string, error) {
+	loading, stop := context.WithCancel(ctx)
+	defer stop()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = c.throughput(loading, time.Minute)
+	}()
+	data, err := fetch(ctx, s.Admin+"/debug/pprof/profile?seconds=5")
+	stop()
+	<-done
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(w.dir, "collector.pprof")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return "", err
+	}
+	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount=45", file).CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("go tool pprof: %w: %s", err, out)
+	}
+	_, table, _ := strings.Cut(string(out), "\n      flat")
+	return "      flat" + table, nil
+}
+
+func fetch(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = res.Body.Close() }()
+	return io.ReadAll(res.Body)
+}

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+
+	"github.com/onepx/onepx/tools/internal/ledger"
+	"github.com/onepx/onepx/tools/internal/localstack"
+	"github.com/onepx/onepx/tools/internal/pipeline"
+)
+
+const (
+	site       = "bench"
+	topic      = "onepx.events"
+	partitions = 6
+)
+
+// world is what every benchmark works on; the services are its own affair.
+type world struct {
+	dir        string
+	runs       int
+	kafka      *localstack.Kafka
+	clickHouse *localstack.ClickHouse
+	pipeline   *pipeline.Pipeline
+}
+
+// start starts Kafka and ClickHouse, with topics and tables; stop must be called also after an error.
+func start(ctx context.Context, dir string, runs int) (*world, error) {
+	w := &world{dir: dir, runs: runs}
+	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o750); err != nil {
+		return w, err
+	}
+	var err error
+	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), Progress: os.Stderr}); err != nil {
+		return w, err
+	}
+	if w.clickHouse, err = localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr}); err != nil {
+		return w, err
+	}
+	sites := filepath.Join(dir, "onepx.yaml")
+	if err := os.WriteFile(sites, []byte("sites:\n  - id: "+site+"\n    timezone: Europe/Berlin\n    currency: EUR\n"), 0o600); err != nil {
+		return w, err
+	}
+	w.pipeline, err = pipeline.New(ctx, pipeline.Config{
+		Dir: dir, Broker: w.kafka.Broker(), ClickHouse: w.clickHouse.NativeAddr(), Sites: sites, EventPartitions: partitions,
+	})
+	return w, err
+}
+
+func (w *world) stop() {
+	if w.kafka != nil {
+		_ = w.kafka.Resume() // a benchmark may have failed while it was paused
+		_ = w.kafka.Stop()
+	}
+	if w.clickHouse != nil {
+		_ = w.clickHouse.Stop()
+	}
+}
+
+func (w *world) sql() ledger.ClickHouse { return ledger.ClickHouse{URL: w.clickHouse.HTTPURL()} }
