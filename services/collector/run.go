@@ -44,6 +44,9 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 		return err
 	}
 	defer runtime.KeepAlive(make([]byte, ballastBytes))
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // before the parts are built: unheard, it ends the process
+	defer signal.Stop(hangups)
 	s, err := build(cfg, tel)
 	if err != nil {
 		return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
@@ -62,9 +65,6 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	if s.spool != nil {
 		replay.Go(func() { s.publisher.Replay(replaying) })
 	}
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	defer signal.Stop(hangups)
 	notices := reload.Notices(running, cfg.Config, tel.Logger)
 	parts.Go(func() { s.sites.Follow(running, notices, hangups, s.server.SetSites) })
 	tel.Logger.Info("collector serves", "version", version, "listen", public.Addr().String(), "admin", admin.Addr().String())
