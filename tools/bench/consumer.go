@@ -176,8 +176,7 @@ func (w *world) beginConsumer(ctx context.Context, run string) (intakeRun, error
 	if err := w.commitIdle(ctx, run); err != nil {
 		return intakeRun{}, err
 	}
-	// The defaults: a backlog fills all cores, so an insert takes longer than in the tests.
-	consumer, err := w.pipeline.StartConsumer(ctx, run, "ONEPX_CONSUMER_GROUP="+run, "ONEPX_INSERT_DEADLINE=15s", "ONEPX_SESSION_TIMEOUT=45s")
+	consumer, err := w.pipeline.StartConsumer(ctx, run, append(defaultDeadlines, "ONEPX_CONSUMER_GROUP="+run)...)
 	if err != nil {
 		return intakeRun{}, err
 	}

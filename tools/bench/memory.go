@@ -73,7 +73,7 @@ func consumerMemory(ctx context.Context, w *world) (float64, error) {
 	if err := fillTopic(ctx, w.kafka.Broker(), waiting, true); err != nil {
 		return 0, err
 	}
-	consumer, err := w.pipeline.StartConsumer(ctx, "consumer")
+	consumer, err := w.pipeline.StartConsumer(ctx, "consumer", defaultDeadlines...)
 	if err != nil {
 		return 0, err
 	}

@@ -128,6 +128,9 @@ func (p *page) set(b benchmark, r report) {
 	if r.notes != "" {
 		s.WriteString("\n" + strings.TrimSpace(r.notes) + "\n")
 	}
+	if b.tried != "" {
+		s.WriteString("\n" + b.tried + "\n")
+	}
 	p.sections[b.name] = s.String()
 }
 

@@ -16,6 +16,9 @@ const (
 	partitions = 6
 )
 
+// defaultDeadlines are the consumer's own: a backlog fills all cores, so an insert takes longer than tests allow.
+var defaultDeadlines = []string{"ONEPX_INSERT_DEADLINE=15s", "ONEPX_SESSION_TIMEOUT=45s"}
+
 // world is what every benchmark works on; the services are its own affair.
 type world struct {
 	dir        string
