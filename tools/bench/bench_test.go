@@ -50,17 +50,6 @@ func TestAPageKeepsTheSectionsOfOtherBenchmarks(t *testing.T) {
 	require.Equal(t, string(once), string(again))
 }
 
-func TestStepMeansAreReadFromMetrics(t *testing.T) {
-	const metrics = `# TYPE onepx_collector_step_duration_seconds histogram
-onepx_collector_step_duration_seconds_bucket{step="parse",le="+Inf"} 4
-onepx_collector_step_duration_seconds_sum{otel_scope_name="onepx",step="parse"} 0.002
-onepx_collector_step_duration_seconds_count{otel_scope_name="onepx",step="parse"} 4
-onepx_collector_step_duration_seconds_sum{step="answer"} 0
-onepx_collector_step_duration_seconds_count{step="answer"} 0
-`
-	require.Equal(t, []stepMean{{"parse", 500}}, stepMeans(metrics))
-}
-
 func TestThisProcessHasUsedTimeAndMemory(t *testing.T) {
 	_, err := cpuTime(os.Getpid())
 	require.NoError(t, err)

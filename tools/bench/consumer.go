@@ -9,6 +9,8 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 const (
@@ -45,8 +47,8 @@ type intakeSide struct {
 type intakeRun struct {
 	pids []int
 	stop func() error
-	// admin is the consumer's admin address; the Kafka engine has none.
-	admin string
+	// consumer is ours; nil where the Kafka engine works.
+	consumer *pipeline.Service
 }
 
 // consumerBench compares the consumer with ClickHouse's Kafka engine on a backlog, without and with something to enrich.
@@ -180,7 +182,7 @@ func (w *world) beginConsumer(ctx context.Context, run string) (intakeRun, error
 	if err != nil {
 		return intakeRun{}, err
 	}
-	return intakeRun{[]int{consumer.PID(), w.clickHouse.PID()}, consumer.Stop, consumer.Admin}, nil
+	return intakeRun{[]int{consumer.PID(), w.clickHouse.PID()}, consumer.Stop, consumer}, nil
 }
 
 func (w *world) exec(ctx context.Context, statements ...string) error {

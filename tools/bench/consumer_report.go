@@ -3,12 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"time"
 )
 
 // intakeReport compares the medians and looks where the consumer's time goes.
@@ -78,35 +72,5 @@ func (w *world) profileIntake(ctx context.Context, consumer intakeSide) (string,
 		return "", err
 	}
 	defer func() { _ = run.stop() }()
-	file := filepath.Join(w.dir, "consumer.pprof")
-	if err := download(ctx, fmt.Sprintf("%s/debug/pprof/profile?seconds=%d", run.admin, profileSeconds), file); err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-nodecount=15", file).Output()
-	if err != nil {
-		return "", fmt.Errorf("go tool pprof: %w", err)
-	}
-	return string(out), nil
-}
-
-func download(ctx context.Context, url, file string) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*profileSeconds*time.Second)
-	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = res.Body.Close() }()
-	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %s", url, res.Status)
-	}
-	data, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(file, data, 0o600)
+	return w.profileTop(ctx, run.consumer, fmt.Sprintf("profile?seconds=%d", profileSeconds), "-nodecount=15")
 }

@@ -94,7 +94,7 @@ func (w *world) beginKafkaEngine(ctx context.Context, run string) (intakeRun, er
 	if err := w.awaitMessages(ctx); err != nil {
 		return intakeRun{}, errors.Join(err, stop())
 	}
-	return intakeRun{[]int{w.clickHouse.PID()}, stop, ""}, nil
+	return intakeRun{[]int{w.clickHouse.PID()}, stop, nil}, nil
 }
 
 // expandIDs writes out $id(column).

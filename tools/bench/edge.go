@@ -3,12 +3,8 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -181,12 +177,13 @@ func recordBytes(ctx context.Context, w *world, c *client) (int, error) {
 func whereTimeGoes(ctx context.Context, w *world, collector *pipeline.Service, all []*contestant) (string, error) {
 	var s strings.Builder
 	s.WriteString("Where the time of a hit goes, from the collector's own metric over the whole run (`publish` is the wait for Kafka):\n\n| Step | Mean |\n|---|---|\n")
-	metrics, err := fetch(ctx, collector.Admin+"/metrics")
+	metrics, err := collector.Metrics(ctx)
 	if err != nil {
 		return "", err
 	}
-	for _, step := range stepMeans(string(metrics)) {
-		fmt.Fprintf(&s, "| %s | %s µs |\n", step.name, short(step.micros))
+	for _, step := range metrics["onepx_collector_step_duration_seconds"].GetMetric() {
+		times := step.GetHistogram()
+		fmt.Fprintf(&s, "| %s | %s µs |\n", pipeline.Label(step, "step"), short(times.GetSampleSum()/float64(times.GetSampleCount())*1e6))
 	}
 	s.WriteString("\n| Server | Answers/s at full load | CPU for an answer | p99 at half load |\n|---|---|---|---|\n")
 	for _, c := range all {
@@ -204,39 +201,6 @@ func whereTimeGoes(ctx context.Context, w *world, collector *pipeline.Service, a
 	return s.String(), nil
 }
 
-// stepMean is the mean time of a step.
-type stepMean struct {
-	name   string
-	micros float64
-}
-
-var stepMetric = regexp.MustCompile(`(?m)^onepx_collector_step_duration_seconds_(sum|count)\{[^}]*step="(\w+)"[^}]*\} (\S+)$`)
-
-// stepMeans reads the means from the text of /metrics, in the order in which they stand there.
-func stepMeans(metrics string) []stepMean {
-	sums, counts := map[string]float64{}, map[string]float64{}
-	var order []string
-	for _, m := range stepMetric.FindAllStringSubmatch(metrics, -1) {
-		value, err := strconv.ParseFloat(m[3], 64)
-		if err != nil {
-			continue
-		}
-		if m[1] == "sum" {
-			sums[m[2]] = value
-			order = append(order, m[2])
-		} else {
-			counts[m[2]] = value
-		}
-	}
-	var means []stepMean
-	for _, name := range order {
-		if counts[name] > 0 {
-			means = append(means, stepMean{name, sums[name] / counts[name] * 1e6})
-		}
-	}
-	return means
-}
-
 // profile takes a CPU profile at full load.
 func profile(ctx context.Context, w *world, s *pipeline.Service, c *client) (string, error) {
 	loading, stop := context.WithCancel(ctx)
@@ -246,33 +210,8 @@ func profile(ctx context.Context, w *world, s *pipeline.Service, c *client) (str
 		defer close(done)
 		_, _ = c.throughput(loading, time.Minute)
 	}()
-	data, err := fetch(ctx, s.Admin+"/debug/pprof/profile?seconds=5")
+	top, err := w.profileTop(ctx, s, "profile?seconds=5", "-cum", "-nodecount=45")
 	stop()
 	<-done
-	if err != nil {
-		return "", err
-	}
-	file := filepath.Join(w.dir, "collector.pprof")
-	if err := os.WriteFile(file, data, 0o600); err != nil {
-		return "", err
-	}
-	out, err := exec.CommandContext(ctx, "go", "tool", "pprof", "-top", "-cum", "-nodecount=45", file).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("go tool pprof: %w: %s", err, out)
-	}
-	_, table, _ := strings.Cut(string(out), "\n      flat")
-	return "      flat" + table, nil
-}
-
-func fetch(ctx context.Context, url string) ([]byte, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
-	if err != nil {
-		return nil, err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	return io.ReadAll(res.Body)
+	return top, err
 }

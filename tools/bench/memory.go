@@ -34,7 +34,7 @@ func memoryBench(ctx context.Context, w *world) (report, error) {
 	if err != nil {
 		return report{}, err
 	}
-	consumer, err := consumerMemory(ctx, w)
+	consumer, profile, err := consumerMemory(ctx, w)
 	if err != nil {
 		return report{}, err
 	}
@@ -46,6 +46,7 @@ func memoryBench(ctx context.Context, w *world) (report, error) {
 		},
 		method: fmt.Sprintf(`VmHWM of the processes. The collector is fresh for each number and has %d connections that never wait, for %s or through an outage of Kafka.
 The consumer starts on the whole backlog.`, crowd, underLoad),
+		notes: "What the consumer's heap holds half way (`go tool pprof -sample_index=inuse_space -top`):\n\n```\n" + profile + "```",
 	}, nil
 }
 
@@ -67,26 +68,26 @@ func collectorMemory(ctx context.Context, w *world, name string, do func(*client
 	return peakMemory(collector.PID())
 }
 
-// consumerMemory is the most memory that the consumer takes on its way through the backlog.
-func consumerMemory(ctx context.Context, w *world) (float64, error) {
+// consumerMemory is the most memory that the consumer takes on its way through the backlog, and a heap profile half way.
+func consumerMemory(ctx context.Context, w *world) (peak float64, profile string, err error) {
 	fmt.Fprintf(os.Stderr, "writing %d events …\n", waiting)
 	if err := fillTopic(ctx, w.kafka.Broker(), waiting, true); err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	consumer, err := w.pipeline.StartConsumer(ctx, "consumer", defaultDeadlines...)
 	if err != nil {
-		return 0, err
+		return 0, "", err
 	}
 	defer func() { _ = consumer.Stop() }()
-	for ctx.Err() == nil {
-		var rows struct{ N int64 }
-		if err := w.sql().One(ctx, "SELECT count() AS N FROM onepx.events", &rows); err != nil {
-			return 0, err
-		}
-		if rows.N >= waiting { // the collectors' events are on top
-			return peakMemory(consumer.PID())
-		}
-		time.Sleep(time.Second)
+	if _, err := w.awaitRows(ctx, "onepx", waiting/2); err != nil {
+		return 0, "", err
 	}
-	return 0, ctx.Err()
+	if profile, err = w.profileTop(ctx, consumer, "heap", "-sample_index=inuse_space", "-nodecount=20"); err != nil {
+		return 0, "", err
+	}
+	if _, err := w.awaitRows(ctx, "onepx", waiting); err != nil { // the collectors' events are on top
+		return 0, "", err
+	}
+	peak, err = peakMemory(consumer.PID())
+	return peak, profile, err
 }

@@ -1,12 +1,36 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
+
+// profileTop takes a profile of a service, by its path below /debug/pprof/, and returns the table of what takes most.
+func (w *world) profileTop(ctx context.Context, s *pipeline.Service, path string, args ...string) (string, error) {
+	data, err := s.Fetch(ctx, "/debug/pprof/"+path)
+	if err != nil {
+		return "", err
+	}
+	file := filepath.Join(w.dir, "pprof")
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		return "", err
+	}
+	args = append(append([]string{"tool", "pprof", "-top"}, args...), file)
+	out, err := exec.CommandContext(ctx, "go", args...).Output()
+	if err != nil {
+		return "", fmt.Errorf("go tool pprof: %w", err)
+	}
+	_, table, _ := strings.Cut(string(out), "\n      flat") // what comes before describes the file
+	return "      flat" + table, nil
+}
 
 // clockTick is the unit of /proc/PID/stat on Linux.
 const clockTick = time.Second / 100

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/onepx/onepx/tools/internal/pipeline"
@@ -62,7 +61,7 @@ func spoolOnce(ctx context.Context, w *world, collector *pipeline.Service, c *cl
 	if answers, err = c.throughput(ctx, measured); err != nil {
 		return 0, 0, err
 	}
-	events, err := gauge(ctx, collector, "onepx_collector_spool_events")
+	events, err := collector.Metric(ctx, "onepx_collector_spool_events")
 	if err != nil {
 		return 0, 0, err
 	}
@@ -72,7 +71,7 @@ func spoolOnce(ctx context.Context, w *world, collector *pipeline.Service, c *cl
 		return 0, 0, err
 	}
 	for ctx.Err() == nil {
-		left, err := gauge(ctx, collector, "onepx_collector_spool_events")
+		left, err := collector.Metric(ctx, "onepx_collector_spool_events")
 		if err != nil {
 			return 0, 0, err
 		}
@@ -82,21 +81,4 @@ func spoolOnce(ctx context.Context, w *world, collector *pipeline.Service, c *cl
 		time.Sleep(50 * time.Millisecond)
 	}
 	return 0, 0, ctx.Err()
-}
-
-// gauge reads a metric without labels.
-func gauge(ctx context.Context, s *pipeline.Service, name string) (float64, error) {
-	metrics, err := fetch(ctx, s.Admin+"/metrics")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(metrics)) {
-		if text, found := strings.CutPrefix(line, name); found && !strings.HasPrefix(text, "_") {
-			var value float64
-			text = text[strings.LastIndexByte(strings.TrimSpace(text), ' ')+1:]
-			_, err := fmt.Sscan(text, &value)
-			return value, err
-		}
-	}
-	return 0, fmt.Errorf("no metric %s", name)
 }

@@ -4,12 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/onepx/onepx/tools/internal/pipeline"
 )
@@ -33,49 +28,10 @@ func (w *world) await(ctx context.Context, what string, ask func(context.Context
 	}
 }
 
-// metric is the sum of the service's metrics of the name whose labels are as given, in pairs of name and value.
-func (w *world) metric(ctx context.Context, s *pipeline.Service, name string, labels ...string) (float64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, s.Admin+"/metrics", nil)
-	if err != nil {
-		return 0, err
-	}
-	req.Close = true // the service may be killed next
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = res.Body.Close() }()
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(res.Body)
-	if err != nil {
-		return 0, err
-	}
-	sum := 0.0
-	for _, m := range families[name].GetMetric() {
-		if labelled(m, labels) {
-			sum += m.GetGauge().GetValue() + m.GetCounter().GetValue()
-		}
-	}
-	return sum, nil
-}
-
-func labelled(m *dto.Metric, labels []string) bool {
-	has := map[string]string{}
-	for _, l := range m.GetLabel() {
-		has[l.GetName()] = l.GetValue()
-	}
-	for i := 0; i < len(labels); i += 2 {
-		if has[labels[i]] != labels[i+1] {
-			return false
-		}
-	}
-	return true
-}
-
 // awaitMetric waits until the metric is at least so high.
 func (w *world) awaitMetric(ctx context.Context, s *pipeline.Service, name string, least float64, labels ...string) error {
 	return w.await(ctx, fmt.Sprintf("metric %s %v reaches %g", name, labels, least), func(ctx context.Context) error {
-		value, err := w.metric(ctx, s, name, labels...)
+		value, err := s.Metric(ctx, name, labels...)
 		if err == nil && value < least {
 			err = fmt.Errorf("it is %g", value)
 		}
@@ -87,7 +43,7 @@ func (w *world) awaitMetric(ctx context.Context, s *pipeline.Service, name strin
 func (w *world) awaitGrowth(ctx context.Context, s *pipeline.Service, name string, by float64) error {
 	var now float64
 	err := w.await(ctx, name+" can be read", func(ctx context.Context) (err error) {
-		now, err = w.metric(ctx, s, name)
+		now, err = s.Metric(ctx, name)
 		return err
 	})
 	return errors.Join(err, w.awaitMetric(ctx, s, name, now+by))
@@ -107,7 +63,7 @@ func (w *world) allReady(ctx context.Context, services []*pipeline.Service) erro
 func (w *world) spoolsEmpty(ctx context.Context) error {
 	for _, c := range w.collectors {
 		err := w.await(ctx, "the spool of "+c.Admin+" is empty", func(ctx context.Context) error {
-			left, err := w.metric(ctx, c, spoolEvents)
+			left, err := c.Metric(ctx, spoolEvents)
 			if err == nil && left > 0 {
 				err = fmt.Errorf("it has %g events", left)
 			}

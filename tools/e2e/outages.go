@@ -100,11 +100,11 @@ func killReplaying(ctx context.Context, w *world) error {
 // awaitReplaying waits until the collector is in the middle of its spool, and returns false if it has emptied it already.
 func (w *world) awaitReplaying(ctx context.Context, s *pipeline.Service) (replaying bool, err error) {
 	err = w.await(ctx, "the spool of "+s.Admin+" is being emptied", func(ctx context.Context) error {
-		replayed, err := w.metric(ctx, s, spoolReplayed)
+		replayed, err := s.Metric(ctx, spoolReplayed)
 		if err != nil {
 			return err
 		}
-		left, err := w.metric(ctx, s, spoolEvents)
+		left, err := s.Metric(ctx, spoolEvents)
 		if err != nil {
 			return err
 		}
