@@ -43,6 +43,8 @@ func (p *Publisher) spool(ctx context.Context, record kafka.Message, why reason.
 	select {
 	case p.spooling <- struct{}{}:
 		defer func() { <-p.spooling }()
+		ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
+		defer cancel()
 		return p.toDisk(ctx, record, why)
 	default:
 		return why
@@ -77,8 +79,6 @@ func (p *Publisher) spoolAll(ctx context.Context, records []kafka.Message, words
 
 // toDisk returns InSpool, or why the record is not known to be in the spool.
 func (p *Publisher) toDisk(ctx context.Context, record kafka.Message, why reason.Reason) reason.Reason {
-	ctx, cancel := context.WithTimeout(ctx, spoolTimeout)
-	defer cancel()
 	record.Headers = append(record.Headers, kafka.Header{Key: eventlog.HeaderReplayed, Value: []byte("1")})
 	err := p.cfg.Spool.Append(ctx, spool.Record{Key: record.Key, Value: record.Value, Headers: record.Headers})
 	switch {
