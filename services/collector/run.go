@@ -35,7 +35,7 @@ const flushTimeout = 5 * time.Second
 // ballastBytes of memory that is never touched, and so never resident, count as live for the garbage collector. What lives
 // in a collector is so little that it would collect some hundred times a second under load; so it takes up to as much more
 // before it does. (GOGC would multiply also what thousands of connections take.)
-const ballastBytes = 48 << 20
+const ballastBytes = 32 << 20
 
 // run serves on the listeners until ctx ends or a part fails, and stops in order. It owns the listeners.
 func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.Writer) error {
