@@ -93,14 +93,14 @@ WITH
     (
         SELECT
             order_id,
+            entries[1].event AS first_event_id,
             arrayFilter(e -> e.entry = 'purchase', entries)  AS purchases,
             arrayFilter(e -> e.entry != 'purchase', entries) AS others,
             notEmpty(purchases) AS with_sale,
             arrayFirstIndex(p -> p.value IS NOT NULL, purchases) AS valued,
-            purchases[greatest(valued, 1)] AS sale,
             if(with_sale, purchases[1].site_currency, others[1].site_currency) AS own_currency,
-            -- Quantity and price of each item where they make the amount; a missing price is the sale's, or NULL.
-            arrayMap(o -> arrayMap(i -> (i.quantity, ifNull(i.price, arrayFirst(s -> s.id = i.id AND s.price IS NOT NULL, sale.items).price), i.price IS NULL),
+            -- Of each item that makes an amount: quantity, price (a missing one is the sale's, or NULL), whether it is the sale's.
+            arrayMap(o -> arrayMap(i -> (i.quantity, ifNull(i.price, arrayFirst(s -> s.id = i.id, purchases[1].items).price), i.price IS NULL),
                                    if(o.entry = 'refund' AND o.value IS NULL AND NOT o.unreadable, o.items, [])), others) AS priced
         FROM orders
     ),
@@ -108,9 +108,9 @@ WITH
     ops AS
     (
         SELECT
-            order_id, purchases, with_sale, valued > 0 AS with_value, own_currency,
+            order_id, first_event_id, purchases, with_sale, valued > 0 AS with_value, own_currency,
             arrayConcat(
-                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(sale.value, 0), sale.currency)], []),
+                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(purchases[valued].value, 0), purchases[valued].currency)], []),
                 arrayMap((o, p) -> (
                     o.event, o.entry, o.day,
                     multiIf(
@@ -120,13 +120,13 @@ WITH
                         o.unreadable, 'unknown',
                         empty(p), 'all',
                         arrayExists(i -> i.2 IS NULL, p), 'unknown',
-                        o.currency != sale.currency AND arrayUniq(p.3) > 1, 'unknown',
+                        o.currency != purchases[1].currency AND arrayUniq(p.3) > 1, 'unknown',
                         'take'),
                     multiIf(
                         o.entry = 'restate', ifNull(o.value, 0),
                         o.value IS NOT NULL, toInt128(abs(o.value)),
-                        toInt128(intDiv(abs(arraySum(i -> i.1 * ifNull(i.2, 0), p)) + 500000, 1000000))),
-                    if(arrayExists(i -> i.3, p), sale.currency, o.currency)), others, priced)
+                        arraySum(i -> toInt128(sign(ifNull(i.2, 0)) * intDiv(i.1 * abs(ifNull(i.2, 0)) + 500000, 1000000)), p)),
+                    if(arrayExists(i -> i.3, p), purchases[1].currency, o.currency)), others, priced)
             )::Array(Tuple(event UUID, entry String, day Date, op String, amount Int128, currency String)) AS steps,
             arrayFirst(s -> s.op IN ('set', 'take'), steps).currency AS original,
             if(own_currency != '', own_currency, original) AS site_currency,
@@ -142,7 +142,7 @@ WITH
                 s.currency = order_currency, s.amount,
                 rate_missing, NULL,
                 toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, 1)))), steps, step_rates) AS amounts,
-            NOT with_sale OR arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known
+            arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known
         FROM sales
     ),
     nets AS
@@ -161,11 +161,12 @@ WITH
     )
 SELECT
     order_id,
-    if(with_sale, purchases[1].event, toUUID('00000000-0000-0000-0000-000000000000')) AS sale_event_id,
+    purchases[1].event AS sale_event_id,
+    first_event_id,
     with_sale,
     with_value,
     purchases[1].day AS sale_day,
-    if(with_sale, net_after[2], 0) AS gross_micros,
+    if(with_value, net_after[2], 0) AS gross_micros,
     net_after[-1] AS net_micros,
     net_known,
     order_currency AS currency,
@@ -180,6 +181,7 @@ UNION ALL
 SELECT
     order_id,
     event_id AS sale_event_id,
+    event_id AS first_event_id,
     true AS with_sale,
     value_micros IS NOT NULL AS with_value,
     site_day AS sale_day,
@@ -214,19 +216,18 @@ SELECT
 FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds
 ARRAY JOIN lines AS line;
 
--- One row for each of those orders. Values of conversions are joined to it by the order id, without one by the event id, so
--- one row for each of these. gross_micros and net_micros are NULL when the value of the sale is not known.
+-- One row for each of those orders. What is joined to it goes by the order id, without one by sale_event_id, which then is
+-- the event's own also where there is no sale. gross_micros is NULL when the sale has no value, net_micros when no restatement has one either.
 CREATE VIEW IF NOT EXISTS {{.Database}}.order_nets {{.OnCluster}} AS
 SELECT
     order_id,
-    sale_event_id,
-    if(with_value OR NOT with_sale, folds.gross_micros, NULL) AS gross_micros,
+    if(order_id = '', first_event_id, folds.sale_event_id) AS sale_event_id,
+    if(with_value, folds.gross_micros, NULL) AS gross_micros,
     if(net_known, folds.net_micros, NULL) AS net_micros,
     currency,
     rate_missing,
     folds.net_micros < 0 AS over_refunded
-FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds
-LIMIT 1 BY order_id, sale_event_id;
+FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds;
 
 -- The ledger of a site by day of the sale and by day of booking.
 --   SELECT * FROM revenue_ledger(site = 'shop', from = '2026-11-01', to = '2026-11-30')
