@@ -105,14 +105,15 @@ WITH
         FROM orders
     ),
     -- What each entry does: set the sale to an amount, take an amount or all from it, or nothing since the amount is unknown.
+    -- (Each level uses the columns of the one before: aliases of one level would be analysed again wherever they are used.)
     ops AS
     (
         SELECT
             order_id, first_event_id, purchases, with_sale, valued > 0 AS with_value, own_currency,
             arrayConcat(
-                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(purchases[valued].value, 0), purchases[valued].currency)], []),
+                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(purchases[valued].value, 0), purchases[valued].currency)], []),
                 arrayMap((o, p) -> (
-                    o.event, o.entry, o.day,
+                    o.event, o.entry, o.day, if(with_sale, purchases[1].day, o.day),
                     multiIf(
                         o.entry = 'cancel', 'all',
                         o.entry = 'restate', if(o.value IS NULL, 'unknown', 'set'),
@@ -127,37 +128,61 @@ WITH
                         o.value IS NOT NULL, toInt128(abs(o.value)),
                         arraySum(i -> toInt128(sign(ifNull(i.2, 0)) * intDiv(i.1 * abs(ifNull(i.2, 0)) + 500000, 1000000)), p)),
                     if(arrayExists(i -> i.3, p), purchases[1].currency, o.currency)), others, priced)
-            )::Array(Tuple(event UUID, entry String, day Date, op String, amount Int128, currency String)) AS steps,
+            )::Array(Tuple(event UUID, entry String, day Date, rate_day Date, op String, amount Int128, currency String)) AS steps
+        FROM sales
+    ),
+    originals AS
+    (
+        SELECT
+            * EXCEPT own_currency,
             arrayFirst(s -> s.op IN ('set', 'take'), steps).currency AS original,
-            if(own_currency != '', own_currency, original) AS site_currency,
+            if(own_currency != '', own_currency, original) AS site_currency
+        FROM ops
+    ),
+    rated AS
+    (
+        SELECT
+            *,
             arrayMap(s -> (
-                rates.2[transform(s.currency || toString(if(with_sale, purchases[1].day, s.day)), rates.1, rates.3, toUInt32(0))],
-                rates.2[transform(site_currency || toString(if(with_sale, purchases[1].day, s.day)), rates.1, rates.3, toUInt32(0))]), steps) AS step_rates,
+                rates.2[transform(s.currency || toString(s.rate_day), rates.1, rates.3, toUInt32(0))],
+                rates.2[transform(site_currency || toString(s.rate_day), rates.1, rates.3, toUInt32(0))]), steps) AS step_rates
+        FROM originals
+    ),
+    priced_in AS
+    (
+        SELECT
+            *,
             arrayExists((s, r) -> s.op IN ('set', 'take') AND s.currency != site_currency AND (r.1 = 0 OR r.2 = 0), steps, step_rates) AS rate_missing,
-            if(rate_missing, original, site_currency) AS order_currency,
-            -- Converted, rounded half away from zero; NULL where the amount is unknown or in a third currency.
+            if(rate_missing, original, site_currency) AS order_currency
+        FROM rated
+    ),
+    converted AS
+    (
+        SELECT
+            *,
+            -- Rounded half away from zero; NULL where the amount is unknown or in a third currency.
             arrayMap((s, r) -> multiIf(
                 s.op = 'all', 0,
                 s.op = 'unknown', NULL,
                 s.currency = order_currency, s.amount,
                 rate_missing, NULL,
-                toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, 1)))), steps, step_rates) AS amounts,
-            arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known
-        FROM sales
+                toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, toInt256(1))))), steps, step_rates) AS amounts
+        FROM priced_in
     ),
     nets AS
     (
         SELECT
             *,
+            arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known,
             -- The amount of the sale as restated, and the net after each entry. What is left is the net, if above 0.
             arrayFold((acc, s, amount) -> (
                 if(s.op = 'set', ifNull(amount, acc.1), acc.1),
                 arrayPushBack(acc.2, multiIf(
-                    s.op = 'all', least(acc.2[-1], 0),
+                    s.op = 'all', if(acc.2[-1] < 0, acc.2[-1], toInt128(0)),
                     amount IS NULL, acc.2[-1],
                     s.op = 'set', acc.2[-1] + ifNull(amount, 0) - acc.1,
                     acc.2[-1] - ifNull(amount, 0)))), steps, amounts, (toInt128(0), [toInt128(0)])).2 AS net_after
-        FROM ops
+        FROM converted
     )
 SELECT
     order_id,
