@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.currency_rates {{.OnCluster}}
     day         Date,
     currency    LowCardinality(String),
     rate        Decimal(38, 12) COMMENT 'units of the currency for one euro',
-    imported_at DateTime64(3, 'UTC')
+    imported_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "imported_at"}}
 ORDER BY (currency, day)
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.ad_costs {{.OnCluster}}
     campaign    String,
     currency    LowCardinality(String),
     cost_micros Int64,
-    imported_at DateTime64(3, 'UTC')
+    imported_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "imported_at"}}
 ORDER BY (site_id, day, source, medium, campaign, currency)
