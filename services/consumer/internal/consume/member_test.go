@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"sync"
 	"testing"
@@ -77,7 +78,7 @@ type memberStore struct {
 	begun  int
 }
 
-func (s *memberStore) Insert(ctx context.Context, token string, rows []store.Row) error {
+func (s *memberStore) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 	s.mu.Lock()
 	s.begun++
 	before := s.before

@@ -117,7 +117,7 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 	}
 	made, err := w.insert(ctx, maker, b, renewed)
 	if err == nil {
-		w.Metrics.stored(made.rows, w.Now())
+		w.Metrics.stored(made.tally, w.Now())
 	}
 	return "", err
 }
@@ -143,7 +143,7 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 		maker.declaration.Rules = w.rulesHash
 		made, err := w.insert(ctx, maker, b, renewed)
 		if err == nil {
-			w.Metrics.stored(made.rows, w.Now())
+			w.Metrics.stored(made.tally, w.Now())
 		}
 		return err
 	}

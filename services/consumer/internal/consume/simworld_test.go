@@ -14,7 +14,6 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -189,11 +188,10 @@ func (p *process) noteList() {
 	p.listAt = p.list.Now().Position
 }
 
-func (p *process) noteInsert(token string, rows []store.Row) {
+func (p *process) noteInsert(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inserts[token] = append(p.inserts[token], listSpan{p.listAt, p.list.Now().Position})
-	_ = rows
 }
 
 // step is where a process may be frozen or found dead: before each call to the outside.

@@ -217,7 +217,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 			w.window.add(s.key, s.at)
 			w.history.add(s.key, s.at)
 		}
-		w.Metrics.stored(made.rows, w.Now())
+		w.Metrics.stored(made.tally, w.Now())
 	}
 	w.next = d.Last + 1
 	w.Metrics.position(w.Partition, w.next)
@@ -226,21 +226,22 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 
 // insert makes the rows and inserts them under the token before the deadline, which counts from the moment before the
 // declaration was committed.
-func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, declared time.Duration) (rowsOf, error) {
+func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, declared time.Duration) (*block, error) {
 	remaining := w.Limits.InsertDeadline - (w.Elapsed() - declared)
 	ctx, cancel := context.WithTimeout(ctx, remaining)
 	defer cancel()
-	made, err := maker.make(ctx, b)
+	made, err := maker.prepare(ctx, b)
 	if err != nil {
-		return rowsOf{}, err
+		return nil, err
 	}
 	if len(made.dead) > 0 {
 		if err := w.DeadLetters.Publish(ctx, made.dead); err != nil {
-			return rowsOf{}, err
+			return nil, err
 		}
+		made.dead = nil
 	}
 	if w.Elapsed()-declared >= w.Limits.InsertDeadline {
-		return rowsOf{}, context.DeadlineExceeded
+		return nil, context.DeadlineExceeded
 	}
 	start := w.Elapsed()
 	err = w.Store.Insert(ctx, maker.declaration.Token(), made.rows)
