@@ -35,6 +35,9 @@ const (
 	maxPartsPerSecond   = 20
 )
 
+// waitingShare is the part of a batch that a partition holds until it is its turn.
+const waitingShare = 16
+
 // Run is `consumer run`: it builds everything, works until the context ends, and stops in order.
 func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	sites, err := siteconfig.Load(c.Config)
@@ -84,7 +87,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	}
 	defer func() { _ = conn.Close() }()
 	worker := consume.Deps{
-		Suppressions: suppression.New(), Rules: enrich.NewRules(sites),
+		Suppressions: suppression.New(), Rules: enrich.NewRules(sites), Turns: consume.NewTurns(),
 		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
 	}
 	if worker.Enricher, err = enrich.New(worker.Rules); err != nil {
@@ -161,7 +164,7 @@ func (c *runCmd) limits(ctx context.Context, client *kafka.Client, events *store
 	}
 	gap := time.Duration(partitions) * max(time.Second/maxInsertsPerSecond, time.Duration(1+views)*time.Second/maxPartsPerSecond)
 	return consume.Limits{
-		BatchRows: c.BatchRows, BatchBytes: c.BatchBytes,
+		BatchRows: c.BatchRows, BatchBytes: c.BatchBytes, WaitingBytes: c.BatchBytes / waitingShare,
 		FlushAge: c.FlushAge, InsertGap: gap,
 		IdleAfter: c.IdleAfter, InsertDeadline: c.InsertDeadline, TokenLife: tokenLife, WindowEvents: c.WindowEvents,
 	}, nil

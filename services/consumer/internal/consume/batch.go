@@ -21,6 +21,8 @@ type batch struct {
 	store.Range
 	records []kafka.Message
 	bytes   int
+	// behind tells that Kafka held more when the last record was read.
+	behind bool
 }
 
 // size is the number of offsets, each of which will be a row.
@@ -124,6 +126,7 @@ func (b *block) rows(yield func(*store.Row) bool) {
 			return
 		}
 	}
+	b.records = nil
 	for offset <= b.declaration.Last {
 		*row = b.missing(offset)
 		if !give() {

@@ -25,7 +25,7 @@ const (
 )
 
 var simLimits = Limits{
-	BatchRows: 8, BatchBytes: 4096, FlushAge: 300 * time.Millisecond, InsertGap: 200 * time.Millisecond,
+	BatchRows: 8, BatchBytes: 4096, WaitingBytes: 512, FlushAge: 300 * time.Millisecond, InsertGap: 200 * time.Millisecond,
 	IdleAfter: 2 * time.Second, InsertDeadline: simDeadline, TokenLife: 6 * time.Hour, WindowEvents: 20,
 }
 
@@ -270,7 +270,7 @@ func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits, 
 	w.say("%s: starts in generation %d with %s, position %v, list at %d", p.name, generation, set.rules.Sites["shop"].Currency, w.group.get(), p.known)
 	deps := Deps{
 		Partition: partition, Log: simReader{p}, Positions: simPositions{p}, Store: simStore{p}, DeadLetters: simLetters{p},
-		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits,
+		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits, Turns: NewTurns(),
 		Now: time.Now, Elapsed: func() time.Duration { return time.Since(w.started) },
 		Logger: slog.New(&storyteller{process: p}), Metrics: noMetrics(t),
 	}
