@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/money"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -71,7 +72,7 @@ func readItem(data []byte, flags *Flags) *onepxv1.Item {
 		QuantityMicros: 1_000_000,
 	}
 	if in.Quantity != "" {
-		quantity, ok := readDecimal(string(in.Quantity))
+		quantity, ok := money.Micros(string(in.Quantity))
 		if !ok || quantity < 0 {
 			flags.Add(reason.ItemsInvalid)
 			return nil
@@ -79,7 +80,7 @@ func readItem(data []byte, flags *Flags) *onepxv1.Item {
 		item.QuantityMicros = quantity
 	}
 	if in.Price != "" {
-		if price, ok := readDecimal(string(in.Price)); ok {
+		if price, ok := money.Micros(string(in.Price)); ok {
 			item.PriceMicros = &price
 		} else {
 			flags.Add(reason.ItemsInvalid)

@@ -11,6 +11,7 @@ import (
 	"unicode/utf8"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/money"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -199,7 +200,7 @@ func (h *Hit) setMoney() {
 	if h.value == "" {
 		return
 	}
-	if micros, ok := readDecimal(h.value); ok {
+	if micros, ok := money.Micros(h.value); ok {
 		commerce.ValueMicros = &micros
 	} else {
 		h.Flags.Add(reason.ValueInvalid)
