@@ -63,19 +63,19 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	}
 }
 
-func readID(p *problems, path string, node ast.Node, s *Site) { s.ID, _ = readIDText(p, path, node) }
+func readID(p *problems, path string, node ast.Node, s *Site) { s.ID = readIDText(p, path, node) }
 
-// readIDText returns the id of a site or a goal.
-func readIDText(p *problems, path string, node ast.Node) (string, bool) {
+// readIDText returns the id of a site or a goal, or "" after adding a problem.
+func readIDText(p *problems, path string, node ast.Node) string {
 	id, ok := readText(p, path, node)
 	if !ok {
-		return "", false
+		return ""
 	}
 	if !idPattern.MatchString(id) {
 		p.add(start(node), path, "%s is not an id; write 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or digit", quoted(id))
-		return "", false
+		return ""
 	}
-	return id, true
+	return id
 }
 
 func readTimezone(p *problems, path string, node ast.Node, s *Site) {
@@ -94,20 +94,20 @@ func readTimezone(p *problems, path string, node ast.Node, s *Site) {
 }
 
 func readCurrency(p *problems, path string, node ast.Node, s *Site) {
-	s.Currency, _ = readCurrencyText(p, path, node)
+	s.Currency = readCurrencyText(p, path, node)
 }
 
-// readCurrencyText returns an ISO 4217 code.
-func readCurrencyText(p *problems, path string, node ast.Node) (string, bool) {
+// readCurrencyText returns an ISO 4217 code, or "" after adding a problem.
+func readCurrencyText(p *problems, path string, node ast.Node) string {
 	code, ok := readText(p, path, node)
 	if !ok {
-		return "", false
+		return ""
 	}
 	if code == "" || !currency.IsValid(code) {
 		p.add(start(node), path, "%s is not a currency; write an ISO 4217 code such as EUR", quoted(code))
-		return "", false
+		return ""
 	}
-	return code, true
+	return code
 }
 
 func readOrigins(p *problems, path string, node ast.Node, s *Site) {

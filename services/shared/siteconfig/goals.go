@@ -97,14 +97,14 @@ func defaultGoals() []Goal {
 
 // goalFields are the keys of a goal.
 var goalFields = []field[Goal]{
-	{name: "id", required: true, read: func(p *problems, path string, node ast.Node, g *Goal) { g.ID, _ = readIDText(p, path, node) }},
+	{name: "id", required: true, read: func(p *problems, path string, node ast.Node, g *Goal) { g.ID = readIDText(p, path, node) }},
 	{name: "event", read: readGoalEvent},
 	{name: "url", read: readGoalURL},
 	{name: "props", read: readGoalProps},
 	{name: "once_per", read: readOncePer},
 	{name: "value", read: readGoalValue},
 	{name: "currency", read: func(p *problems, path string, node ast.Node, g *Goal) {
-		g.Currency, _ = readCurrencyText(p, path, node)
+		g.Currency = readCurrencyText(p, path, node)
 	}},
 	{name: "click_window_days", read: windowReader(func(g *Goal) *int { return &g.ClickWindowDays })},
 	{name: "view_window_days", read: windowReader(func(g *Goal) *int { return &g.ViewWindowDays })},
