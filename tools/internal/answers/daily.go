@@ -1,0 +1,154 @@
+package answers
+
+// DailyRow is one of sessions_daily, and of channel_daily with a channel.
+type DailyRow struct {
+	Day        Day    `key:"day"`
+	Channel    string `key:"channel"`
+	Sessions   int    `col:"sessions"`
+	Visitors   int    `col:"visitors"`
+	PageViews  int    `col:"page_views"`
+	Bounces    int    `col:"bounces"`
+	BounceRate Share  `col:"bounce_rate"`
+	Average    Share  `col:"average_seconds"`
+	Converting int    `col:"converting_sessions"`
+	Machines   int    `col:"machine_events"`
+}
+
+type dailyKey struct {
+	day     Day
+	channel string
+}
+
+// SessionsDaily answers: how many sessions, how long, how many bounce? The channel of its rows is empty.
+func (a *Answers) SessionsDaily(r Range) []DailyRow {
+	return a.daily(r, func(f *fact) dailyKey { return dailyKey{day: f.day} })
+}
+
+// ChannelDaily answers: which channel brings sessions?
+func (a *Answers) ChannelDaily(r Range) []DailyRow {
+	return a.daily(r, func(f *fact) dailyKey { return dailyKey{f.day, channelOf(f)} })
+}
+
+func channelOf(f *fact) string {
+	if f.Origin.Channel == "" {
+		return "Direct"
+	}
+	return f.Origin.Channel
+}
+
+func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) []DailyRow {
+	sessions := a.sessions(r.To)
+	converting := map[*session]bool{}
+	for _, g := range a.site.Goals {
+		for _, c := range a.conversions(g, r.To) {
+			if s := sessionOf(sessions, c.hit, c.visitor, c.hit.occurred); s != nil {
+				converting[s] = true
+			}
+		}
+	}
+	rows := map[dailyKey]*DailyRow{}
+	row := func(f *fact) *DailyRow {
+		k := keyOf(f)
+		if rows[k] == nil {
+			rows[k] = &DailyRow{Day: k.day, Channel: k.channel}
+		}
+		return rows[k]
+	}
+	visitors := map[dailyKey]map[string]bool{}
+	seconds := map[dailyKey]float64{}
+	for _, s := range sessions {
+		if !r.has(s.first().day) {
+			continue
+		}
+		one, k := row(s.first()), keyOf(s.first())
+		one.Sessions++
+		seconds[k] += s.last().occurred.Sub(s.first().occurred).Seconds()
+		if visitors[k] == nil {
+			visitors[k] = map[string]bool{}
+		}
+		visitors[k][s.visitor] = true
+		if len(s.events) == 1 {
+			one.Bounces++
+		}
+		if converting[s] {
+			one.Converting++
+		}
+		for _, f := range s.events {
+			if f.kind == "page_view" {
+				one.PageViews++
+			}
+		}
+	}
+	for _, f := range a.facts {
+		if f.Bot && !f.repeat && f.inSessions() && r.has(f.day) {
+			row(f).Machines++
+		}
+	}
+	for k, one := range rows {
+		one.Visitors, one.BounceRate = len(visitors[k]), share64(one.Bounces, one.Sessions)
+		if one.Sessions > 0 {
+			average := seconds[k] / float64(one.Sessions)
+			one.Average = &average
+		}
+	}
+	return values(rows)
+}
+
+// NewRow is one of new_vs_returning.
+type NewRow struct {
+	Day             Day   `key:"day"`
+	Visitors        int   `col:"visitors"`
+	New             int   `col:"new"`
+	Returning       int   `col:"returning"`
+	Cookieless      int   `col:"cookieless"`
+	CookielessShare Share `col:"cookieless_share"`
+	Machines        int   `col:"machine_events"`
+}
+
+// NewVsReturning answers: new or returning?
+func (a *Answers) NewVsReturning(r Range) []NewRow {
+	first := map[string]Day{}
+	for _, f := range a.counted { // in order, so the first day comes first
+		if _, known := first[f.visitor]; !known {
+			first[f.visitor] = f.day
+		}
+	}
+	rows := map[Day]*NewRow{}
+	row := func(day Day) *NewRow {
+		if rows[day] == nil {
+			rows[day] = &NewRow{Day: day}
+		}
+		return rows[day]
+	}
+	seen := map[Day]map[string]bool{}
+	for _, f := range a.facts {
+		if f.repeat || !r.has(f.day) || f.Transport != Pixel && f.Transport != Beacon {
+			continue
+		}
+		if f.Bot {
+			row(f.day).Machines++
+			continue
+		}
+		if f.visitor == "" || seen[f.day][f.visitor] {
+			continue
+		}
+		if seen[f.day] == nil {
+			seen[f.day] = map[string]bool{}
+		}
+		seen[f.day][f.visitor] = true
+		one := row(f.day)
+		one.Visitors++
+		switch {
+		case f.visitor == f.hash:
+			one.Cookieless++
+		case first[f.visitor] == f.day:
+			one.New++
+		default:
+			one.Returning++
+		}
+	}
+	for _, one := range rows {
+		one.CookielessShare = share64(one.Cookieless, one.Visitors)
+	}
+	return values(rows)
+}
