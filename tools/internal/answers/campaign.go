@@ -216,35 +216,39 @@ func (a *Answers) ViewThrough(r Range, goal string) []ViewRow {
 		}
 	}
 	rows := map[viewKey]*ViewRow{}
-	for _, f := range a.facts {
-		if f.kind != "impression" || f.repeat || !r.has(f.day) {
-			continue
-		}
+	row := func(f *fact) *ViewRow {
 		k := f.viewKey()
 		if rows[k] == nil {
 			rows[k] = &ViewRow{Campaign: k.campaign, Creative: k.creative, Placement: k.placement, Conversions: zero(), Revenue: zero()}
 		}
+		return rows[k]
+	}
+	for _, f := range a.facts {
 		switch {
+		case f.kind != "impression" || f.repeat || !r.has(f.day):
 		case f.Bot:
-			rows[k].Machines++
+			row(f).Machines++
 		default:
-			rows[k].Impressions++
+			row(f).Impressions++
 			if onSite[f.visitor] {
-				rows[k].Joined++
+				row(f).Joined++
 			}
 		}
 	}
 	for _, g := range a.goals(goal) {
 		for _, c := range a.credits(a.inRange(g, r), DefaultModel) {
-			if c.kind != "view" || rows[c.fact.viewKey()] == nil || c.rateMissing {
+			if c.kind != "view" {
 				continue
 			}
-			row := rows[c.fact.viewKey()]
-			row.Conversions, row.Revenue = plus(row.Conversions, c.conversions), plus(row.Revenue, c.revenue)
+			to := row(c.fact)
+			to.Conversions = plus(to.Conversions, c.conversions)
+			if !c.rateMissing {
+				to.Revenue = plus(to.Revenue, c.revenue)
+			}
 		}
 	}
-	for _, row := range rows {
-		row.JoinedShare = share64(row.Joined, row.Impressions)
+	for _, one := range rows {
+		one.JoinedShare = share64(one.Joined, one.Impressions)
 	}
 	return values(rows)
 }
