@@ -238,11 +238,12 @@ func TestWhoAPersonIs(t *testing.T) {
 		at(60*day, "page_view"), // none later: the last one
 		at(0, "page_view", device("alone")), at(1, "page_view", device("alone")),
 		at(0, "page_view", device("once"))))
+	alone := "cookie of alone made for 00000000-0000-4000-8000-000000000006"
 	var persons []string
 	for _, f := range a.facts {
 		persons = append(persons, f.person)
 	}
-	require.Equal(t, []string{"user ann", "user ann", "user bob", "user bob", "user bob", "cookie of alone", "cookie of alone", "hash of once on 2026-10-01"}, persons)
+	require.Equal(t, []string{"user ann", "user ann", "user bob", "user bob", "user bob", alone, alone, "hash of once on 2026-10-01"}, persons)
 }
 
 func TestSessionsEndWithAGapOrAnotherCampaign(t *testing.T) {
@@ -287,7 +288,7 @@ func TestAnOrderIsOneConversionOfTheVisitorOfItsPixel(t *testing.T) {
 		at(time.Hour, "purchase", sold("1", "100"), server), at(time.Hour+time.Second, "purchase", sold("1", "100")), at(time.Hour, "purchase", sold("2", "9"), server)))
 	rows := a.Conversions(month, "purchase")
 	require.Len(t, rows, 2)
-	require.Equal(t, []any{Label("cookie of b"), 2, "100.000000"}, []any{rows[0].Person, rows[0].Hits, Decimal(rows[0].Value)})
+	require.Equal(t, []any{Label("cookie of b made for 00000000-0000-4000-8000-000000000001"), 2, "100.000000"}, []any{rows[0].Person, rows[0].Hits, Decimal(rows[0].Value)})
 	require.Equal(t, []any{Label(""), 1}, []any{rows[1].Person, rows[1].Hits})
 	revenue := map[string]string{}
 	for _, row := range a.CampaignRevenue(month, DefaultModel, "") {

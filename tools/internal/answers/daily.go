@@ -1,17 +1,22 @@
 package answers
 
-// DailyRow is one of sessions_daily, and of channel_daily with a channel.
+// DailyRow is one of sessions_daily.
 type DailyRow struct {
-	Day        Day    `key:"day"`
-	Channel    string `key:"channel"`
-	Sessions   int    `col:"sessions"`
-	Visitors   int    `col:"visitors"`
-	PageViews  int    `col:"page_views"`
-	Bounces    int    `col:"bounces"`
-	BounceRate Share  `col:"bounce_rate"`
-	Average    Share  `col:"average_seconds"`
-	Converting int    `col:"converting_sessions"`
-	Machines   int    `col:"machine_events"`
+	Day        Day   `key:"day"`
+	Sessions   int   `col:"sessions"`
+	Visitors   int   `col:"visitors"`
+	PageViews  int   `col:"page_views"`
+	Bounces    int   `col:"bounces"`
+	BounceRate Share `col:"bounce_rate"`
+	Average    Share `col:"average_seconds"`
+	Converting int   `col:"converting_sessions"`
+	Machines   int   `col:"machine_events"`
+}
+
+// ChannelRow is one of channel_daily.
+type ChannelRow struct {
+	Channel string `key:"channel"`
+	DailyRow
 }
 
 type dailyKey struct {
@@ -19,14 +24,18 @@ type dailyKey struct {
 	channel string
 }
 
-// SessionsDaily answers: how many sessions, how long, how many bounce? The channel of its rows is empty.
+// SessionsDaily answers: how many sessions, how long, how many bounce?
 func (a *Answers) SessionsDaily(r Range) []DailyRow {
-	return a.daily(r, func(f *fact) dailyKey { return dailyKey{day: f.day} })
+	return values(a.daily(r, func(f *fact) dailyKey { return dailyKey{day: f.day} }))
 }
 
 // ChannelDaily answers: which channel brings sessions?
-func (a *Answers) ChannelDaily(r Range) []DailyRow {
-	return a.daily(r, func(f *fact) dailyKey { return dailyKey{f.day, channelOf(f)} })
+func (a *Answers) ChannelDaily(r Range) []ChannelRow {
+	var rows []ChannelRow
+	for k, row := range a.daily(r, func(f *fact) dailyKey { return dailyKey{f.day, channelOf(f)} }) {
+		rows = append(rows, ChannelRow{k.channel, *row})
+	}
+	return rows
 }
 
 func channelOf(f *fact) string {
@@ -36,7 +45,7 @@ func channelOf(f *fact) string {
 	return f.Origin.Channel
 }
 
-func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) []DailyRow {
+func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) map[dailyKey]*DailyRow {
 	sessions := a.sessions(r.To)
 	converting := map[*session]bool{}
 	for _, g := range a.site.Goals {
@@ -50,7 +59,7 @@ func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) []DailyRow {
 	row := func(f *fact) *DailyRow {
 		k := keyOf(f)
 		if rows[k] == nil {
-			rows[k] = &DailyRow{Day: k.day, Channel: k.channel}
+			rows[k] = &DailyRow{Day: k.day}
 		}
 		return rows[k]
 	}
@@ -91,7 +100,7 @@ func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) []DailyRow {
 			one.Average = &average
 		}
 	}
-	return values(rows)
+	return rows
 }
 
 // NewRow is one of new_vs_returning.

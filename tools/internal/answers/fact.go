@@ -1,7 +1,7 @@
 package answers
 
 import (
-	"encoding/hex"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -54,7 +54,7 @@ type Answers struct {
 // New takes the events in the order of their arrival.
 func New(site Site, events []Event) *Answers {
 	a := &Answers{site: site}
-	jars := map[string]bool{} // devices that have a cookie
+	jars := map[string]string{} // devices that have a cookie, and the id in it
 	arrived := map[string]time.Time{}
 	for i := range events {
 		f := &fact{Event: &events[i]}
@@ -109,7 +109,7 @@ func kindOf(name string) string {
 }
 
 // identify labels the ids of the i-th event.
-func (f *fact) identify(i int, jars map[string]bool) {
+func (f *fact) identify(i int, jars map[string]string) {
 	f.identity = "none"
 	if f.Device != "" {
 		f.identity, f.hash = "hash", "hash of "+f.Device+" on "+f.Arrived.UTC().Format(time.DateOnly)
@@ -121,14 +121,17 @@ func (f *fact) identify(i int, jars map[string]bool) {
 	case f.Visitor != "":
 		f.identity, f.id = "provided", "provided "+f.Visitor
 	case f.Transport == Server:
-	case f.KeepsCookies && jars[f.Device]:
-		f.identity, f.id = "cookie", "cookie of "+f.Device
-	case f.KeepsCookies:
-		// What is lost with an answer is asked for again under the same event id, which makes the same cookie.
-		f.identity, f.id = "minted", "cookie of "+f.Device
-		jars[f.Device] = !f.AnswerLost
+	case f.KeepsCookies && jars[f.Device] != "":
+		f.identity, f.id = "cookie", jars[f.Device]
 	default:
-		f.identity, f.id = "minted", "lost cookie "+hex.EncodeToString([]byte{byte(i >> 16), byte(i >> 8), byte(i)})
+		// A new id is made from the event's, so that who sends an event again gets the same one.
+		f.identity, f.id = "minted", "cookie of "+f.Device+" made for "+f.ID
+		if f.ID == "" {
+			f.id += fmt.Sprint("number ", i)
+		}
+		if f.KeepsCookies && !f.AnswerLost {
+			jars[f.Device] = f.id
+		}
 	}
 }
 
