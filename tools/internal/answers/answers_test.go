@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-func amount(text string) Amount { return parseAmount(text) }
+func amount(text string) Amount { return ParseAmount(text) }
 
 func texts(amounts []Amount) []string {
 	var all []string

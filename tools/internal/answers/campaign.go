@@ -168,7 +168,7 @@ func (a *Answers) Roas(r Range, model, goal string) []RoasRow {
 		if !r.has(cost.Day) {
 			continue
 		}
-		amount := a.site.convert(parseAmount(cost.Amount), cost.Currency, cost.Day)
+		amount := a.site.convert(ParseAmount(cost.Amount), cost.Currency, cost.Day)
 		for _, g := range a.goals(goal) {
 			to := row(g.ID, cost.Source, cost.Medium, cost.Campaign)
 			if amount == nil {

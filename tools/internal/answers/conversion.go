@@ -121,7 +121,7 @@ func (a *Answers) setValue(c *conversion) {
 	}
 	amount, currency := c.hit.value, c.hit.currency
 	if c.goal.Value != "event" {
-		amount, currency = parseAmount(c.goal.Value), c.goal.Currency
+		amount, currency = ParseAmount(c.goal.Value), c.goal.Currency
 	}
 	if amount == nil || amount.Sign() < 0 {
 		c.unknown = true

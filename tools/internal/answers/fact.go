@@ -145,7 +145,7 @@ func (a *Answers) setMoney(f *fact) {
 		}
 	}
 	if f.Value != "" {
-		f.value = parseAmount(f.Value)
+		f.value = ParseAmount(f.Value)
 		f.unreadable = f.value == nil
 	}
 }

@@ -32,8 +32,8 @@ var (
 	currencyCode = regexp.MustCompile(`^[A-Za-z]{3}$`)
 )
 
-// parseAmount reads an amount; nil when it can't be read.
-func parseAmount(text string) Amount {
+// ParseAmount reads an amount; nil when it can't be read.
+func ParseAmount(text string) Amount {
 	if !decimal.MatchString(text) {
 		return nil
 	}
