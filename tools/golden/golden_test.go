@@ -41,6 +41,7 @@ type question struct {
 func questions(a *answers.Answers, r answers.Range) []question {
 	steps := []string{"/product", "add_to_cart", "purchase"}
 	all := []question{
+		{"traffic", "", a.Traffic(r)},
 		{"conversions", "", a.Conversions(r, "")},
 		{"revenue_ledger", "", a.RevenueLedger(r)},
 		{"campaign_revenue", "", a.CampaignRevenue(r, answers.DefaultModel, "")},

@@ -12,6 +12,11 @@ func ordered(id, value, currency string) change {
 	return func(e *answers.Event) { e.OrderID, e.Value, e.Currency = id, value, currency }
 }
 
+// printed is an amount as shops print it.
+func printed(value, meant string) change {
+	return func(e *answers.Event) { e.Value, e.Meant = value, meant }
+}
+
 func with(items ...answers.Item) change { return func(e *answers.Event) { e.Items = items } }
 
 // reports is what a server says of an order.
@@ -98,7 +103,7 @@ func (m *maker) follow(id, currency, value string, price [2]string, sold time.Ti
 		next("restate", "33.333333", currency, m.late)
 	case 12:
 		next("refund", "", currency, with(answers.Item{ID: "unheard of", Quantity: "1"}))
-		next("refund", "4,50", currency)
+		next("refund", "1,234", currency) // may be 1234 or 1.234
 	case 13:
 		next("refund", "", currency, with(answers.Item{ID: "green", Price: "1"}), func(e *answers.Event) { e.ItemsBroken = true })
 		next("refund", "2.5", "EURO")
@@ -119,7 +124,7 @@ func (m *maker) orderCases() {
 		server.reports(at.Add(aDay), "restate", id("no-sale"), "3", "")
 		server.reports(at.Add(time.Hour), "cancel", id("nothing"), "", "")
 
-		b.sends(at, "purchase", inside("/thanks"), ordered(id("no-value"), pick(m, []string{"", "49,90 €", "1e3", "NaN"}), ""))
+		b.sends(at, "purchase", inside("/thanks"), ordered(id("no-value"), pick(m, []string{"", "1,234", "1e3", "NaN"}), ""))
 		if n%3 > 0 { // the value comes with the repeat
 			b.sends(at.Add(time.Minute), "purchase", inside("/thanks"), ordered(id("no-value"), "12.5", "JPY"))
 		}
@@ -127,6 +132,8 @@ func (m *maker) orderCases() {
 		server.reports(at.Add(3*aDay), "restate", id("restated"), "44", "")
 
 		b.sends(at, "purchase", inside("/thanks"), ordered(id("bad-currency"), "10", "EURO"))
+		b.sends(at, "purchase", inside("/thanks"), ordered(id("printed"), "", "EUR"), printed("1.234,56", "1234.56"))
+		server.reports(at.Add(aDay), "refund", id("printed"), "", "EUR", printed("12,50 EUR", "12.50"))
 		b.sends(at, "purchase", inside("/thanks"), ordered("", "8", ""))
 		b.sends(at.Add(time.Second), "purchase", inside("/thanks"), ordered("", "8", ""), func(e *answers.Event) { e.Props = map[string]string{"plan": "pro"} })
 

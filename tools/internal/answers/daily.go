@@ -72,10 +72,7 @@ func (a *Answers) daily(r Range, keyOf func(*fact) dailyKey) map[dailyKey]*Daily
 		one, k := row(s.first()), keyOf(s.first())
 		one.Sessions++
 		seconds[k] += s.last().occurred.Sub(s.first().occurred).Seconds()
-		if visitors[k] == nil {
-			visitors[k] = map[string]bool{}
-		}
-		visitors[k][s.visitor] = true
+		see(visitors, k, s.visitor)
 		if len(s.events) == 1 {
 			one.Bounces++
 		}
@@ -129,7 +126,7 @@ func (a *Answers) NewVsReturning(r Range) []NewRow {
 		}
 		return rows[day]
 	}
-	seen := map[Day]map[string]bool{}
+	seen := map[dailyKey]map[string]bool{}
 	for _, f := range a.facts {
 		if f.repeat || !r.has(f.day) || f.Transport != Pixel && f.Transport != Beacon {
 			continue
@@ -138,13 +135,10 @@ func (a *Answers) NewVsReturning(r Range) []NewRow {
 			row(f.day).Machines++
 			continue
 		}
-		if f.visitor == "" || seen[f.day][f.visitor] {
+		if f.visitor == "" || seen[dailyKey{day: f.day}][f.visitor] {
 			continue
 		}
-		if seen[f.day] == nil {
-			seen[f.day] = map[string]bool{}
-		}
-		seen[f.day][f.visitor] = true
+		see(seen, dailyKey{day: f.day}, f.visitor)
 		one := row(f.day)
 		one.Visitors++
 		switch {
@@ -160,4 +154,63 @@ func (a *Answers) NewVsReturning(r Range) []NewRow {
 		one.CookielessShare = share64(one.Cookieless, one.Visitors)
 	}
 	return values(rows)
+}
+
+// TrafficRow is one of traffic.
+type TrafficRow struct {
+	Day              Day    `key:"day"`
+	Channel          string `key:"channel"`
+	PageViews        int    `col:"page_views"`
+	Events           int    `col:"events"`
+	Visitors         int    `col:"visitors"`
+	DayVisitors      int    `col:"day_visitors"`
+	MachinePageViews int    `col:"machine_page_views"`
+	MachineEvents    int    `col:"machine_events"`
+	Duplicates       int    `col:"duplicates"`
+}
+
+// Traffic answers: how much traffic does each channel bring?
+func (a *Answers) Traffic(r Range) []TrafficRow {
+	rows := map[dailyKey]*TrafficRow{}
+	seen := map[dailyKey]map[string]bool{} // a day without a channel is for all
+	for _, f := range a.facts {
+		if !r.has(f.day) {
+			continue
+		}
+		k := dailyKey{f.day, channelOf(f)}
+		if rows[k] == nil {
+			rows[k] = &TrafficRow{Day: k.day, Channel: k.channel}
+		}
+		row, pageViews := rows[k], 0
+		if f.kind == "page_view" {
+			pageViews = 1
+		}
+		switch {
+		case f.repeat:
+			row.Duplicates++
+		case f.Bot:
+			row.MachineEvents++
+			row.MachinePageViews += pageViews
+		default:
+			row.Events++
+			row.PageViews += pageViews
+			see(seen, k, f.visitor)
+			see(seen, dailyKey{day: f.day}, f.visitor)
+		}
+	}
+	for k, row := range rows {
+		row.Visitors, row.DayVisitors = len(seen[k]), len(seen[dailyKey{day: k.day}])
+	}
+	return values(rows)
+}
+
+// see notes a visitor, if there is one.
+func see(seen map[dailyKey]map[string]bool, k dailyKey, visitor string) {
+	if visitor == "" {
+		return
+	}
+	if seen[k] == nil {
+		seen[k] = map[string]bool{}
+	}
+	seen[k][visitor] = true
 }

@@ -49,8 +49,9 @@ type Event struct {
 	// Origin is what these say, by the rules of channels.
 	Origin Origin
 
-	// OrderID, Value and Currency are texts as sent; empty ones are not sent.
-	OrderID, Value, Currency string
+	// OrderID, Value and Currency are texts as sent; empty ones are not sent. Meant is the decimal number that Value stands for
+	// where a shop prints it in another way.
+	OrderID, Value, Meant, Currency string
 	Items                    []Item
 	// ItemsBroken tells that one more item is sent that can't be read.
 	ItemsBroken bool

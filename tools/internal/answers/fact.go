@@ -144,7 +144,10 @@ func (a *Answers) setMoney(f *fact) {
 			return
 		}
 	}
-	if f.Value != "" {
+	switch {
+	case f.Meant != "":
+		f.value = ParseAmount(f.Meant)
+	case f.Value != "":
 		f.value = ParseAmount(f.Value)
 		f.unreadable = f.value == nil
 	}
