@@ -52,7 +52,7 @@ type Event struct {
 	// OrderID, Value and Currency are texts as sent; empty ones are not sent. Meant is the decimal number that Value stands for
 	// where a shop prints it in another way.
 	OrderID, Value, Meant, Currency string
-	Items                    []Item
+	Items                           []Item
 	// ItemsBroken tells that one more item is sent that can't be read.
 	ItemsBroken bool
 	Props       map[string]string
