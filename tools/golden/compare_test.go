@@ -51,7 +51,7 @@ type row struct {
 const maxDifferences = 15
 
 func (c *comparison) compare(t *testing.T, q question, r answers.Range) {
-	want, columns := expected(q.want)
+	want, keys, columns := expected(q.want)
 	sql := fmt.Sprintf("SELECT * FROM onepx.%s(site = '%s', from = '%s', to = '%s'%s)", q.view, siteID, r.From, r.To, q.more)
 	got := map[string]map[string]any{}
 	var differences []string
@@ -63,10 +63,13 @@ func (c *comparison) compare(t *testing.T, q question, r answers.Range) {
 		decoder := json.NewDecoder(bytes.NewReader(raw))
 		decoder.UseNumber()
 		err := decoder.Decode(&values)
+		for column, value := range values {
+			values[column] = truth(value, columns[column])
+		}
 		if id, ok := values["event_id"].(string); ok && !c.ids[id] {
 			values["event_id"] = ""
 		}
-		key := keyOf(columns, values)
+		key := keyOf(keys, values)
 		if _, twice := got[key]; twice {
 			differs(key, "row", "two", "one")
 		}
@@ -77,7 +80,7 @@ func (c *comparison) compare(t *testing.T, q question, r answers.Range) {
 		values, found := got[w.key]
 		delete(got, w.key)
 		if !found {
-			differs(w.key, "row", "none", w.values)
+			differs(w.key, "row", "none", shown(w.values))
 			continue
 		}
 		for _, column := range slices.Sorted(maps.Keys(w.values)) {
@@ -96,19 +99,25 @@ func (c *comparison) compare(t *testing.T, q question, r answers.Range) {
 	}
 }
 
-// expected reads the rows of the reference, and which columns are the key.
-func expected(rows any) (all []row, columns []string) {
+// truth writes ClickHouse's 0 and 1 as what they mean where the reference has a bool.
+func truth(got, want any) any {
+	if _, ok := want.(bool); ok && (got == json.Number("0") || got == json.Number("1")) {
+		return got == json.Number("1")
+	}
+	return got
+}
+
+// expected reads the rows of the reference, which columns are the key, and an example of each column.
+func expected(rows any) (all []row, keys []string, columns map[string]any) {
 	list := reflect.ValueOf(rows)
+	columns = map[string]any{}
+	walk(reflect.New(list.Type().Elem()).Elem(), columns, &keys)
 	for i := range list.Len() {
 		values := map[string]any{}
-		columns = columns[:0]
-		walk(list.Index(i), values, &columns)
-		all = append(all, row{keyOf(columns, values), values})
+		walk(list.Index(i), values, new([]string))
+		all = append(all, row{keyOf(keys, values), values})
 	}
-	if list.Len() == 0 {
-		walk(reflect.New(list.Type().Elem()).Elem(), map[string]any{}, &columns)
-	}
-	return all, columns
+	return all, keys, columns
 }
 
 // walk adds the fields of a row; `key` and `col` name columns, `cols` the first part of several.
@@ -205,4 +214,12 @@ func show(value any) any {
 		return *v
 	}
 	return value
+}
+
+func shown(values map[string]any) map[string]any {
+	texts := map[string]any{}
+	for column, value := range values {
+		texts[column] = show(value)
+	}
+	return texts
 }
