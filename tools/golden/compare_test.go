@@ -174,8 +174,12 @@ func (c *comparison) same(got, want any) bool {
 		return got == w
 	case []string:
 		slices.Sort(w)
+		list, ok := got.([]any)
+		if !ok {
+			return false
+		}
 		var g []string
-		for _, one := range got.([]any) {
+		for _, one := range list {
 			g = append(g, fmt.Sprint(one))
 		}
 		slices.Sort(g)

@@ -141,7 +141,7 @@ func (w *world) send(ctx context.Context, e answers.Event) error {
 		return err
 	}
 	if cookie := w.cookie(e.Device); cookie != "" && e.Transport != answers.Server {
-		req.AddCookie(&http.Cookie{Name: "onepx_v", Value: cookie}) //nolint:gosec // a request's cookie has no attributes
+		req.AddCookie(&http.Cookie{Name: "onepx_v", Value: cookie})
 	}
 	res, err := w.client.Do(req)
 	if err != nil {
