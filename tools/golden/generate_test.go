@@ -28,6 +28,7 @@ func generate(seed uint64) []answers.Event {
 	m := &maker{random: rand.New(rand.NewPCG(seed, 1))}
 	m.people()
 	m.orderCases()
+	m.edges()
 	m.machines()
 	m.nameTies()
 	m.repeats()

@@ -139,21 +139,5 @@ func (m *maker) orderCases() {
 
 		b.sends(at, "purchase", inside("/thanks"), ordered(id("zero"), "0", ""))
 		b.sends(at.Add(time.Hour), "refund", ordered(id("zero"), "", "")) // by the browser
-		m.weeks(n)
 	}
-}
-
-// weeks has touches at the edges of windows: a click exactly 30 days before a purchase, an ad exactly a day before, and a
-// millisecond more of each.
-func (m *maker) weeks(n int) {
-	b := m.browser()
-	at := m.moment(n % 6).Truncate(time.Hour)
-	over := time.Duration(n%2) * time.Millisecond
-	b.sends(at.Add(-over), "page_view", path("/"), landings[n%len(landings)].come(b.device))
-	b.sends(at.Add(29*aDay-over), "impression", ads[n%len(ads)].shown)
-	if n%3 > 0 {
-		b.sends(at.Add(30*aDay), "page_view", path("/")) // at the moment of the purchase
-	}
-	m.orders++
-	b.sends(at.Add(30*aDay), "purchase", inside("/thanks"), ordered(fmt.Sprint("W-", m.orders), "100", ""))
 }
