@@ -21,7 +21,7 @@ func TestEveryAnswerIsThatOfTheReference(t *testing.T) {
 	events, site := generate(seed(t)), shop()
 	w := open(t)
 	require.NoError(t, w.push(t.Context(), events))
-	t.Run("rates and costs are imported", func(t *testing.T) { require.NoError(t, w.imports(t.Context(), site)) })
+	require.NoError(t, w.imports(t.Context(), site))
 	w.await(t, len(events))
 	c := newComparison(w.clickHouse, events)
 	reference := answers.New(site, events)
