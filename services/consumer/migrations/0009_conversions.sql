@@ -55,7 +55,7 @@ WITH
         FROM people
         LEFT ANY JOIN
         (
-            SELECT event_id, session
+            SELECT event_id, session_event AS session
             FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
             WHERE event_id IN
             (
@@ -64,7 +64,7 @@ WITH
             )
         ) AS in_session ON in_session.event_id = people.event_id
         WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
-        GROUP BY goal, if(empty(in_session.session), toString(people.event_id) || toString(kafka_offset), in_session.session)
+        GROUP BY goal, if(in_session.session = toUUID('00000000-0000-0000-0000-000000000000'), (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))
     )
 SELECT goal, hit.1 AS site_day, hit.2 AS occurred_at, hit.3 AS event_id, hit.4 AS order_id, hit.5 AS kind, hit.6 AS value, hit.7 AS value_micros, hit.8 AS currency,
     hit.9 AS site_currency, once_per, hit.10 AS click_window_days, hit.11 AS view_window_days,
@@ -83,27 +83,11 @@ FROM
 )
 WHERE site_day BETWEEN {from:Date} AND {to:Date};
 
--- The rate of each currency on each day of the range, that of the day or of the latest of the 7 days before, in 10^-12 units per euro.
-CREATE VIEW IF NOT EXISTS {{.Database}}.daily_rates {{.OnCluster}} AS
-SELECT currency, rate_day, argMax(rate_units, day) AS units
-FROM
-(
-    SELECT currency, day, argMax(reinterpretAsInt256(rate), imported_at) AS rate_units
-    FROM {{.Database}}.currency_rates
-    WHERE day BETWEEN {from:Date} - 7 AND {to:Date}
-    GROUP BY currency, day
-    UNION ALL
-    SELECT 'EUR', toDate({from:Date} + number) AS day, toInt256(1000000000000) FROM numbers(toUInt64({to:Date} - {from:Date} + 1))
-)
-ARRAY JOIN arrayMap(i -> day + i, range(8)) AS rate_day
-WHERE rate_day BETWEEN {from:Date} AND {to:Date}
-GROUP BY currency, rate_day;
-
 -- What each conversion is worth in the currency of the site: the net of its order, or the value of the goal.
 CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
 WITH
-    own_rates AS (SELECT currency AS own_currency, rate_day AS own_day, units AS own_units FROM {{.Database}}.daily_rates(from = {from:Date}, to = {to:Date})),
-    site_rates AS (SELECT currency AS site_rate_currency, rate_day AS site_rate_day, units AS site_units FROM {{.Database}}.daily_rates(from = {from:Date}, to = {to:Date})),
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
     -- the value of a hit at the rate of its day; half a micro is rounded away from zero
     converted AS
     (

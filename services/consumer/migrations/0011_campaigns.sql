@@ -72,8 +72,8 @@ ORDER BY goal;
 -- Imported costs in the currency of the site; null where a rate is missing.
 CREATE VIEW IF NOT EXISTS {{.Database}}.converted_costs {{.OnCluster}} AS
 WITH
-    own_rates AS (SELECT currency AS own_currency, rate_day AS own_day, units AS own_units FROM {{.Database}}.daily_rates(from = {from:Date}, to = {to:Date})),
-    site_rates AS (SELECT currency AS site_rate_currency, rate_day AS site_rate_day, units AS site_units FROM {{.Database}}.daily_rates(from = {from:Date}, to = {to:Date})),
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
     (SELECT argMax(site_currency, occurred_at) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String}) AS site_currency
 SELECT
     source, medium, campaign,
