@@ -59,7 +59,7 @@ WINDOW so_far AS (PARTITION BY visitor ORDER BY occurred_at, event_id ROWS BETWE
 CREATE VIEW IF NOT EXISTS {{.Database}}.sessions {{.OnCluster}} AS
 SELECT
     visitor,
-    any(session_day)                                                 AS session_day,
+    any(e.session_day)                                               AS session_day,
     session_start                                                    AS started_at,
     session_event                                                    AS first_event,
     max(occurred_at)                                                 AS ended_at,
@@ -70,9 +70,9 @@ SELECT
     sum(ms_in_session) / 1000                                        AS seconds,
     events = 1                                                       AS bounce,
     any(session_channel)                                             AS channel,
-    anyIf(source, starts)                                            AS source,
-    anyIf(medium, starts)                                            AS medium,
-    anyIf(campaign, starts)                                          AS campaign
-FROM {{.Database}}.session_events(site={site:String}, from={from:Date}, to={to:Date})
-WHERE session_day BETWEEN {from:Date} AND {to:Date}
+    anyIf(e.source, starts)                                          AS source,
+    anyIf(e.medium, starts)                                          AS medium,
+    anyIf(e.campaign, starts)                                        AS campaign
+FROM {{.Database}}.session_events(site={site:String}, from={from:Date}, to={to:Date}) AS e
+WHERE e.session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY visitor, session_start, session_event;
