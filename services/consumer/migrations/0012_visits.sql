@@ -1,4 +1,5 @@
 -- oldest consumer: 1
+{{define "none"}}toUUID('00000000-0000-0000-0000-000000000000'){{end}}
 {{define "daily"}}sum(s.sessions) AS sessions,
     uniqExactArray(visitor_ids) AS visitors,
     sum(s.page_views) AS page_views,
@@ -9,21 +10,32 @@
     sum(s.machine_events) AS machine_events{{end}}
 -- Reports on sessions, with the conversions that fell into them.
 
--- Conversions and the session of their visitor that they fell into; those of the day after the range too, since a session of
--- the last day may end there. began_at is null for a conversion in no session.
+-- Conversions and the session that they fell into: the one of the event itself, else the one of the visitor at that time. Those
+-- of the day after the range too, since a session of the last day may end there. session is the id of its first event, zero
+-- for a conversion in no session.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions_in_sessions {{.OnCluster}} AS
 WITH
     returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned)
-SELECT goal, site_day, c.visitor AS visitor, s.session_day AS session_day, if(s.ended_at >= occurred_at, s.started_at, NULL) AS began_at
+SELECT
+    goal, site_day,
+    multiIf(
+        own_session != {{template "none"}}, own_session,
+        s.ended_at >= c.occurred_at, s.first_event,
+        {{template "none"}}) AS session,
+    if(own_session != {{template "none"}}, own_day, s.session_day) AS session_day
 FROM
 (
-    SELECT goal, site_day, occurred_at,
+    SELECT goal, site_day, occurred_at, event_id,
         multiIf(who_kind IN ('cookie', 'provided') OR who_kind = 'minted' AND who_visitor_id IN returned, who_visitor_id, who_daily_hash) AS visitor
     FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date} + 1)
 ) AS c
+LEFT ANY JOIN
+(
+    SELECT event_id, session_event AS own_session, session_day AS own_day FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+) AS own ON own.event_id = c.event_id
 ASOF LEFT JOIN
 (
-    SELECT visitor, session_day, started_at, ended_at FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
+    SELECT visitor, session_day, first_event, started_at, ended_at FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
 ) AS s ON s.visitor = c.visitor AND s.started_at <= c.occurred_at;
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_rate {{.OnCluster}} AS
@@ -48,21 +60,16 @@ FROM goals
 LEFT ANY JOIN
 (
     SELECT goal,
-        uniqExactIf((visitor, began_at), began_at IS NOT NULL AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
-        countIf(began_at IS NULL AND site_day <= {to:Date}) AS without_session
+        uniqExactIf(session, session != {{template "none"}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
+        countIf(session = {{template "none"}} AND site_day <= {to:Date}) AS without_session
     FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
     GROUP BY goal
 ) AS c ON c.goal = goals.goal
 ORDER BY goal;
 
--- Sums by day and channel: of sessions, and of machines' events beside them. visitors are arrays, to be counted by day or by day and channel.
+-- Sums by day and channel: of sessions, and of machines' events beside them. visitor_ids are to be counted by day or by day and channel.
 CREATE VIEW IF NOT EXISTS {{.Database}}.session_sums {{.OnCluster}} AS
-WITH converting AS
-    (
-        SELECT DISTINCT visitor, began_at
-        FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
-        WHERE began_at IS NOT NULL
-    )
+WITH converting AS (SELECT session FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date}))
 SELECT
     session_day AS day, channel,
     count()                                                AS sessions,
@@ -70,7 +77,7 @@ SELECT
     sum(s.page_views)                                      AS page_views,
     countIf(bounce)                                        AS bounces,
     sum(dateDiff('millisecond', started_at, ended_at))     AS milliseconds,
-    countIf((visitor, toNullable(started_at)) IN converting) AS converting_sessions,
+    countIf(first_event IN converting)                     AS converting_sessions,
     toUInt64(0)                                            AS machine_events
 FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
 GROUP BY day, channel
