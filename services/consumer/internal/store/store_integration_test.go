@@ -143,6 +143,8 @@ func fillAll(row *store.Row, n int) {
 			*field = strings.Repeat("x", n)
 		case *[]string:
 			*field = slices.Repeat([]string{"x"}, n)
+		case *[]uint8:
+			*field = slices.Repeat([]uint8{9}, n)
 		case *[]int64:
 			*field = slices.Repeat([]int64{7}, n)
 		case *[]*int64:
