@@ -242,15 +242,16 @@ FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {t
 ARRAY JOIN lines AS line;
 
 -- One row for each of those orders. What is joined to it goes by the order id, without one by sale_event_id, which then is
--- the event's own also where there is no sale. gross_micros is NULL when the sale has no value, net_micros when no restatement has one either.
+-- the event's own also where there is no sale. gross_micros is NULL when the sale has no value, net_micros when no restatement has one either; what is
+-- unknown is in the site's currency.
 CREATE VIEW IF NOT EXISTS {{.Database}}.order_nets {{.OnCluster}} AS
 SELECT
     order_id,
     if(order_id = '', first_event_id, folds.sale_event_id) AS sale_event_id,
     if(with_value, folds.gross_micros, NULL) AS gross_micros,
     if(net_known, folds.net_micros, NULL) AS net_micros,
-    currency,
-    rate_missing,
+    if(net_known, folds.currency, folds.site_currency) AS currency,
+    folds.rate_missing AND net_known AS rate_missing,
     folds.net_micros < 0 AS over_refunded
 FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds;
 
