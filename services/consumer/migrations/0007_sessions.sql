@@ -19,7 +19,7 @@ WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND
   AND visitor != toUUID('00000000-0000-0000-0000-000000000000');
 
 -- The events from one day before the range to one day after it, each with its session: the visitor, and the instant and
--- the id of the session's first event. starts is true for that one, second for the next one of the session; ms_before is
+-- the id of the session's first event (session is the three as one text). starts is true for that one, second for the next one of the session; ms_before is
 -- the time since the one before in the session. So sums over events are sums over sessions, and nothing has to be grouped.
 -- A stretch is what lies between two gaps of more than 30 minutes. A session is a stretch, or the part of one that begins
 -- when an event carries another campaign than was last carried in the stretch.
@@ -47,6 +47,7 @@ WITH
     )
 SELECT
     visitor,
+    concat(toString(visitor), ' ', toString(session_start), ' ', toString(session_event)) AS session,
     anyLastIf(occurred_at, starts) OVER so_far    AS session_start,
     anyLastIf(event_id, starts) OVER so_far       AS session_event,
     anyLastIf(site_day, starts) OVER so_far       AS session_day,
