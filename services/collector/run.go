@@ -157,7 +157,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
-		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
+		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
 		err = observe(tel.Meter, s.publisher, s.spool)

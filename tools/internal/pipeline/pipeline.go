@@ -23,7 +23,7 @@ type Config struct {
 	Broker, ClickHouse string
 	// Sites is the path of onepx.yaml.
 	Sites string
-	// Tags are build tags of the consumer.
+	// Tags are build tags of the services.
 	Tags string
 	// EventPartitions is the number of partitions of onepx.events.
 	EventPartitions int
@@ -49,7 +49,7 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 	}
 	for _, service := range []string{"collector", "consumer"} {
 		args := []string{"build", "-o", p.binary(service)}
-		if service == "consumer" && cfg.Tags != "" {
+		if cfg.Tags != "" {
 			args = append(args, "-tags", cfg.Tags)
 		}
 		build := exec.CommandContext(ctx, "go", append(args, ".")...)

@@ -47,12 +47,16 @@ func (s Schema) OnCluster() string {
 	return "ON CLUSTER '" + s.Cluster + "'"
 }
 
-// Engine is a template function: the engine by name, replicated on a cluster.
-func (s Schema) Engine(name string) string {
-	if s.Cluster == "" {
+// Engine is a template function: the engine by name with its arguments, replicated on a cluster.
+func (s Schema) Engine(name string, arguments ...string) string {
+	if s.Cluster != "" {
+		name = "Replicated" + name
+		arguments = append([]string{"'/clickhouse/tables/{database}/{table}/{shard}'", "'{replica}'"}, arguments...)
+	}
+	if len(arguments) == 0 {
 		return name
 	}
-	return "Replicated" + name + "('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')"
+	return name + "(" + strings.Join(arguments, ", ") + ")"
 }
 
 // Window is a template function: the settings of the deduplication window, which every table needs.

@@ -1,0 +1,121 @@
+-- oldest consumer: 1
+{{define "hit"}}tuple(site_day, occurred_at, event_id, order_id, kind, value, value_micros, currency, site_currency, click_window_days, view_window_days){{end}}
+-- The hits that count, by the scope of their goal, with a day in the range; docs/questions.md, Conversion. The who_ columns are
+-- of the hit that tells whose conversion it is.
+--   SELECT * FROM counted_hits(site = 'shop', from = '2026-11-01', to = '2026-11-30')
+CREATE VIEW IF NOT EXISTS {{.Database}}.counted_hits {{.OnCluster}} AS
+WITH
+    people AS
+    (
+        SELECT
+            *,
+            (visitor_kind, visitor_id, daily_hash, user_key, occurred_at) AS who
+        FROM {{.Database}}.conversion_hits
+        WHERE site_id = {site:String} AND outcome = 'event' AND NOT is_bot
+    ),
+    -- order: the first of all hits with the order id, ever
+    orders AS
+    (
+        SELECT
+            goal,
+            argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
+            if(countIf(known) > 0, argMinIf(who, (occurred_at, event_id), known), argMin(who, (occurred_at, event_id))) AS who,
+            count() AS hits
+        FROM (SELECT *, who.1 != 'none' OR who.4 != toUUID('00000000-0000-0000-0000-000000000000') AS known FROM people)
+        WHERE once_per = 'order' AND order_id != '' AND (goal, order_id) IN
+        (
+            SELECT goal, order_id FROM {{.Database}}.conversion_hits
+            WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND once_per = 'order' AND order_id != ''
+        )
+        GROUP BY goal, order_id
+    ),
+    -- event: the first, and each that is more than 48 hours later than the last that counted
+    events AS
+    (
+        SELECT
+            goal,
+            arraySort(groupArray((occurred_at, {{template "hit"}}, who))) AS all,
+            arrayFold((kept, hit) -> if(hit.1 > kept[-1] + toIntervalHour(48), arrayPushBack(kept, hit.1), kept), all, [all[1].1]) AS kept
+        FROM people
+        WHERE (once_per = 'event' OR once_per = 'order' AND order_id = '') AND (goal, event_id) IN
+        (
+            SELECT goal, event_id FROM {{.Database}}.conversion_hits
+            WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND (once_per = 'event' OR once_per = 'order' AND order_id = '')
+        )
+        GROUP BY goal, event_id
+    ),
+    -- session: the first in the session of the visitor; hits outside of sessions all count
+    sessions AS
+    (
+        SELECT
+            goal,
+            argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
+            argMin(who, (occurred_at, event_id)) AS who,
+            count() AS hits
+        FROM people
+        LEFT ANY JOIN
+        (
+            SELECT event_id, session_event AS session
+            FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+            WHERE event_id IN
+            (
+                SELECT event_id FROM {{.Database}}.conversion_hits
+                WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
+            )
+        ) AS in_session ON in_session.event_id = people.event_id
+        WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
+        GROUP BY goal, if(in_session.session = toUUID('00000000-0000-0000-0000-000000000000'), (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))
+    )
+SELECT goal, hit.1 AS site_day, hit.2 AS occurred_at, hit.3 AS event_id, hit.4 AS order_id, hit.5 AS kind, hit.6 AS value, hit.7 AS value_micros, hit.8 AS currency,
+    hit.9 AS site_currency, once_per, hit.10 AS click_window_days, hit.11 AS view_window_days,
+    who.1 AS who_kind, who.2 AS who_visitor_id, who.3 AS who_daily_hash, who.4 AS who_user_key, who.5 AS who_at, hits
+FROM
+(
+    SELECT goal, 'order' AS once_per, hit, who, hits FROM orders
+    UNION ALL
+    SELECT goal, 'event', one.2 AS hit, one.3 AS who, toUInt64(countEqual(arrayMap(h -> arrayCount(k -> k <= h.1, kept), all), number)) AS hits
+    FROM events ARRAY JOIN arrayMap(k -> arrayFirst(h -> h.1 = k, all), kept) AS one, arrayEnumerate(kept) AS number
+    UNION ALL
+    SELECT goal, 'session', hit, who, hits FROM sessions
+    UNION ALL
+    SELECT goal, 'hit', {{template "hit"}}, who, toUInt64(1)
+    FROM people WHERE once_per = 'hit' AND site_day BETWEEN {from:Date} AND {to:Date}
+)
+WHERE site_day BETWEEN {from:Date} AND {to:Date};
+
+-- What each conversion is worth in the currency of the site: the net of its order, or the value of the goal.
+CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
+WITH
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    -- the value of a hit at the rate of its day; half a micro is rounded away from zero
+    converted AS
+    (
+        SELECT
+            hits.*,
+            value_micros IS NOT NULL AND currency != site_currency AND (own_units = 0 OR site_units = 0) AS no_rate,
+            assumeNotNull(value_micros) AS amount,
+            multiIf(
+                value_micros IS NULL, NULL,
+                currency = site_currency OR no_rate, toInt128(amount),
+                toInt128(sign(amount) * intDiv(2 * toInt256(abs(amount)) * site_units + own_units, greatest(2 * own_units, 1)))) AS micros
+        FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS hits
+        LEFT ANY JOIN own_rates ON own_currency = hits.currency AND own_day = hits.site_day
+        LEFT ANY JOIN site_rates ON site_rate_currency = hits.site_currency AND site_rate_day = hits.site_day
+    )
+SELECT
+    goal, site_day, occurred_at, event_id, order_id, click_window_days, view_window_days,
+    who_kind, who_visitor_id, who_daily_hash, who_user_key, who_at, hits,
+    c.value = 'event' AND c.kind = 'order' AND n.found AS of_order,
+    if(of_order, n.net_micros, micros) AS net_micros,
+    if(of_order, n.gross_micros, micros) AS gross_micros,
+    multiIf(of_order, n.net_currency, no_rate, c.currency, site_currency) AS currency,
+    if(of_order, n.rate_missing, no_rate) AS rate_missing,
+    arrayConcat(if(c.value = 'event' AND net_micros IS NULL, ['value_unknown'], []), if(of_order AND n.over_refunded, ['over_refunded'], [])) AS flags
+FROM converted AS c
+LEFT ANY JOIN
+(
+    SELECT (order_id, if(order_id = '', sale_event_id, toUUID('00000000-0000-0000-0000-000000000000'))) AS net_key,
+        gross_micros, net_micros, currency AS net_currency, rate_missing, over_refunded, true AS found
+    FROM {{.Database}}.order_nets(site = {site:String}, from = {from:Date}, to = {to:Date})
+) AS n ON n.net_key = (c.order_id, if(c.order_id = '', c.event_id, toUUID('00000000-0000-0000-0000-000000000000')));

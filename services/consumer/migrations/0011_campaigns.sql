@@ -1,0 +1,224 @@
+-- oldest consumer: 1
+-- The public questions on conversions; docs/questions.md defines each column.
+
+-- Hits of goals by machines: left out, shown beside.
+CREATE VIEW IF NOT EXISTS {{.Database}}.machine_hits {{.OnCluster}} AS
+SELECT goal, count() AS machine_hits
+FROM {{.Database}}.conversion_hits
+WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot
+GROUP BY goal;
+
+--   SELECT * FROM campaign_revenue(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear')
+CREATE VIEW IF NOT EXISTS {{.Database}}.campaign_revenue {{.OnCluster}} AS
+SELECT
+    c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
+    toDecimal128(sum(conversion_micros), 6) / 1000000 AS conversions,
+    toDecimal128(sum(credit_micros), 6) / 1000000 AS revenue,
+    countIf(kind = 'click') AS clicks,
+    countIf(kind = 'view') AS views,
+    any(m.machine_hits) AS machine_hits
+FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = coalesce({model:Nullable(String)}, 'last_non_direct'), goal = {goal:Nullable(String)}) AS c
+LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
+ORDER BY goal, rate_missing, currency, revenue DESC, conversions DESC, channel, source, medium, campaign;
+
+CREATE VIEW IF NOT EXISTS {{.Database}}.model_comparison {{.OnCluster}} AS
+SELECT
+    c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
+    toDecimal128(sumIf(credit_micros, model = 'first'), 6) / 1000000 AS first,
+    toDecimal128(sumIf(credit_micros, model = 'last'), 6) / 1000000 AS last,
+    toDecimal128(sumIf(credit_micros, model = 'last_non_direct'), 6) / 1000000 AS last_non_direct,
+    toDecimal128(sumIf(credit_micros, model = 'linear'), 6) / 1000000 AS linear,
+    toDecimal128(sumIf(credit_micros, model = 'position'), 6) / 1000000 AS position,
+    toDecimal128(sumIf(credit_micros, model = 'time_decay'), 6) / 1000000 AS time_decay,
+    toDecimal128(sumIf(conversion_micros, model = 'first'), 6) / 1000000 AS conversions_first,
+    toDecimal128(sumIf(conversion_micros, model = 'last'), 6) / 1000000 AS conversions_last,
+    toDecimal128(sumIf(conversion_micros, model = 'last_non_direct'), 6) / 1000000 AS conversions_last_non_direct,
+    toDecimal128(sumIf(conversion_micros, model = 'linear'), 6) / 1000000 AS conversions_linear,
+    toDecimal128(sumIf(conversion_micros, model = 'position'), 6) / 1000000 AS conversions_position,
+    toDecimal128(sumIf(conversion_micros, model = 'time_decay'), 6) / 1000000 AS conversions_time_decay,
+    any(m.machine_hits) AS machine_hits
+FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, goal = {goal:Nullable(String)}) AS c
+LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
+ORDER BY goal, rate_missing, currency, last_non_direct DESC, channel, source, medium, campaign;
+
+CREATE VIEW IF NOT EXISTS {{.Database}}.conversions {{.OnCluster}} AS
+SELECT
+    c.goal AS goal, site_day AS day, occurred_at, event_id, order_id, person,
+    toDecimal128(net_micros, 6) / 1000000 AS value,
+    toDecimal128(gross_micros, 6) / 1000000 AS gross,
+    currency, rate_missing, hits, flags,
+    m.machine_hits AS machine_hits
+FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date}) AS c
+LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
+ORDER BY occurred_at, event_id, goal;
+
+CREATE VIEW IF NOT EXISTS {{.Database}}.time_to_convert {{.OnCluster}} AS
+SELECT
+    c.goal AS goal,
+    countIf(with_touch) AS conversions,
+    quantileExactIf(0.5)(dateDiff('millisecond', path[1].1, occurred_at), with_touch) / 1000 AS median_seconds,
+    quantileExactIf(0.9)(dateDiff('millisecond', path[1].1, occurred_at), with_touch) / 1000 AS p90_seconds,
+    countIf(NOT with_touch) AS without_touch,
+    any(m.machine_hits) AS machine_hits
+FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date}) AS c
+LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
+GROUP BY goal
+ORDER BY goal;
+
+-- Imported costs in the currency of the site; null where a rate is missing.
+CREATE VIEW IF NOT EXISTS {{.Database}}.converted_costs {{.OnCluster}} AS
+WITH
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    (SELECT argMax(site_currency, occurred_at) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String}) AS site_currency
+SELECT
+    source, medium, campaign,
+    multiIf(
+        costs.currency = site_currency, toNullable(toInt128(cost_micros)),
+        own_units = 0 OR site_units = 0, NULL,
+        toInt128(intDiv(2 * toInt256(cost_micros) * site_units + own_units, greatest(2 * own_units, 1)))) AS site_micros
+FROM (SELECT *, site_currency AS target FROM {{.Database}}.ad_costs FINAL WHERE site_id = {site:String} AND day BETWEEN {from:Date} AND {to:Date}) AS costs
+LEFT ANY JOIN own_rates ON own_currency = costs.currency AND own_day = costs.day
+LEFT ANY JOIN site_rates ON site_rate_currency = costs.target AND site_rate_day = costs.day;
+
+-- Costs are imported for the lower-case names of source, medium and campaign.
+CREATE VIEW IF NOT EXISTS {{.Database}}.roas {{.OnCluster}} AS
+WITH
+    revenue AS
+    (
+        SELECT
+            goal, lower(source) AS source, lower(medium) AS medium, lower(campaign) AS campaign,
+            sum(conversion_micros) AS conversion_micros,
+            sumIf(credit_micros, NOT c.rate_missing) AS credit_micros,
+            max(c.rate_missing) AS rate_missing
+        FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = coalesce({model:Nullable(String)}, 'last_non_direct'), goal = {goal:Nullable(String)}) AS c
+        GROUP BY goal, source, medium, campaign
+    ),
+    costs AS
+    (
+        SELECT source, medium, campaign, sum(coalesce(site_micros, toInt128(0))) AS cost_micros, max(site_micros IS NULL) AS rate_missing
+        FROM {{.Database}}.converted_costs(site = {site:String}, from = {from:Date}, to = {to:Date})
+        GROUP BY source, medium, campaign
+    )
+SELECT
+    goal, source, medium, campaign,
+    toDecimal128(sum(conversion_credits), 6) / 1000000 AS conversions,
+    toDecimal128(sum(credits), 6) / 1000000 AS revenue,
+    toDecimal128(sum(costs), 6) / 1000000 AS cost,
+    if(sum(costs) = 0, NULL, toFloat64(sum(credits)) / toFloat64(sum(costs))) AS roas,
+    if(sum(conversion_credits) = 0, NULL, toFloat64(sum(costs)) / toFloat64(sum(conversion_credits))) AS cost_per_conversion,
+    max(missing) > 0 AS rate_missing
+FROM
+(
+    SELECT goal, source, medium, campaign, toInt128(conversion_micros) AS conversion_credits, toInt128(credit_micros) AS credits, toInt128(0) AS costs, rate_missing AS missing FROM revenue
+    UNION ALL
+    SELECT g.goal, source, medium, campaign, toInt128(0), toInt128(0), toInt128(cost_micros), rate_missing
+    FROM costs
+    CROSS JOIN
+    (
+        SELECT DISTINCT goal FROM {{.Database}}.conversion_hits
+        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
+    ) AS g
+)
+GROUP BY goal, source, medium, campaign
+ORDER BY goal, revenue DESC, cost DESC, source, medium, campaign;
+
+-- Lines that add up to the raw hits of each goal.
+CREATE VIEW IF NOT EXISTS {{.Database}}.why_not_counted {{.OnCluster}} AS
+WITH
+    raw AS
+    (
+        SELECT
+            goal,
+            count() AS raw_hits,
+            countIf(outcome = 'duplicate') AS repeated_records,
+            countIf(outcome = 'event' AND is_bot) AS machines,
+            countIf(outcome = 'event' AND NOT is_bot AND once_per = 'order' AND order_id != '') AS of_orders,
+            countIf(outcome = 'event' AND NOT is_bot AND (once_per = 'event' OR once_per = 'order' AND order_id = '')) AS of_events,
+            countIf(outcome = 'event' AND NOT is_bot AND once_per = 'session') AS of_sessions
+        FROM {{.Database}}.conversion_hits
+        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date}
+          AND ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
+        GROUP BY goal
+    ),
+    counted AS
+    (
+        SELECT
+            goal,
+            count() AS counted,
+            countIf(once_per = 'order' AND order_id != '') AS orders,
+            countIf(once_per = 'event' OR once_per = 'order' AND order_id = '') AS events,
+            countIf(once_per = 'session') AS sessions
+        FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date})
+        GROUP BY goal
+    )
+SELECT goal, counts.1 AS line, counts.2 AS hits
+FROM raw
+LEFT ANY JOIN counted USING goal
+ARRAY JOIN
+[
+    ('raw_hits', toString(raw_hits)),
+    ('repeated_records', toString(repeated_records)),
+    ('machines', toString(machines)),
+    ('same_order', toString(of_orders - orders)),
+    ('same_event', toString(of_events - events)),
+    ('same_session', toString(of_sessions - sessions)),
+    ('no_consent', 'not measured'),
+    ('counted', toString(counted))
+] AS counts
+ORDER BY goal, indexOf(['raw_hits', 'repeated_records', 'machines', 'same_order', 'same_event', 'same_session', 'no_consent', 'counted'], line);
+
+CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
+WITH
+    known AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
+    -- hashes of the day that did something on the site
+    hashes AS (SELECT daily_hash FROM {{.Database}}.visitor_events WHERE site_id = {site:String} AND NOT is_bot AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1),
+    impressions AS
+    (
+        SELECT
+            campaign, creative, placement,
+            count() AS impressions,
+            countIf(multiIf(
+                visitor_kind IN ('cookie', 'provided') OR visitor_kind = 'minted' AND visitor_id IN known,
+                    visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND on_site),
+                daily_hash != toUUID('00000000-0000-0000-0000-000000000000') AND daily_hash IN hashes)) AS with_visit
+        FROM {{.Database}}.touches
+        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND kind = 'view'
+        GROUP BY campaign, creative, placement
+    ),
+    machines AS
+    (
+        SELECT campaign, if(utm_content != '', utm_content, props['creative']) AS creative, props['placement'] AS placement, count() AS impressions
+        FROM {{.Database}}.events
+        WHERE site_id = {site:String} AND name = 'impression' AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot AND kind = 'impression'
+        GROUP BY campaign, creative, placement
+    ),
+    credited AS
+    (
+        SELECT campaign, creative, placement, sum(conversion_micros) AS conversions, sumIf(credit_micros, NOT rate_missing) AS revenue
+        FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = 'last_non_direct', goal = {goal:Nullable(String)})
+        WHERE kind = 'view'
+        GROUP BY campaign, creative, placement
+    )
+SELECT
+    campaign, creative, placement,
+    sum(shown) AS impressions,
+    sum(with_visit) AS joined,
+    if(sum(shown) = 0, NULL, sum(with_visit) / sum(shown)) AS joined_share,
+    toDecimal128(sum(converted), 6) / 1000000 AS conversions,
+    toDecimal128(sum(earned), 6) / 1000000 AS revenue,
+    sum(by_machines) AS machine_impressions
+FROM
+(
+    SELECT campaign, creative, placement, impressions AS shown, with_visit, toInt128(0) AS converted, toInt128(0) AS earned, toUInt64(0) AS by_machines FROM impressions
+    UNION ALL
+    SELECT campaign, creative, placement, toUInt64(0), toUInt64(0), toInt128(0), toInt128(0), impressions FROM machines
+    UNION ALL
+    SELECT campaign, creative, placement, toUInt64(0), toUInt64(0), toInt128(conversions), toInt128(revenue), toUInt64(0) FROM credited
+)
+GROUP BY campaign, creative, placement
+ORDER BY impressions DESC, campaign, creative, placement;
