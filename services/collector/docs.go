@@ -62,7 +62,7 @@ func snippets() []snippet {
 			image("site", "shop")},
 		{"Page view where scripts are off", "The page's server fills in the page URL, which then needs no Referer.",
 			"<noscript>" + image("site", "shop", "u", "https://shop.example/tea?utm_source=news", "t", "Green tea") + "</noscript>"},
-		{"Order on a thank-you page", "The page's server fills in the values. The event id makes a reload count once; `order_id` ties refunds to the order.",
+		{"Order on a thank-you page", "The page's server fills in the values, `value` as a plain [amount](#amounts). The event id makes a reload count once; `order_id` makes an order count once, whoever else reports it, and ties refunds to it.",
 			image("site", "shop", "e", "purchase", "id", "order-1001", "order_id", "1001", "value", "49.90", "currency", "EUR",
 				"items", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"},{"id":"sku-2","price":"10"}]`, "uid", "customer-77")},
 		{"Product that was looked at", "Feeds reports on interest in products.",

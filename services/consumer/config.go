@@ -41,9 +41,9 @@ type runCmd struct {
 	SessionTimeout time.Duration `env:"ONEPX_SESSION_TIMEOUT" default:"45s" bounds:"6s to 30m, at least twice the insert deadline" help:"How long Kafka waits for a silent consumer before others get its partitions."`
 	FlushAge       time.Duration `env:"ONEPX_FLUSH_AGE" default:"1s" bounds:"100ms to 10s" help:"How long a batch waits to fill. Batches of a partition are further apart when there are many partitions, so that ClickHouse gets at most 4 inserts and 20 new parts a second."`
 	BatchRows      int           `env:"ONEPX_BATCH_ROWS" default:"50000" bounds:"1 to 50000" help:"Most rows of a batch; a larger block could not be completed in one piece."`
-	BatchBytes     int           `env:"ONEPX_BATCH_BYTES" default:"16777216" bounds:"65536 to 268435456" help:"Most raw bytes of a batch; a backlog was measured to take up to forty times this for each assigned partition (docs/benchmarks.md)."`
+	BatchBytes     int           `env:"ONEPX_BATCH_BYTES" default:"8388608" bounds:"65536 to 268435456" help:"Most raw bytes of a batch. A process makes one batch at a time: a backlog takes some twelve times this, whatever the number of its partitions (docs/operations.md)."`
 	IdleAfter      time.Duration `env:"ONEPX_IDLE_AFTER" default:"5s" bounds:"1s to 10m" help:"Quiet time after which the position is committed as idle, so that the lag reads true."`
-	WindowEvents   int           `env:"ONEPX_WINDOW_EVENTS" default:"1000000" bounds:"1000 to 100000000" help:"Recent event ids remembered in memory for each assigned partition (about 200 bytes each, as two generations are kept); what does not fit is asked of ClickHouse."`
+	WindowEvents   int           `env:"ONEPX_WINDOW_EVENTS" default:"50000" bounds:"1000 to 100000000" help:"Recent event ids remembered in memory for each assigned partition (about 100 bytes each, as two generations are kept). What does not fit is asked of ClickHouse when it may be a repeat."`
 }
 
 // Validate checks bounds and what belongs together; all that is wrong is in one error.

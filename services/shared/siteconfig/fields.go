@@ -27,6 +27,7 @@ var siteFields = []field[Site]{
 	{name: "write_keys", read: readWriteKeys},
 	{name: "rate_limit", read: readRateLimit},
 	{name: "paths", read: readPaths},
+	{name: "goals", read: readGoals},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -36,8 +37,9 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	firstUsing := map[KeyHash]string{} // write key to the path of its site
 	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
-		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays}
+		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays, Goals: defaultGoals()}
 		readMapping(p, path, element, siteFields, &site)
+		setGoalCurrencies(&site)
 		cfg.Sites = append(cfg.Sites, site)
 		checkPaths(p, path, element, site.Paths, usedPaths)
 		for _, key := range site.WriteKeys {
@@ -61,16 +63,19 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	}
 }
 
-func readID(p *problems, path string, node ast.Node, s *Site) {
+func readID(p *problems, path string, node ast.Node, s *Site) { s.ID = readIDText(p, path, node) }
+
+// readIDText returns the id of a site or a goal, or "" after adding a problem.
+func readIDText(p *problems, path string, node ast.Node) string {
 	id, ok := readText(p, path, node)
 	if !ok {
-		return
+		return ""
 	}
 	if !idPattern.MatchString(id) {
 		p.add(start(node), path, "%s is not an id; write 1 to 64 of a-z, 0-9, _ and -, beginning with a letter or digit", quoted(id))
-		return
+		return ""
 	}
-	s.ID = id
+	return id
 }
 
 func readTimezone(p *problems, path string, node ast.Node, s *Site) {
@@ -89,15 +94,20 @@ func readTimezone(p *problems, path string, node ast.Node, s *Site) {
 }
 
 func readCurrency(p *problems, path string, node ast.Node, s *Site) {
+	s.Currency = readCurrencyText(p, path, node)
+}
+
+// readCurrencyText returns an ISO 4217 code, or "" after adding a problem.
+func readCurrencyText(p *problems, path string, node ast.Node) string {
 	code, ok := readText(p, path, node)
 	if !ok {
-		return
+		return ""
 	}
 	if code == "" || !currency.IsValid(code) {
 		p.add(start(node), path, "%s is not a currency; write an ISO 4217 code such as EUR", quoted(code))
-		return
+		return ""
 	}
-	s.Currency = code
+	return code
 }
 
 func readOrigins(p *problems, path string, node ast.Node, s *Site) {

@@ -2,8 +2,10 @@ package siteconfig_test
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -50,9 +52,38 @@ func FuzzParse(f *testing.F) {
 				require.Regexp(t, `^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`, path)
 				require.LessOrEqual(t, len(path), 128)
 			}
+			requireGoals(t, site)
 			for _, origin := range site.AllowedOrigins {
 				require.True(t, site.AllowsOrigin(strings.Replace(origin, "*", "sub", 1)), origin)
 			}
 		}
 	})
+}
+
+func requireGoals(t *testing.T, site siteconfig.Site) {
+	t.Helper()
+	require.LessOrEqual(t, len(site.Goals), siteconfig.MaxGoals)
+	ids := map[string]bool{}
+	for _, goal := range site.Goals {
+		require.Regexp(t, `^[a-z0-9][a-z0-9_-]{0,63}$`, goal.ID)
+		require.False(t, ids[goal.ID])
+		ids[goal.ID] = true
+		require.False(t, goal.Event == "" && goal.URL == "" && len(goal.Props) == 0, "no condition")
+		require.LessOrEqual(t, utf8.RuneCountInString(goal.Event), 64)
+		require.LessOrEqual(t, len(goal.URL), 1024)
+		_, err := regexp.Compile(goal.URL)
+		require.NoError(t, err)
+		require.LessOrEqual(t, len(goal.Props), siteconfig.MaxGoalProps)
+		for name, value := range goal.Props {
+			require.NotEmpty(t, name)
+			require.NotEmpty(t, value)
+		}
+		require.Contains(t, []siteconfig.OncePer{siteconfig.OncePerOrder, siteconfig.OncePerEvent, siteconfig.OncePerSession, siteconfig.OncePerHit}, goal.OncePer)
+		require.Contains(t, []siteconfig.ValueSource{siteconfig.ValueEvent, siteconfig.ValueFixed, siteconfig.ValueNone}, goal.Value)
+		require.Equal(t, goal.Value == siteconfig.ValueFixed, len(goal.Currency) == 3)
+		require.True(t, goal.ValueMicros == 0 || goal.Value == siteconfig.ValueFixed && goal.ValueMicros > 0)
+		require.LessOrEqual(t, siteconfig.MinWindowDays, goal.ViewWindowDays)
+		require.LessOrEqual(t, goal.ViewWindowDays, goal.ClickWindowDays)
+		require.LessOrEqual(t, goal.ClickWindowDays, siteconfig.MaxWindowDays)
+	}
 }

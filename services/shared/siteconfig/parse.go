@@ -16,7 +16,7 @@ import (
 )
 
 // maxNesting is how deep a file may be nested on one line or in brackets. The
-// configuration needs 4; without a bound, megabytes of "[" exhaust the memory.
+// configuration needs 6; without a bound, megabytes of "[" exhaust the memory.
 const maxNesting = 16
 
 // Load reads the file at path. See Parse.

@@ -20,8 +20,8 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
-	"merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
+	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
 }
 
 func TestSchemaAcceptsGoodFiles(t *testing.T) {
@@ -50,25 +50,30 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	type object struct {
 		Required   []string
 		Properties map[string]struct {
-			Enum             []siteconfig.Privacy
+			Enum             []string
 			Default          any
 			Minimum, Maximum int
+			MaxItems         int
+			MaxProperties    int
 		}
 	}
 	var schema struct {
 		object
-		Defs struct{ Site object } `json:"$defs"`
+		Defs struct{ Site, Goal object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
-	site := schema.Defs.Site
-	for yamlText, want := range map[string]object{"x: 1": schema.object, "sites: [{x: 1}]": site} {
+	site, goal := schema.Defs.Site, schema.Defs.Goal
+	for yamlText, want := range map[string]object{
+		"x: 1": schema.object, "sites: [{x: 1}]": site,
+		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]": goal,
+	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
 		require.ElementsMatch(t, slices.Collect(maps.Keys(want.Properties)), known)
 		require.ElementsMatch(t, want.Required, required)
 	}
-	require.Equal(t, []siteconfig.Privacy{siteconfig.PrivacyMeasure, siteconfig.PrivacyCookieless}, site.Properties["privacy"].Enum)
+	require.Equal(t, []string{string(siteconfig.PrivacyMeasure), string(siteconfig.PrivacyCookieless)}, site.Properties["privacy"].Enum)
 	require.EqualValues(t, siteconfig.PrivacyMeasure, site.Properties["privacy"].Default)
 	days := site.Properties["retention_days"]
 	rate := site.Properties["rate_limit"]
@@ -76,6 +81,16 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.Equal(t, siteconfig.MinRetentionDays, days.Minimum)
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
+	require.Equal(t, siteconfig.MaxGoals, site.Properties["goals"].MaxItems)
+	require.Equal(t, siteconfig.MaxGoalProps, goal.Properties["props"].MaxProperties)
+	for name, want := range map[string]int{"click_window_days": siteconfig.DefaultClickWindowDays, "view_window_days": siteconfig.DefaultViewWindowDays} {
+		window := goal.Properties[name]
+		require.Equal(t, []int{siteconfig.MinWindowDays, siteconfig.MaxWindowDays}, []int{window.Minimum, window.Maximum})
+		require.EqualValues(t, want, window.Default)
+	}
+	require.Equal(t, []string{"order", "event", "session", "hit"}, goal.Properties["once_per"].Enum)
+	require.EqualValues(t, siteconfig.OncePerOrder, goal.Properties["once_per"].Default)
+	require.EqualValues(t, siteconfig.ValueEvent, goal.Properties["value"].Default)
 }
 
 // keysIn returns the keys that the parser's answer to an unknown key lists, and

@@ -92,6 +92,9 @@ type Site struct {
 	RateLimit int
 	// Paths are names of the site's own for what the collector serves.
 	Paths Paths
+	// Goals are the site's goals in the order of the file: at most MaxGoals, one
+	// named purchase for events of that name unless set.
+	Goals []Goal
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it

@@ -2,6 +2,7 @@ package siteconfig_test
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -69,13 +70,69 @@ func TestEverySettingIsRead(t *testing.T) {
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,
 		Paths:          siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
+		Goals: []siteconfig.Goal{purchase, {
+			ID: "pro_signup", Event: "signup", URL: `^https://shop\.example\.com/(de|en)/thanks`, Props: map[string]string{"plan": "pro", "p.1": "true"},
+			OncePer: siteconfig.OncePerSession, Value: siteconfig.ValueFixed, ValueMicros: 9_900_000, Currency: "CHF", ClickWindowDays: 90, ViewWindowDays: 90,
+		}},
 	}, {
 		ID:            "mail_2",
 		Timezone:      time.UTC,
 		Currency:      "USD",
 		Privacy:       siteconfig.PrivacyCookieless,
 		RetentionDays: siteconfig.DefaultRetentionDays,
+		Goals:         []siteconfig.Goal{purchase},
 	}}, cfg.Sites)
+}
+
+// purchase is the goal of a site that says nothing about goals.
+var purchase = siteconfig.Goal{
+	ID: "purchase", Event: "purchase", OncePer: siteconfig.OncePerOrder, Value: siteconfig.ValueEvent, ClickWindowDays: 30, ViewWindowDays: 1,
+}
+
+func TestGoalsHaveDefaults(t *testing.T) {
+	cfg, err := siteconfig.Load("testdata/good/goals.yaml")
+	require.NoError(t, err)
+	goal := func(change func(*siteconfig.Goal)) siteconfig.Goal {
+		g := siteconfig.Goal{ID: "g", OncePer: siteconfig.OncePerOrder, Value: siteconfig.ValueEvent, ClickWindowDays: 30, ViewWindowDays: 1}
+		change(&g)
+		return g
+	}
+	fixed := func(micros int64, currency string) func(*siteconfig.Goal) {
+		return func(g *siteconfig.Goal) {
+			g.Event, g.Value, g.ValueMicros, g.Currency = "lead", siteconfig.ValueFixed, micros, currency
+		}
+	}
+	want := map[string][]siteconfig.Goal{
+		"absent":       {purchase},
+		"none":         nil,
+		"by_event":     {goal(func(g *siteconfig.Goal) { g.Event = "lead" })},
+		"by_url":       {goal(func(g *siteconfig.Goal) { g.URL = "/thanks" })},
+		"by_props":     {goal(func(g *siteconfig.Goal) { g.Props = map[string]string{"plan": "pro"} })},
+		"no_value":     {goal(func(g *siteconfig.Goal) { g.Event, g.Value = "lead", siteconfig.ValueNone })},
+		"fixed":        {goal(fixed(12_500_000, "JPY"))},
+		"fixed_other":  {goal(fixed(0, "USD"))},
+		"largest":      {goal(fixed(999_999_999_999_999_999, "EUR"))},
+		"short_window": {goal(func(g *siteconfig.Goal) { g.Event, g.ClickWindowDays = "lead", 1 })},
+	}
+	require.Len(t, cfg.Sites, len(want))
+	for _, site := range cfg.Sites {
+		require.Equal(t, want[site.ID], site.Goals, site.ID)
+	}
+}
+
+func TestASiteHasAtMost100Goals(t *testing.T) {
+	file := func(n int) string {
+		text := "sites: [{id: a, timezone: UTC, currency: EUR, goals: ["
+		for i := range n {
+			text += fmt.Sprintf("{id: g%d, event: lead},", i)
+		}
+		return text + "]}]"
+	}
+	cfg, err := siteconfig.Parse("f", []byte(file(siteconfig.MaxGoals)))
+	require.NoError(t, err)
+	require.Len(t, cfg.Sites[0].Goals, siteconfig.MaxGoals)
+	_, err = siteconfig.Parse("f", []byte(file(siteconfig.MaxGoals+1)))
+	require.EqualError(t, err, "f:1:54: sites[0].goals: has 101 goals; at most 100 are allowed")
 }
 
 func TestOriginsAndDomainsAreKeptAsBrowsersWriteThem(t *testing.T) {

@@ -83,7 +83,7 @@ var flagged = map[reason.Reason]hit{
 	reason.URLInvalid:         {target: "/p.gif?site=shop&u=javascript:alert(1)"},
 	reason.URLUnencoded:       {target: "/p.gif?site=shop&u=https://a.b/?x=1&y=2"},
 	reason.ReferrerInvalid:    {target: "/p.gif?site=shop&r=nonsense"},
-	reason.ValueInvalid:       {target: "/p.gif?site=shop&value=12,50"},
+	reason.ValueInvalid:       {target: "/p.gif?site=shop&value=1,234"},
 	reason.CurrencyInvalid:    {target: "/p.gif?site=shop&value=1&currency=coins"},
 	reason.ItemsInvalid:       {target: "/p.gif?site=shop&items=tea"},
 	reason.VisitorInvalid:     {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_v=garbage"}},

@@ -21,6 +21,8 @@ type batch struct {
 	store.Range
 	records []kafka.Message
 	bytes   int
+	// behind tells that Kafka held more when the last record was read.
+	behind bool
 }
 
 // size is the number of offsets, each of which will be a row.
@@ -47,12 +49,18 @@ type rowMaker struct {
 	store       Store
 }
 
-// rowsOf is the result: the rows in the order of their offsets, the records that are no events, and the events to be
-// remembered once the rows are stored.
-type rowsOf struct {
-	rows []store.Row
+// block is a batch whose records are decoded, and of which all is known that its rows depend on.
+type block struct {
+	rowMaker
+	records []decoded
+	// stored has the latest record times of events that lie in the store.
+	stored map[store.EventKey]time.Time
+	// dead are the records that are no events.
 	dead []DeadLetter
-	seen []seenEvent
+	// seen are the events to be remembered once the rows are stored, and tally counts the rows: both are complete when all
+	// rows are made.
+	seen  []seenEvent
+	tally tally
 }
 
 type seenEvent struct {
@@ -60,52 +68,71 @@ type seenEvent struct {
 	at  time.Time
 }
 
-// decoded is one record on its way to a row.
+// decoded is one record on its way to a row, without its bytes.
 type decoded struct {
-	record kafka.Message
+	offset int64
+	hash   uint64
 	event  *onepxv1.Event
 	err    error
 	key    store.EventKey
 	// at is the record's time as its row has it.
 	at time.Time
 	// horizon is how far back a record of the same event makes this one a repeat.
-	horizon time.Duration
+	horizon  time.Duration
+	replayed bool
 }
 
-// make makes the rows. An error means that the store could not be asked; no row is lost by trying again.
-func (m rowMaker) make(ctx context.Context, b *batch) (rowsOf, error) {
-	records := make([]decoded, len(b.records))
+// prepare decodes the records and lets go of their bytes. An error means that the store could not be asked.
+func (m rowMaker) prepare(ctx context.Context, b *batch) (*block, error) {
+	out := &block{rowMaker: m, records: make([]decoded, len(b.records)), seen: make([]seenEvent, 0, len(b.records))}
 	for i, record := range b.records {
-		records[i] = decode(record)
-	}
-	stored, err := m.askStore(ctx, records)
-	if err != nil {
-		return rowsOf{}, err
-	}
-	out := rowsOf{rows: make([]store.Row, 0, b.size())}
-	inBatch := make(map[store.EventKey]time.Time, len(records))
-	offset := b.First
-	for _, d := range records {
-		for ; offset < d.record.Offset; offset++ {
-			out.rows = append(out.rows, m.missing(offset))
+		d := decode(record)
+		if d.err != nil {
+			out.dead = append(out.dead, DeadLetter{Partition: b.Partition, Record: record, Reason: reasonOf(d.err)})
 		}
+		out.records[i], b.records[i] = d, kafka.Message{}
+	}
+	b.records = nil
+	var err error
+	out.stored, err = m.askStore(ctx, out.records)
+	return out, err
+}
+
+// rows makes the rows in the order of their offsets, one for each, and lets go of every event once its row is made: this
+// works once. It is the same Row each time, filled anew.
+func (b *block) rows(yield func(*store.Row) bool) {
+	inBatch := make(map[store.EventKey]time.Time, len(b.records))
+	row, offset := new(store.Row), b.declaration.First
+	give := func() bool {
+		b.tally.add(row)
 		offset++
-		row := m.row(d, func() bool {
-			return repeats(d, inBatch, stored, m.window)
-		})
-		if row.Outcome == store.OutcomeDead {
-			out.dead = append(out.dead, DeadLetter{Partition: b.Partition, Record: d.record, Reason: reason.Reason(row.Reason)})
+		return yield(row)
+	}
+	for i := range b.records {
+		d := &b.records[i]
+		for offset < d.offset {
+			*row = b.missing(offset)
+			if !give() {
+				return
+			}
 		}
+		*row = b.row(d, func() bool { return repeats(d, inBatch, b.stored, b.window) })
 		if (row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeDuplicate) && d.key.EventID != noEventID {
 			inBatch[d.key] = later(inBatch[d.key], d.at)
-			out.seen = append(out.seen, seenEvent{d.key, d.at})
+			b.seen = append(b.seen, seenEvent{d.key, d.at})
 		}
-		out.rows = append(out.rows, row)
+		d.event = nil
+		if !give() {
+			return
+		}
 	}
-	for ; offset <= b.Last; offset++ {
-		out.rows = append(out.rows, m.missing(offset))
+	b.records = nil
+	for offset <= b.declaration.Last {
+		*row = b.missing(offset)
+		if !give() {
+			return
+		}
 	}
-	return out, nil
 }
 
 // noEventID is what a row has that keeps no event id. A client that sends it as an id has said nothing.
@@ -135,15 +162,23 @@ func later(a, b time.Time) time.Time {
 }
 
 func decode(record kafka.Message) decoded {
-	d := decoded{record: record, at: recordTime(record), horizon: shortHorizon}
+	d := decoded{offset: record.Offset, hash: hashOf(record), at: recordTime(record), horizon: shortHorizon, replayed: eventlog.Replayed(record.Headers)}
 	if d.event, d.err = eventlog.Decode(record.Value); d.err != nil {
 		return d
 	}
 	d.key = store.EventKey{SiteID: d.event.GetSiteId(), EventID: store.ID(d.event.GetEventId())}
-	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || eventlog.Replayed(record.Headers) {
+	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || d.replayed {
 		d.horizon = longHorizon
 	}
 	return d
+}
+
+// reasonOf is why a record is no event.
+func reasonOf(err error) reason.Reason {
+	if errors.Is(err, eventlog.ErrSchemaTooNew) {
+		return reason.SchemaTooNew
+	}
+	return reason.Undecodable
 }
 
 // askStore asks ClickHouse, once a batch, for what the window in memory cannot know: events that clients may repeat for
@@ -172,7 +207,7 @@ func (m rowMaker) askStore(ctx context.Context, records []decoded) (map[store.Ev
 }
 
 // repeats tells whether an earlier record, of the batch, of the store or of the window, is within the horizon.
-func repeats(d decoded, inBatch, stored map[store.EventKey]time.Time, w *window) bool {
+func repeats(d *decoded, inBatch, stored map[store.EventKey]time.Time, w *window) bool {
 	if d.key.EventID == noEventID {
 		return false
 	}
@@ -210,14 +245,12 @@ func (m rowMaker) missing(offset int64) store.Row {
 }
 
 // row decides the outcome in the order dead, suppressed, duplicate, event.
-func (m rowMaker) row(d decoded, repeated func() bool) store.Row {
-	row := m.base(d.record.Offset)
-	row.RecordTime, row.RecordHash = d.at, hashOf(d.record)
+func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
+	row := m.base(d.offset)
+	row.RecordTime, row.RecordHash = d.at, d.hash
 	switch {
-	case errors.Is(d.err, eventlog.ErrSchemaTooNew):
-		row.Outcome, row.Reason = store.OutcomeDead, string(reason.SchemaTooNew)
 	case d.err != nil:
-		row.Outcome, row.Reason = store.OutcomeDead, string(reason.Undecodable)
+		row.Outcome, row.Reason = store.OutcomeDead, string(reasonOf(d.err))
 	case m.isSuppressed(d.event):
 		row.Outcome, row.Reason = store.OutcomeSuppressed, string(reason.OnSuppression)
 		row.SiteID = d.event.GetSiteId()
@@ -225,11 +258,11 @@ func (m rowMaker) row(d decoded, repeated func() bool) store.Row {
 	case repeated():
 		row.Fill(d.event, m.enricher.Facts(d.event))
 		row.Outcome, row.Reason = store.OutcomeDuplicate, string(reason.RepeatedEventID)
-		row.Replayed = eventlog.Replayed(d.record.Headers)
+		row.Replayed = d.replayed
 	default:
 		row.Fill(d.event, m.enricher.Facts(d.event))
 		row.Outcome = store.OutcomeEvent
-		row.Replayed = eventlog.Replayed(d.record.Headers)
+		row.Replayed = d.replayed
 	}
 	return row
 }

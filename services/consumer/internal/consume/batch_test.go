@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"testing"
 	"time"
@@ -49,15 +50,43 @@ func (m *maker) suppressed(kind suppression.Kind, id []byte) *maker {
 	return m
 }
 
-func (m *maker) make(t *testing.T, b *batch) rowsOf {
+func (m *maker) make(t *testing.T, b *batch) made {
 	t.Helper()
-	made, err := m.rowMaker(b).make(t.Context(), b)
+	made, err := makeAll(t.Context(), m.rowMaker(b), b)
 	require.NoError(t, err)
 	for i, row := range made.rows {
 		require.Equal(t, b.First+int64(i), row.KafkaOffset, "one row for each offset, in order")
 	}
 	require.Len(t, made.rows, int(b.size()))
 	return made
+}
+
+// made is all that becomes of a batch.
+type made struct {
+	rows []store.Row
+	dead []DeadLetter
+	seen []seenEvent
+}
+
+// makeAll makes the rows of a batch, which keeps its records.
+func makeAll(ctx context.Context, m rowMaker, b *batch) (made, error) {
+	copied := *b
+	copied.records = slices.Clone(b.records)
+	block, err := m.prepare(ctx, &copied)
+	if err != nil {
+		return made{}, err
+	}
+	rows := cloned(block.rows)
+	return made{rows, block.dead, block.seen}, nil
+}
+
+// cloned are the rows of a sequence that gives the same Row each time.
+func cloned(rows iter.Seq[*store.Row]) []store.Row {
+	var all []store.Row
+	for row := range rows {
+		all = append(all, *row)
+	}
+	return all
 }
 
 func (m *maker) rowMaker(b *batch) rowMaker {
@@ -216,7 +245,7 @@ func TestNoRowsWithoutAnAnswer(t *testing.T) {
 	b := from100(100, recordOf(100, noon, hit(1, clientMade)))
 	m := newMaker().stored(7, noon.Add(-time.Hour), hit(1), store.OutcomeEvent).rowMaker(b)
 	m.store = noAnswer{}
-	_, err := m.make(t.Context(), b)
+	_, err := m.prepare(t.Context(), b)
 	require.ErrorIs(t, err, errAway)
 }
 
@@ -233,12 +262,12 @@ func TestRowsAreAFunctionOfTheirInput(t *testing.T) {
 			e.ProtoReflect().SetUnknown(unknown)
 		})))
 	maker := m.rowMaker(b)
-	first, err := maker.make(t.Context(), b)
+	first, err := makeAll(t.Context(), maker, b)
 	require.NoError(t, err)
 	require.Equal(t, "exmsddmemm", inShort(first.rows))
 	m.stored(100, noon, hit(1), store.OutcomeEvent).stored(110, noon, hit(5), store.OutcomeEvent)
 	m.suppressed(suppression.Visitor, idOf(1005))
-	second, err := maker.make(t.Context(), b)
+	second, err := makeAll(t.Context(), maker, b)
 	require.NoError(t, err)
 	require.Equal(t, first, second)
 }

@@ -12,46 +12,63 @@ import (
 )
 
 // collect gathers the next batch: until its first record has waited for FlushAge and InsertGap has passed since the last
-// declaration, or until it is full; a full one waits for the gap too. It returns nil without an error when nothing has arrived for IdleAfter, or the
-// context has ended.
+// declaration, or until it is as large as it may be without a turn; such a one waits for the gap too. It returns nil without
+// an error when nothing has arrived for IdleAfter, or the context has ended.
 func (w *Worker) collect(ctx context.Context) (*batch, error) {
 	b := &batch{Range: store.Range{Partition: w.Partition, First: w.next, Last: w.next - 1}}
-	if full, err := w.first(ctx, b); full || err != nil || b.size() == 0 {
+	if err := w.first(ctx, b); err != nil || b.size() == 0 {
 		return b.orNil(), err
 	}
 	age, cancel := context.WithTimeout(ctx, max(w.Limits.FlushAge, w.gap()))
 	defer cancel()
-	for {
+	for !w.enough(b) {
 		message, err := w.read(age)
 		if err != nil {
-			break // the age is reached
+			return b, nil //nolint:nilerr // the age is reached
 		}
-		if full := w.append(b, message); full {
-			pause(ctx, w.gap())
-			break
-		}
+		w.append(b, message)
 	}
+	pause(ctx, w.gap())
 	return b, nil
 }
 
+// enough tells whether the batch must not grow without a turn.
+func (w *Worker) enough(b *batch) bool { return w.full(b) || b.bytes >= w.Limits.WaitingBytes }
+
+// full tells whether the batch must not grow at all.
+func (w *Worker) full(b *batch) bool {
+	return b.size() >= int64(w.Limits.BatchRows) || b.bytes >= w.Limits.BatchBytes
+}
+
+// topUp adds to the batch of a worker that has the turn what Kafka holds already: it waits for nothing new, and FlushAge at
+// most for Kafka.
+func (w *Worker) topUp(ctx context.Context, b *batch) {
+	ctx, cancel := context.WithTimeout(ctx, w.Limits.FlushAge)
+	defer cancel()
+	for b.behind && !w.full(b) {
+		message, err := w.read(ctx)
+		if err != nil {
+			return
+		}
+		w.append(b, message)
+	}
+}
+
 // first waits for something to put into the batch.
-func (w *Worker) first(ctx context.Context, b *batch) (full bool, err error) {
+func (w *Worker) first(ctx context.Context, b *batch) error {
 	quiet, cancel := context.WithTimeout(ctx, w.Limits.IdleAfter)
 	defer cancel()
 	message, err := w.read(quiet)
 	switch {
 	case err == nil:
-		if w.append(b, message) {
-			pause(ctx, w.gap())
-			return true, nil
-		}
-		return false, nil
+		w.append(b, message)
+		return nil
 	case ctx.Err() != nil:
-		return false, nil
+		return nil
 	case errors.Is(err, context.DeadlineExceeded):
-		return false, w.checkQuiet(ctx, b)
+		return w.checkQuiet(ctx, b)
 	default:
-		return false, err
+		return err
 	}
 }
 
@@ -71,19 +88,18 @@ func (w *Worker) read(ctx context.Context) (kafka.Message, error) {
 	return w.cursor.Next(ctx)
 }
 
-// append takes the record, and the offsets before it that Kafka skipped, into the batch. It tells whether the batch is
-// full; what does not fit waits for the next one.
-func (w *Worker) append(b *batch, message kafka.Message) (full bool) {
+// append takes the record, and the offsets before it that Kafka skipped, into the batch. What does not fit waits for the
+// next one.
+func (w *Worker) append(b *batch, message kafka.Message) {
 	room := int64(w.Limits.BatchRows) - b.size()
 	if message.Offset-b.Last > room {
 		b.Last += room
 		w.pending = &message
-		return true
+		return
 	}
-	b.Last = message.Offset
+	b.Last, b.behind = message.Offset, message.Offset+1 < message.HighWaterMark
 	b.records = append(b.records, message)
 	b.bytes += len(message.Key) + len(message.Value)
-	return b.size() >= int64(w.Limits.BatchRows) || b.bytes >= w.Limits.BatchBytes
 }
 
 // checkQuiet looks whether Kafka is quiet because there is nothing, or because the log is another one than it was.

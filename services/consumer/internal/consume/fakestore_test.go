@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"slices"
 	"sync"
 	"time"
@@ -116,8 +117,8 @@ func deadlineOf(ctx context.Context) time.Time {
 	return deadline
 }
 
-func (c *clickHouse) Insert(ctx context.Context, token string, rows []store.Row) error {
-	return c.insert(token, slices.Clone(rows), deadlineOf(ctx), complete)
+func (c *clickHouse) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
+	return c.insert(token, cloned(rows), deadlineOf(ctx), complete)
 }
 
 func (c *clickHouse) CompleteViews(ctx context.Context, r store.Range, token string) error {

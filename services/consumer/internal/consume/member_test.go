@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"iter"
 	"net"
 	"sync"
 	"testing"
@@ -28,7 +29,7 @@ const (
 )
 
 var groupLimits = Limits{
-	BatchRows: 20, BatchBytes: 1 << 20, FlushAge: 30 * time.Millisecond, InsertGap: 10 * time.Millisecond,
+	BatchRows: 20, BatchBytes: 1 << 20, WaitingBytes: 1 << 10, FlushAge: 30 * time.Millisecond, InsertGap: 10 * time.Millisecond,
 	IdleAfter: 300 * time.Millisecond, InsertDeadline: groupDeadline, TokenLife: time.Hour, WindowEvents: 1000,
 }
 
@@ -77,7 +78,7 @@ type memberStore struct {
 	begun  int
 }
 
-func (s *memberStore) Insert(ctx context.Context, token string, rows []store.Row) error {
+func (s *memberStore) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 	s.mu.Lock()
 	s.begun++
 	before := s.before
@@ -149,7 +150,7 @@ func (c *cluster) join(t *testing.T) *member {
 		Topic: eventlog.TopicEvents, SessionTimeout: groupSession, StopTimeout: groupDeadline,
 		Worker: Deps{
 			Store: m.store, DeadLetters: DeadLetterTopic{Writer: writer}, Suppressions: suppression.New(), Rules: euroRules.rules, Enricher: euroRules.enricher,
-			Limits: groupLimits, Now: time.Now, Elapsed: Elapsed, Logger: log, Metrics: noMetrics(t),
+			Limits: groupLimits, Turns: NewTurns(), Now: time.Now, Elapsed: Elapsed, Logger: log, Metrics: noMetrics(t),
 		},
 		Logger: log, Now: time.Now,
 	}

@@ -64,7 +64,8 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 
 // Sample records every instrument under every label that it can have, for the reference page.
 func (m *Metrics) Sample() {
-	m.stored([]store.Row{{Outcome: store.OutcomeEvent, RecordHash: 1}}, time.Time{})
+	now := time.Now()
+	m.stored(tally{outcomes: map[string]int64{store.OutcomeEvent: 1}, first: now}, now)
 	for _, err := range []error{nil, store.ErrRefused, context.DeadlineExceeded} {
 		m.inserted(0, err)
 	}
@@ -78,20 +79,30 @@ func label(name, value string) metric.MeasurementOption {
 	return metric.WithAttributes(attribute.String(name, value))
 }
 
-func (m *Metrics) stored(rows []store.Row, now time.Time) {
-	counts := map[string]int64{}
-	for i := range rows {
-		counts[rows[i].Outcome]++
+// tally counts the rows of a block.
+type tally struct {
+	outcomes map[string]int64
+	// first is the record time of the first row that has a record, zero when there is none.
+	first time.Time
+}
+
+func (t *tally) add(row *store.Row) {
+	if t.outcomes == nil {
+		t.outcomes = map[string]int64{}
 	}
+	t.outcomes[row.Outcome]++
+	if t.first.IsZero() && row.RecordHash != 0 {
+		t.first = row.RecordTime
+	}
+}
+
+func (m *Metrics) stored(t tally, now time.Time) {
 	ctx := context.Background()
-	for outcome, n := range counts {
+	for outcome, n := range t.outcomes {
 		m.rows.Add(ctx, n, label("outcome", outcome))
 	}
-	for i := range rows {
-		if rows[i].RecordHash != 0 {
-			m.age.Record(ctx, max(now.Sub(rows[i].RecordTime), 0).Seconds())
-			return
-		}
+	if !t.first.IsZero() {
+		m.age.Record(ctx, max(now.Sub(t.first), 0).Seconds())
 	}
 }
 

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"iter"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -89,7 +90,7 @@ func TestMetricsAddUp(t *testing.T) {
 		w.events(1, 20)
 		w.events(1, 3) // repeats
 		failing := &partStore{}
-		failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
+		failing.insert = func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 			if failing.inserts.Load() == 1 {
 				return errAway
 			}
@@ -125,7 +126,7 @@ func TestAlarmsEnd(t *testing.T) {
 		reason  string
 	}{
 		"a block that ClickHouse refuses": {func(_ *world, failing *partStore) {
-			failing.insert = func(context.Context, string, []store.Row) error { return store.ErrRefused }
+			failing.insert = func(context.Context, string, iter.Seq[*store.Row]) error { return store.ErrRefused }
 		}, "insert_refused"},
 		"moved offsets": {func(w *world, _ *partStore) { w.group.set(Committed{Offset: 1}) }, "offsets_moved"},
 	} {

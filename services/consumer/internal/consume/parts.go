@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -14,7 +15,7 @@ import (
 
 // Store is ClickHouse as a worker sees it; *store.Store is the real one, tests break it on purpose.
 type Store interface {
-	Insert(ctx context.Context, token string, rows []store.Row) error
+	Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error
 	CompleteViews(ctx context.Context, r store.Range, token string) error
 	CountRows(ctx context.Context, r store.Range) (int64, error)
 	LastRow(ctx context.Context, p store.Partition) (store.Last, error)

@@ -34,6 +34,8 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 			return err
 		case ctx.Err() != nil:
 			return ctx.Err()
+		case errors.Is(err, errStopping):
+			return err
 		}
 		w.outage.Failed(err)
 		if errors.Is(err, store.ErrRefused) {
@@ -67,7 +69,7 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 		}
 		if !stored {
 			var err error
-			if why, err = w.recoverOnce(ctx, d); err != nil {
+			if why, err = w.recoverInTurn(ctx, d); err != nil {
 				return err
 			}
 			stored = true
@@ -83,8 +85,21 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 	})
 }
 
+// recoverInTurn waits for a turn, as the range is read into memory.
+func (w *Worker) recoverInTurn(ctx context.Context, d Declaration) (why string, err error) {
+	waiting, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(w.stopping, cancel)()
+	turn, err := w.turn(waiting)
+	if err != nil {
+		return "", errStopping // or the generation has ended, which retry sees
+	}
+	defer turn.giveBack()
+	return w.recoverOnce(ctx, d, turn)
+}
+
 // recoverOnce stores the range, and returns by which exception, if it was one.
-func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, err error) {
+func (w *Worker) recoverOnce(ctx context.Context, d Declaration, turn *turn) (why string, err error) {
 	b, why, err := w.readDeclared(ctx, d)
 	if err != nil {
 		return "", err
@@ -113,11 +128,11 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration) (why string, er
 		why = whyOld // it has become so while the range was read
 	}
 	if why != "" {
-		return why, w.recoverByException(ctx, maker, b, why, renewed, stored)
+		return why, w.recoverByException(ctx, maker, b, turn, why, renewed, stored)
 	}
-	made, err := w.insert(ctx, maker, b, renewed)
+	made, err := w.insert(ctx, maker, b, turn, renewed)
 	if err == nil {
-		w.Metrics.stored(made.rows, w.Now())
+		w.Metrics.stored(made.tally, w.Now())
 	}
 	return "", err
 }
@@ -133,7 +148,7 @@ func (w *Worker) remember(b *batch) {
 
 // recoverByException stores a range whose block cannot be made as it was declared, or whose token may be forgotten. What
 // the views hold of it is not sure: they are listed for rebuild, before anything else.
-func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, why string, renewed time.Duration, stored int64) error {
+func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, turn *turn, why string, renewed time.Duration, stored int64) error {
 	d := maker.declaration
 	if err := w.Store.ListForRebuild(ctx, d.Range, why); err != nil {
 		return err
@@ -141,9 +156,9 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", stored)
 	if stored == 0 {
 		maker.declaration.Rules = w.rulesHash
-		made, err := w.insert(ctx, maker, b, renewed)
+		made, err := w.insert(ctx, maker, b, turn, renewed)
 		if err == nil {
-			w.Metrics.stored(made.rows, w.Now())
+			w.Metrics.stored(made.tally, w.Now())
 		}
 		return err
 	}

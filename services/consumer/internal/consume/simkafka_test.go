@@ -106,7 +106,9 @@ func (c *simCursor) Next(ctx context.Context) (kafka.Message, error) {
 		m, changed := c.log.at(c.offset)
 		if m != nil {
 			c.offset = m.Offset + 1
-			return *m, ctx.Err()
+			found := *m
+			_, found.HighWaterMark = c.log.bounds()
+			return found, ctx.Err()
 		}
 		select {
 		case <-ctx.Done():

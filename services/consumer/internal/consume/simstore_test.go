@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"iter"
 	"time"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -72,8 +72,9 @@ func (s simStore) send(ctx context.Context, token string, block []store.Row) err
 	}
 }
 
-func (s simStore) Insert(ctx context.Context, token string, rows []store.Row) error {
-	s.noteInsert(token, rows)
+func (s simStore) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
+	s.noteInsert(token)
+	block := cloned(rows)
 	if err := s.ask(ctx, "insert"); err != nil {
 		return err
 	}
@@ -83,7 +84,7 @@ func (s simStore) Insert(ctx context.Context, token string, rows []store.Row) er
 	case s.unlucky(1):
 		return fmt.Errorf("%w: by a quota", store.ErrRefused)
 	}
-	return s.send(ctx, token, slices.Clone(rows))
+	return s.send(ctx, token, block)
 }
 
 func (s simStore) CompleteViews(ctx context.Context, r store.Range, token string) error {

@@ -14,7 +14,6 @@ import (
 
 	"github.com/segmentio/kafka-go"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -26,7 +25,7 @@ const (
 )
 
 var simLimits = Limits{
-	BatchRows: 8, BatchBytes: 4096, FlushAge: 300 * time.Millisecond, InsertGap: 200 * time.Millisecond,
+	BatchRows: 8, BatchBytes: 4096, WaitingBytes: 512, FlushAge: 300 * time.Millisecond, InsertGap: 200 * time.Millisecond,
 	IdleAfter: 2 * time.Second, InsertDeadline: simDeadline, TokenLife: 6 * time.Hour, WindowEvents: 20,
 }
 
@@ -189,11 +188,10 @@ func (p *process) noteList() {
 	p.listAt = p.list.Now().Position
 }
 
-func (p *process) noteInsert(token string, rows []store.Row) {
+func (p *process) noteInsert(token string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.inserts[token] = append(p.inserts[token], listSpan{p.listAt, p.list.Now().Position})
-	_ = rows
 }
 
 // step is where a process may be frozen or found dead: before each call to the outside.
@@ -272,7 +270,7 @@ func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits, 
 	w.say("%s: starts in generation %d with %s, position %v, list at %d", p.name, generation, set.rules.Sites["shop"].Currency, w.group.get(), p.known)
 	deps := Deps{
 		Partition: partition, Log: simReader{p}, Positions: simPositions{p}, Store: simStore{p}, DeadLetters: simLetters{p},
-		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits,
+		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits, Turns: NewTurns(),
 		Now: time.Now, Elapsed: func() time.Duration { return time.Since(w.started) },
 		Logger: slog.New(&storyteller{process: p}), Metrics: noMetrics(t),
 	}

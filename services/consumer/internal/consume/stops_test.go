@@ -254,7 +254,7 @@ func (w *world) rowsOf(d Declaration) []store.Row {
 	m.window = newWindow(10, time.Now().Add(-time.Hour))
 	maker := m.rowMaker(b)
 	maker.declaration = d
-	made, err := maker.make(noContext, b)
+	made, err := makeAll(noContext, maker, b)
 	if err != nil {
 		panic(err)
 	}

@@ -61,8 +61,8 @@ func TestWindowNeverForgetsSilently(t *testing.T) {
 			}
 			w.add(key, at)
 			all.add(key, at)
-			require.LessOrEqual(t, len(w.current), limit, "seed %d", seed)
-			require.LessOrEqual(t, len(w.previous), limit, "seed %d", seed)
+			require.LessOrEqual(t, len(w.current.nanos), limit, "seed %d", seed)
+			require.LessOrEqual(t, len(w.previous.nanos), limit, "seed %d", seed)
 		}
 		if limit == 10_000 {
 			require.Zero(t, asked, "seed %d: a window with room knows all within the disorder that it is made for", seed)
@@ -99,7 +99,7 @@ func TestWindowSurvivesAClockThatIsFarAhead(t *testing.T) {
 		agree(t, 0, w, all, keyOf("shop", i%50), at)
 		add(keyOf("shop", i%50), at)
 	}
-	require.LessOrEqual(t, len(w.current)+len(w.previous), 200)
+	require.LessOrEqual(t, len(w.current.nanos)+len(w.previous.nanos), 200)
 }
 
 func TestWindowCoversOnlyAfterItsStart(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -27,8 +28,9 @@ import (
 type Limits struct {
 	// BatchRows is at most 50,000: INSERT … SELECT of a range stays one block up to 65,409 rows.
 	BatchRows int
-	// BatchBytes bounds the raw records of a batch, so that memory does.
-	BatchBytes int
+	// BatchBytes bounds the raw records of a batch, and WaitingBytes those of a batch that waits for its turn, so that
+	// memory is bounded.
+	BatchBytes, WaitingBytes int
 	// FlushAge is how long the first record of a batch waits for others; InsertGap is the least time between two batches
 	// of one partition. Together they keep the table below the inserts that its deduplication window covers.
 	FlushAge, InsertGap time.Duration
@@ -55,6 +57,8 @@ type Deps struct {
 	Rules    enrich.Rules
 	Enricher *enrich.Enricher
 	Limits   Limits
+	// Turns are shared by all workers of the process: only who has one may hold a whole batch, and the rows made of it.
+	Turns *semaphore.Weighted
 	// Now is the wall clock, for what stands in rows. Elapsed is a clock that never jumps and runs on while the machine
 	// sleeps, for deadlines.
 	Now     func() time.Time
@@ -146,6 +150,11 @@ func (w *Worker) run(ctx context.Context) error {
 	defer context.AfterFunc(w.stopping, cancel)()
 	for {
 		b, err := w.collect(collecting)
+		if err == nil && b == nil && collecting.Err() == nil {
+			err = w.commitIdle(ctx)
+		} else if err == nil && collecting.Err() == nil {
+			err = w.takeTurn(ctx, collecting, b)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -154,15 +163,22 @@ func (w *Worker) run(ctx context.Context) error {
 		case w.stopping.Err() != nil:
 			// What was collected is not declared: the next owner reads it again.
 			return w.commitIdle(ctx)
-		case b == nil:
-			err = w.commitIdle(ctx)
-		default:
-			err = w.storeBatch(ctx, b)
-		}
-		if err != nil {
-			return err
 		}
 	}
+}
+
+// takeTurn waits for a turn and stores the batch, unless collecting ends before it is declared.
+func (w *Worker) takeTurn(ctx, collecting context.Context, b *batch) error {
+	turn, err := w.turn(collecting)
+	if err != nil {
+		return nil //nolint:nilerr // collecting has ended
+	}
+	defer turn.giveBack()
+	w.topUp(collecting, b)
+	if collecting.Err() != nil {
+		return nil
+	}
+	return w.storeBatch(ctx, b, turn)
 }
 
 // commitIdle writes the position with no declared batch, which acknowledges the last one.
@@ -191,8 +207,8 @@ func (w *Worker) commit(ctx context.Context, c Committed) error {
 	}
 }
 
-// storeBatch declares the batch and inserts it.
-func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
+// storeBatch declares the batch and inserts it. It gives the worker's turn back once the insert has ended.
+func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	list := w.Suppressions.Now()
 	d := Declaration{
@@ -206,7 +222,8 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 	w.committedIdle, w.lastDeclared = false, declared
 	afterDeclare()
 	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, history: w.history, store: w.Store}
-	made, err := w.insert(ctx, maker, b, declared)
+	made, err := w.insert(ctx, maker, b, turn, declared)
+	turn.giveBack()
 	if err != nil {
 		// Whether the block is stored is not known (or it could not be made): the way on is the same as for a new owner.
 		if err := w.recover(ctx, d, err); err != nil {
@@ -217,7 +234,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 			w.window.add(s.key, s.at)
 			w.history.add(s.key, s.at)
 		}
-		w.Metrics.stored(made.rows, w.Now())
+		w.Metrics.stored(made.tally, w.Now())
 	}
 	w.next = d.Last + 1
 	w.Metrics.position(w.Partition, w.next)
@@ -226,24 +243,28 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch) error {
 
 // insert makes the rows and inserts them under the token before the deadline, which counts from the moment before the
 // declaration was committed.
-func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, declared time.Duration) (rowsOf, error) {
+func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *turn, declared time.Duration) (*block, error) {
 	remaining := w.Limits.InsertDeadline - (w.Elapsed() - declared)
 	ctx, cancel := context.WithTimeout(ctx, remaining)
 	defer cancel()
-	made, err := maker.make(ctx, b)
+	made, err := maker.prepare(ctx, b)
 	if err != nil {
-		return rowsOf{}, err
+		return nil, err
 	}
 	if len(made.dead) > 0 {
 		if err := w.DeadLetters.Publish(ctx, made.dead); err != nil {
-			return rowsOf{}, err
+			return nil, err
 		}
+		made.dead = nil
 	}
 	if w.Elapsed()-declared >= w.Limits.InsertDeadline {
-		return rowsOf{}, context.DeadlineExceeded
+		return nil, context.DeadlineExceeded
 	}
 	start := w.Elapsed()
-	err = w.Store.Insert(ctx, maker.declaration.Token(), made.rows)
+	err = w.Store.Insert(ctx, maker.declaration.Token(), func(yield func(*store.Row) bool) {
+		made.rows(yield)
+		turn.rowsMade()
+	})
 	w.Metrics.inserted(w.Elapsed()-start, err)
 	return made, err
 }

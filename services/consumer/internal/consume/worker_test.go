@@ -3,6 +3,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"iter"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -18,13 +19,13 @@ import (
 // partStore is ClickHouse of which a test replaces single answers; the replacements take the calls that it can see.
 type partStore struct {
 	Store
-	insert func(ctx context.Context, token string, rows []store.Row) error
+	insert func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error
 	recent func(ctx context.Context) error
 	// calls are all, inserts those of Insert.
 	calls, inserts atomic.Int64
 }
 
-func (s *partStore) Insert(ctx context.Context, token string, rows []store.Row) error {
+func (s *partStore) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 	s.calls.Add(1)
 	s.inserts.Add(1)
 	if s.insert != nil {
@@ -129,7 +130,7 @@ func TestCommitCutOffMakesTheMemberLeave(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, w *world) {
 				w.events(1, 3)
 				positions, failing := &partPositions{}, &partStore{}
-				failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
+				failing.insert = func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 					if failing.inserts.Load() == 1 {
 						return errAway
 					}
@@ -174,7 +175,7 @@ func rowAt(offset int64, w *world) store.Row {
 	b := &batch{Range: store.Range{Partition: partition, First: offset, Last: offset}, records: []kafka.Message{m}}
 	maker := newMaker()
 	maker.window = newWindow(10, time.Now().Add(-time.Hour))
-	made, err := maker.rowMaker(b).make(noContext, b)
+	made, err := makeAll(noContext, maker.rowMaker(b), b)
 	if err != nil {
 		panic(err)
 	}
@@ -183,8 +184,8 @@ func rowAt(offset int64, w *world) store.Row {
 
 // TestStopLetsAnInsertFinish, and then commits idle; the end of a generation cuts it off.
 func TestStopLetsAnInsertFinish(t *testing.T) {
-	slow := func(s *partStore) func(context.Context, string, []store.Row) error {
-		return func(ctx context.Context, token string, rows []store.Row) error {
+	slow := func(s *partStore) func(context.Context, string, iter.Seq[*store.Row]) error {
+		return func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 			if err := wait(ctx, 2*time.Second); err != nil {
 				return err
 			}
@@ -224,7 +225,7 @@ func TestStopLetsAnInsertFinish(t *testing.T) {
 
 // TestStopDoesNotWaitForClickHouse: what is declared is finished by the next owner, whoever that is.
 func TestStopDoesNotWaitForClickHouse(t *testing.T) {
-	away := func(context.Context, string, []store.Row) error { return errAway }
+	away := func(context.Context, string, iter.Seq[*store.Row]) error { return errAway }
 	t.Run("while an insert is tried again", func(t *testing.T) {
 		inVirtualTime(t, func(t *testing.T, w *world) {
 			w.events(1, 3)
@@ -264,7 +265,7 @@ func TestOutagesAreWaitedForCalmly(t *testing.T) {
 			w.events(1, 100)
 			var back atomic.Bool
 			positions, failing := &partPositions{}, &partStore{}
-			failing.insert = func(ctx context.Context, token string, rows []store.Row) error {
+			failing.insert = func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 				if !back.Load() {
 					return errAway
 				}
@@ -306,7 +307,7 @@ func TestRecoveryThatIsSlowerThanTheDeadlineGetsDone(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w *world) {
 		w.events(1, 3)
 		slow := &partStore{recent: func(ctx context.Context) error { return wait(ctx, simDeadline+time.Second) }}
-		slow.insert = func(ctx context.Context, token string, rows []store.Row) error {
+		slow.insert = func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
 			if slow.inserts.Load() == 1 {
 				return errAway
 			}

@@ -1,5 +1,6 @@
 // Package enrich derives from an event what its row says beyond the event itself: the site's day, currency and retention,
-// the browser and device, whether a person did it, and the channel that brought the visitor.
+// the browser and device, whether a person did it, the channel that brought the visitor, and the goals of the site that the
+// event is a hit of.
 //
 // It promises that the facts depend on nothing but the event and the Rules: no clock, no network, no state between events.
 // So a declared batch can be made again, byte for byte, as long as New accepts the declared rules. It never fails on an
@@ -39,6 +40,7 @@ type site struct {
 	zone          *time.Location
 	currency      string
 	retentionDays uint16
+	goals         goals
 }
 
 // unknownSite is for events of a site that has been taken out of the configuration.
@@ -56,7 +58,11 @@ func New(rules Rules) (*Enricher, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: site %q: %w", ErrOtherEnrichment, id, err)
 		}
-		e.sites[id] = site{zone: zone, currency: r.Currency, retentionDays: r.RetentionDays}
+		goals, err := newGoals(r.Goals)
+		if err != nil {
+			return nil, fmt.Errorf("%w: site %q: %w", ErrOtherEnrichment, id, err)
+		}
+		e.sites[id] = site{zone: zone, currency: r.Currency, retentionDays: r.RetentionDays, goals: goals}
 	}
 	if !maps.Equal(rules.Lists, lists(e.sites)) {
 		return nil, fmt.Errorf("%w: other lists or time zones", ErrOtherEnrichment)
@@ -86,6 +92,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 	return Facts{
 		SiteDay:        siteDay(site.zone, time.UnixMilli(event.GetOccurredAtMs())),
 		Currency:       currency,
+		SiteCurrency:   site.currency,
 		RetentionDays:  site.retentionDays,
 		Browser:        agent.browser,
 		BrowserVersion: agent.browserVersion,
@@ -101,6 +108,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 		ReferrerHost:   referrerHost,
 		PageHost:       pageHost,
 		PagePath:       pagePath,
+		Goals:          site.goals.hits(event, currency, site.currency),
 	}
 }
 

@@ -1,6 +1,7 @@
 package enrich_test
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -24,5 +25,24 @@ func BenchmarkFacts(b *testing.B) {
 				enricher.Facts(event)
 			}
 		})
+	}
+}
+
+// BenchmarkGoals: one event at a site with so many goals, none of which it matches, and one that it matches.
+func BenchmarkGoals(b *testing.B) {
+	for _, goals := range []int{0, 50} {
+		enricher, err := enrich.New(enrich.NewRules(manyGoals(b, goals)))
+		require.NoError(b, err)
+		for name, event := range map[string]*onepxv1.Event{
+			"none matches": hit(chromeOnWindows, page("https://shop.example/p/42", ""), props("color", "red")),
+			"one matches":  hit(chromeOnWindows, named("event_0"), page("https://shop.example/thanks/0", ""), props("color", "red")),
+		} {
+			b.Run(fmt.Sprintf("%d goals/%s", goals, name), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					enricher.Facts(event)
+				}
+			})
+		}
 	}
 }

@@ -9,6 +9,8 @@ type Facts struct {
 	SiteDay time.Time
 	// Currency is the event's ISO 4217 code, else the site's; empty when neither is known.
 	Currency string
+	// SiteCurrency is the site's ISO 4217 code; empty for a site that the rules don't know.
+	SiteCurrency string
 	// RetentionDays is how long the row is kept.
 	RetentionDays uint16
 
@@ -29,4 +31,7 @@ type Facts struct {
 	// ReferrerHost and PageHost are lower case, without port; PagePath is escaped as in the URL and starts with a slash.
 	// Empty when the event has no such URL.
 	ReferrerHost, PageHost, PagePath string
+
+	// Goals are the goals of the site that the event matched, in the order of the configuration, whoever did it.
+	Goals []GoalHit
 }

@@ -5,13 +5,12 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
-
-	"google.golang.org/protobuf/proto"
 
 	"github.com/stretchr/testify/require"
 
@@ -56,27 +55,22 @@ func TestTheDayIsThatOfTheSite(t *testing.T) {
 }
 
 func TestTheSiteGivesWhatTheEventLeavesOut(t *testing.T) {
-	value := func(currency string) func(*onepxv1.Event) {
-		return func(event *onepxv1.Event) {
-			event.Commerce = &onepxv1.Commerce{ValueMicros: proto.Int64(1), Currency: currency}
-		}
-	}
-	site := func(id string) func(*onepxv1.Event) { return func(event *onepxv1.Event) { event.SiteId = id } }
 	for name, test := range map[string]struct {
-		options   []func(*onepxv1.Event)
-		currency  string
-		retention uint16
+		options                []func(*onepxv1.Event)
+		currency, siteCurrency string
+		retention              uint16
 	}{
-		"the event's currency":             {with(value("CHF")), "CHF", 395},
-		"the site's currency":              {with(value("")), "EUR", 395},
-		"no value":                         {nil, "EUR", 395},
-		"another site":                     {with(site("york")), "USD", 30},
-		"a site that the rules don't know": {with(site("gone")), "", 395},
-		"its event's currency":             {with(site("gone"), value("CHF")), "CHF", 395},
+		"the event's currency":             {with(worth(1, "CHF")), "CHF", "EUR", 395},
+		"the site's currency":              {with(worth(1, "")), "EUR", "EUR", 395},
+		"no value":                         {nil, "EUR", "EUR", 395},
+		"another site":                     {with(site("york")), "USD", "USD", 30},
+		"a site that the rules don't know": {with(site("gone")), "", "", 395},
+		"its event's currency":             {with(site("gone"), worth(1, "CHF")), "CHF", "", 395},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got := facts(t, hit(chromeOnWindows, test.options...))
 			require.Equal(t, test.currency, got.Currency)
+			require.Equal(t, test.siteCurrency, got.SiteCurrency)
 			require.Equal(t, test.retention, got.RetentionDays)
 		})
 	}
@@ -127,7 +121,7 @@ func TestFactsAreTheSameFromManyGoroutines(t *testing.T) {
 	for range 8 {
 		wait.Go(func() {
 			for name, event := range events {
-				if got, want := enricher.Facts(event), enricher.Facts(event); got != want {
+				if got, want := enricher.Facts(event), enricher.Facts(event); !reflect.DeepEqual(got, want) {
 					t.Errorf("%s: %v, then %v", name, got, want)
 				}
 			}
@@ -194,6 +188,14 @@ func goldenEvents() map[string]*onepxv1.Event {
 	for _, host := range []string{"www.google.de", "docs.google.com", "l.facebook.com", "mail.google.com", "blog.example", "shop.example", "claude.ai"} {
 		add("referrer "+host, hit(chromeOnWindows, page("https://www.shop.example/p?x", "https://"+host+"/")))
 	}
+	for _, name := range []string{"purchase", "refund", "signup", "page_view"} {
+		for i, options := range [][]func(*onepxv1.Event){
+			{worth(1_500_000, "USD")}, {worth(-1, "")}, {page("https://shop.example/de/thanks?x", ""), props("size", "big", "plan", "pro", "paid", "1")},
+			{props("test", "yes"), transport(server)}, {site("kiribati")}, {site("york")}, {site("gone"), worth(1, "EUR")},
+		} {
+			add(fmt.Sprintf("goals of %s %d", name, i), hit(chromeOnWindows, append(options, named(name))...))
+		}
+	}
 	return events
 }
 
@@ -208,6 +210,7 @@ func FuzzFacts(f *testing.F) {
 		event := hit(userAgent, page(url, referrer), utm(source, medium, source), clicked(param, medium))
 		event.SiteId, event.OccurredAtMs = site, at
 		event.Kind, event.Transport.Kind = onepxv1.EventKind(kind), onepxv1.TransportKind(transport)
+		event.Name, event.Props = source, map[string]string{"plan": medium, "size": medium, "test": medium}
 		got := enricher.Facts(event)
 		require.Equal(t, got, enricher.Facts(event))
 		require.Contains(t, enrich.TrafficClasses, got.TrafficClass)
@@ -220,5 +223,11 @@ func FuzzFacts(f *testing.F) {
 		require.LessOrEqual(t, len(got.OSVersion), 16)
 		require.True(t, got.PagePath == "" || got.PagePath[0] == '/')
 		require.Equal(t, got.PageHost == "", got.PagePath == "")
+		for _, goal := range got.Goals {
+			require.NotEmpty(t, goal.ID)
+			require.Len(t, goal.Currency, 3)
+			require.NotZero(t, goal.ClickWindowDays)
+			require.LessOrEqual(t, goal.ViewWindowDays, goal.ClickWindowDays)
+		}
 	})
 }

@@ -21,12 +21,20 @@ const (
 // noon is 2026-11-25 12:00 UTC.
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// config has a site in Berlin, one in New York and one at the edge of the world.
+// config has a site in Berlin, with goals of all kinds, one in New York without any, and one at the edge of the world.
 func config() *siteconfig.Config {
 	config, err := siteconfig.Parse("onepx.yaml", []byte(`
 sites:
-  - {id: shop, timezone: Europe/Berlin, currency: EUR}
-  - {id: york, timezone: America/New_York, currency: USD, retention_days: 30}
+  - id: shop
+    timezone: Europe/Berlin
+    currency: EUR
+    goals:
+      - {id: purchase, event: purchase}
+      - {id: thanks, url: '^https://shop\.example/(de/)?thanks', once_per: session, value: none}
+      - {id: pro, event: signup, props: {plan: pro, paid: "1"}, once_per: event, value: "9.90", currency: CHF, click_window_days: 7}
+      - {id: big, event: purchase, url: '/thanks\?', props: {size: big}, once_per: hit, click_window_days: 90, view_window_days: 90}
+      - {id: test, props: {test: "yes"}, value: "0"}
+  - {id: york, timezone: America/New_York, currency: USD, retention_days: 30, goals: []}
   - {id: kiribati, timezone: Pacific/Kiritimati, currency: AUD}
 `))
 	if err != nil {
@@ -88,3 +96,31 @@ func clicked(param, network string) func(*onepxv1.Event) {
 		event.Marketing.ClickId, event.Marketing.ClickIdParam, event.Marketing.ClickNetwork = "id", param, network
 	}
 }
+
+// named gives the event its name, and the kind that goes with it.
+func named(name string) func(*onepxv1.Event) {
+	return func(event *onepxv1.Event) {
+		event.Name, event.Kind = name, onepxv1.EventKind_EVENT_KIND_CUSTOM
+		if name == "purchase" || name == "refund" {
+			event.Kind = onepxv1.EventKind_EVENT_KIND_ORDER
+		}
+	}
+}
+
+func worth(micros int64, currency string) func(*onepxv1.Event) {
+	return func(event *onepxv1.Event) {
+		event.Commerce = &onepxv1.Commerce{ValueMicros: &micros, Currency: currency}
+	}
+}
+
+// props are names and values by turns.
+func props(pairs ...string) func(*onepxv1.Event) {
+	return func(event *onepxv1.Event) {
+		event.Props = map[string]string{}
+		for i := 0; i < len(pairs); i += 2 {
+			event.Props[pairs[i]] = pairs[i+1]
+		}
+	}
+}
+
+func site(id string) func(*onepxv1.Event) { return func(event *onepxv1.Event) { event.SiteId = id } }

@@ -13,7 +13,7 @@ import (
 
 // Enrichment is the version of this package's code. It is raised with every change that can give an event other facts
 // than before, unless the change is in what Rules.Lists has; testdata/facts.golden tells when that is.
-const Enrichment = "1"
+const Enrichment = "2"
 
 // Rules is everything that facts depend on besides the events.
 type Rules struct {
@@ -33,6 +33,22 @@ type SiteRules struct {
 	Currency string `json:"currency"`
 	// RetentionDays is at least 1.
 	RetentionDays uint16 `json:"retention_days"`
+	// Goals are in the order of the configuration.
+	Goals []GoalRules `json:"goals,omitempty"`
+}
+
+// GoalRules is a goal of a site; see siteconfig.Goal, whose fields these are.
+type GoalRules struct {
+	ID              string            `json:"id"`
+	Event           string            `json:"event,omitempty"`
+	URL             string            `json:"url,omitempty"`
+	Props           map[string]string `json:"props,omitempty"`
+	OncePer         string            `json:"once_per"`
+	Value           string            `json:"value"`
+	ValueMicros     int64             `json:"value_micros,omitempty"`
+	Currency        string            `json:"currency,omitempty"`
+	ClickWindowDays uint8             `json:"click_window_days"`
+	ViewWindowDays  uint8             `json:"view_window_days"`
 }
 
 // NewRules returns the rules of this binary for the configured sites.
@@ -44,10 +60,23 @@ func NewRules(config *siteconfig.Config) Rules {
 			Timezone:      s.Timezone.String(),
 			Currency:      s.Currency,
 			RetentionDays: uint16(s.RetentionDays), //nolint:gosec // siteconfig bounds it
+			Goals:         goalRules(s.Goals),
 		}
 		sites[s.ID] = site{zone: s.Timezone}
 	}
 	rules.Lists = lists(sites)
+	return rules
+}
+
+func goalRules(configured []siteconfig.Goal) []GoalRules {
+	var rules []GoalRules
+	for _, g := range configured {
+		rules = append(rules, GoalRules{
+			ID: g.ID, Event: g.Event, URL: g.URL, Props: g.Props,
+			OncePer: string(g.OncePer), Value: string(g.Value), ValueMicros: g.ValueMicros, Currency: g.Currency,
+			ClickWindowDays: uint8(g.ClickWindowDays), ViewWindowDays: uint8(g.ViewWindowDays), //nolint:gosec // siteconfig bounds them
+		})
+	}
 	return rules
 }
 

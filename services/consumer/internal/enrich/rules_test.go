@@ -3,6 +3,7 @@ package enrich_test
 import (
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,8 +20,14 @@ func TestTheTextOfTheRulesIsCanonical(t *testing.T) {
 	}
 	_, sites, found := strings.Cut(rules.Text(), `"sites":`)
 	require.True(t, found)
-	require.Equal(t, `{"kiribati":{"timezone":"Pacific/Kiritimati","currency":"AUD","retention_days":395},`+
-		`"shop":{"timezone":"Europe/Berlin","currency":"EUR","retention_days":395},`+
+	require.Equal(t, `{"kiribati":{"timezone":"Pacific/Kiritimati","currency":"AUD","retention_days":395,"goals":[`+
+		`{"id":"purchase","event":"purchase","once_per":"order","value":"event","click_window_days":30,"view_window_days":1}]},`+
+		`"shop":{"timezone":"Europe/Berlin","currency":"EUR","retention_days":395,"goals":[`+
+		`{"id":"purchase","event":"purchase","once_per":"order","value":"event","click_window_days":30,"view_window_days":1},`+
+		`{"id":"thanks","url":"^https://shop\\.example/(de/)?thanks","once_per":"session","value":"none","click_window_days":30,"view_window_days":1},`+
+		`{"id":"pro","event":"signup","props":{"paid":"1","plan":"pro"},"once_per":"event","value":"fixed","value_micros":9900000,"currency":"CHF","click_window_days":7,"view_window_days":1},`+
+		`{"id":"big","event":"purchase","url":"/thanks\\?","props":{"size":"big"},"once_per":"hit","value":"event","click_window_days":90,"view_window_days":90},`+
+		`{"id":"test","props":{"test":"yes"},"once_per":"order","value":"fixed","currency":"EUR","click_window_days":30,"view_window_days":1}]},`+
 		`"york":{"timezone":"America/New_York","currency":"USD","retention_days":30}}}`, sites)
 	require.Regexp(t, "^[0-9a-f]{16}$", rules.Hash())
 
@@ -36,6 +43,18 @@ func TestTheHashTellsWhateverRowsDependOn(t *testing.T) {
 		"another zone":      func(c *siteconfig.Config) { c.Sites[0].Timezone = c.Sites[1].Timezone },
 		"another retention": func(c *siteconfig.Config) { c.Sites[0].RetentionDays = 1 },
 		"another site":      func(c *siteconfig.Config) { c.Sites = c.Sites[1:] },
+		"no goal":           func(c *siteconfig.Config) { c.Sites[0].Goals = nil },
+		"another goal":      func(c *siteconfig.Config) { c.Sites[0].Goals[0].ID = "sale" },
+		"another order":     func(c *siteconfig.Config) { slices.Reverse(c.Sites[0].Goals) },
+		"another event":     func(c *siteconfig.Config) { c.Sites[0].Goals[0].Event = "order" },
+		"another page":      func(c *siteconfig.Config) { c.Sites[0].Goals[1].URL = "/danke" },
+		"another property":  func(c *siteconfig.Config) { c.Sites[0].Goals[2].Props["plan"] = "basic" },
+		"another scope":     func(c *siteconfig.Config) { c.Sites[0].Goals[0].OncePer = siteconfig.OncePerHit },
+		"another source":    func(c *siteconfig.Config) { c.Sites[0].Goals[0].Value = siteconfig.ValueNone },
+		"another value":     func(c *siteconfig.Config) { c.Sites[0].Goals[2].ValueMicros++ },
+		"its currency":      func(c *siteconfig.Config) { c.Sites[0].Goals[2].Currency = "USD" },
+		"a longer window":   func(c *siteconfig.Config) { c.Sites[0].Goals[0].ClickWindowDays++ },
+		"a view window":     func(c *siteconfig.Config) { c.Sites[0].Goals[0].ViewWindowDays++ },
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := config()
@@ -54,18 +73,20 @@ func TestDeclaredRulesAreReadAgain(t *testing.T) {
 
 	again, err := enrich.New(read)
 	require.NoError(t, err)
-	event := hit(chromeOnWindows, page("https://shop.example/", "https://www.bing.com/"))
+	event := hit(chromeOnWindows, named("purchase"), page("https://shop.example/thanks", "https://www.bing.com/"))
+	require.Len(t, facts(t, event).Goals, 2)
 	require.Equal(t, facts(t, event), again.Facts(event))
 }
 
 func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*enrich.Rules){
-		"another version of the code":               func(r *enrich.Rules) { r.Enrichment = "0" },
+		"another version of the code":               func(r *enrich.Rules) { r.Enrichment = "1" },
 		"another list of crawlers":                  func(r *enrich.Rules) { r.Lists["crawlers"] = "0" },
 		"other time zones":                          func(r *enrich.Rules) { r.Lists["time_zones"] = "0" },
 		"a list that this binary does not have":     func(r *enrich.Rules) { r.Lists["goals"] = "0" },
 		"no lists":                                  func(r *enrich.Rules) { r.Lists = nil },
 		"a time zone that this machine lacks":       func(r *enrich.Rules) { r.Sites["shop"] = enrich.SiteRules{Timezone: "Europe/Atlantis"} },
+		"a pattern that this binary can't read":     func(r *enrich.Rules) { r.Sites["shop"].Goals[1].URL = "(" },
 		"a site more, in a zone that is not hashed": func(r *enrich.Rules) { r.Sites["new"] = enrich.SiteRules{Timezone: "Asia/Tokyo"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,8 +101,9 @@ func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 		"no text":            "",
 		"no JSON":            "rules",
 		"a field more":       strings.Replace(enrich.NewRules(config()).Text(), "{", `{"goals":[],`, 1),
-		"another order":      `{"sites":{},"lists":{},"enrichment":"1"}`,
-		"a number too large": `{"enrichment":"1","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
+		"another order":      `{"sites":{},"lists":{},"enrichment":"2"}`,
+		"a window too large": `{"enrichment":"2","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":1,"goals":[{"id":"a","event":"a","once_per":"hit","value":"none","click_window_days":256,"view_window_days":1}]}}}`,
+		"a number too large": `{"enrichment":"2","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := enrich.ParseRules(text)

@@ -55,6 +55,10 @@ func (s Settings) Open() (driver.Conn, error) {
 		MaxIdleConns:     8,
 		Compression:      &clickhouse.Compression{Method: clickhouse.CompressionLZ4},
 		ConnOpenStrategy: clickhouse.ConnOpenInOrder,
+		// A block is compressed and sent in pieces of about this size (no smaller than a column), and no connection keeps
+		// the room for them.
+		MaxCompressionBuffer: 1 << 20,
+		FreeBufOnConnRelease: true,
 	}
 	if s.TLS {
 		options.TLS = &tls.Config{MinVersion: tls.VersionTLS12, ServerName: s.ServerName}

@@ -31,6 +31,7 @@ func (r *Row) Fill(ev *onepxv1.Event, facts enrich.Facts) {
 	r.fillVisitor(ev.GetVisitor(), ev.GetConsent())
 	r.fillPage(ev.GetPage(), ev.GetMarketing(), facts)
 	r.fillCommerce(ev.GetCommerce(), ev.GetMail(), facts)
+	r.fillGoals(facts.Goals)
 	r.fillClient(ev.GetClient(), ev.GetTransport(), facts)
 	r.Props = ev.GetProps()
 }
@@ -53,7 +54,7 @@ func (r *Row) fillPage(p *onepxv1.Page, m *onepxv1.Marketing, facts enrich.Facts
 }
 
 func (r *Row) fillCommerce(c *onepxv1.Commerce, m *onepxv1.Mail, facts enrich.Facts) {
-	r.OrderID, r.Currency = c.GetOrderId(), facts.Currency
+	r.OrderID, r.Currency, r.SiteCurrency = c.GetOrderId(), facts.Currency, facts.SiteCurrency
 	if c != nil {
 		r.ValueMicros = c.ValueMicros
 	}
@@ -65,6 +66,18 @@ func (r *Row) fillCommerce(c *onepxv1.Commerce, m *onepxv1.Mail, facts enrich.Fa
 	}
 	r.MailCampaignID, r.MailMessageID, r.LinkID = m.GetCampaignId(), m.GetMessageId(), m.GetLinkId()
 	r.RecipientKey = ID(m.GetRecipientKey())
+}
+
+func (r *Row) fillGoals(goals []enrich.GoalHit) {
+	for _, goal := range goals {
+		r.GoalIDs = append(r.GoalIDs, goal.ID)
+		r.GoalOncePer = append(r.GoalOncePer, goal.OncePer)
+		r.GoalValues = append(r.GoalValues, goal.Value)
+		r.GoalValueMicros = append(r.GoalValueMicros, goal.ValueMicros)
+		r.GoalCurrencies = append(r.GoalCurrencies, goal.Currency)
+		r.GoalClickWindowDays = append(r.GoalClickWindowDays, goal.ClickWindowDays)
+		r.GoalViewWindowDays = append(r.GoalViewWindowDays, goal.ViewWindowDays)
+	}
 }
 
 func (r *Row) fillClient(c *onepxv1.Client, t *onepxv1.Transport, facts enrich.Facts) {

@@ -72,6 +72,18 @@ func (d db) number(query string) int64 {
 	return n
 }
 
+// Insert inserts the rows through one Row that is filled anew, as the consumer does.
+func (d db) Insert(ctx context.Context, token string, rows []store.Row) error {
+	return d.Store.Insert(ctx, token, func(yield func(*store.Row) bool) {
+		var row store.Row
+		for _, row = range rows {
+			if !yield(&row) {
+				return
+			}
+		}
+	})
+}
+
 // within is the context of an insert: it has a deadline, as every insert does.
 func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)

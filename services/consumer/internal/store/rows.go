@@ -21,7 +21,7 @@ const (
 )
 
 // Row is one row of the table events; the tags are the only place in the code that names its columns. What they mean
-// stands in migrations/0001_events.sql.
+// stands in migrations/0001_events.sql and 0005_goals.sql.
 type Row struct {
 	KafkaTopic     string    `ch:"kafka_topic"`
 	KafkaPartition int32     `ch:"kafka_partition"`
@@ -80,6 +80,7 @@ type Row struct {
 	OrderID            string   `ch:"order_id"`
 	ValueMicros        *int64   `ch:"value_micros"`
 	Currency           string   `ch:"currency"`
+	SiteCurrency       string   `ch:"site_currency"`
 	ItemIDs            []string `ch:"items.id"`
 	ItemQuantityMicros []int64  `ch:"items.quantity_micros"`
 	ItemPriceMicros    []*int64 `ch:"items.price_micros"`
@@ -120,6 +121,14 @@ type Row struct {
 	Prefetch  bool   `ch:"prefetch"`
 	Head      bool   `ch:"head"`
 	Replayed  bool   `ch:"replayed"`
+
+	GoalIDs             []string `ch:"goals.id"`
+	GoalOncePer         []string `ch:"goals.once_per"`
+	GoalValues          []string `ch:"goals.value"`
+	GoalValueMicros     []*int64 `ch:"goals.value_micros"`
+	GoalCurrencies      []string `ch:"goals.currency"`
+	GoalClickWindowDays []uint8  `ch:"goals.click_window_days"`
+	GoalViewWindowDays  []uint8  `ch:"goals.view_window_days"`
 
 	Props         map[string]string `ch:"props"`
 	RetentionDays uint16            `ch:"retention_days"`

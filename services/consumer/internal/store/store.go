@@ -7,8 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
-	"reflect"
 	"strings"
 	"time"
 
@@ -49,56 +47,6 @@ type Store struct {
 // New returns a Store for a database that Migrate has prepared.
 func New(conn driver.Conn, database string) *Store {
 	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(columns(), ", ") + ")"}
-}
-
-// columns are the columns of events in the order of Row.
-func columns() []string {
-	row := reflect.TypeFor[Row]()
-	names := make([]string, row.NumField())
-	for i := range names {
-		names[i] = "`" + row.Field(i).Tag.Get("ch") + "`"
-	}
-	return names
-}
-
-// exactlyOnce are the settings under which a repeated insert adds nothing, neither to events nor to its views.
-func exactlyOnce(ctx context.Context, token string) context.Context {
-	settings := clickhouse.Settings{
-		"insert_deduplicate":         1,
-		"insert_deduplication_token": token,
-		"async_insert":               0,
-		"deduplicate_blocks_in_dependent_materialized_views": 1,
-		// One block must stay one block: nothing is cut or joined on the way to the part.
-		"max_insert_block_size":      1 << 20,
-		"max_insert_threads":         1,
-		"min_insert_block_size_rows": 1 << 20,
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		settings["max_execution_time"] = int(math.Ceil(max(time.Until(deadline), time.Second).Seconds()))
-	}
-	return clickhouse.Context(ctx, clickhouse.WithSettings(settings))
-}
-
-// Insert stores the rows as one block under the token. After nil, events and all its views hold the rows once. After an
-// error the rows may be stored, in whole or (a view) in part: the same call repeats or completes it. The error wraps
-// ErrRefused when ClickHouse has judged the block; everything else is worth trying again.
-func (s *Store) Insert(ctx context.Context, token string, rows []Row) error {
-	batch, err := s.conn.PrepareBatch(exactlyOnce(ctx, token), s.insert)
-	if err != nil {
-		return classify(fmt.Errorf("insert %s: %w", token, err))
-	}
-	defer func() { _ = batch.Close() }()
-	until := insertUntil(ctx)
-	for i := range rows {
-		rows[i].InsertUntil = until
-		if err := batch.AppendStruct(&rows[i]); err != nil {
-			return fmt.Errorf("%w: insert %s: offset %d: %w", ErrRefused, token, rows[i].KafkaOffset, err)
-		}
-	}
-	if err := batch.Send(); err != nil {
-		return classify(fmt.Errorf("insert %s: %w", token, err))
-	}
-	return nil
 }
 
 // insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/money"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -36,54 +37,55 @@ func (s *scalar) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// readItems reads a JSON array of items. What can't be read is left out and flagged. It returns false only if there are
-// more than maxItems.
-func readItems(text string, flags *Flags) ([]*onepxv1.Item, bool) {
+// readItems reads a JSON array of items; currencies are those that their prices name, "" where one names none. What can't be
+// read is left out and flagged. ok is false only if there are more than maxItems.
+func readItems(text string, flags *Flags) (items []*onepxv1.Item, currencies []string, ok bool) {
 	if !json.Valid([]byte(text)) {
 		flags.Add(reason.ItemsInvalid)
-		return nil, true
+		return nil, nil, true
 	}
 	raw, isArray, ok := elements([]byte(text), maxItems)
 	if !isArray {
 		flags.Add(reason.ItemsInvalid)
 	}
-	var items []*onepxv1.Item
 	for _, one := range raw {
-		if item := readItem(one, flags); item != nil {
-			items = append(items, item)
+		if item, currency := readItem(one, flags); item != nil {
+			items, currencies = append(items, item), append(currencies, currency)
 		}
 	}
-	return items, ok
+	return items, currencies, ok
 }
 
-// readItem returns nil for what has no id or no readable quantity: such a line can't be counted.
-func readItem(data []byte, flags *Flags) *onepxv1.Item {
+// readItem returns an item and the currency that its price names; nil for what has no id or no readable quantity: such a line
+// can't be counted.
+func readItem(data []byte, flags *Flags) (item *onepxv1.Item, currency string) {
 	var in itemJSON
 	err := json.Unmarshal(data, &in)
 	id := Clean(string(in.ID), flags)
 	if err != nil || id == "" {
 		flags.Add(reason.ItemsInvalid)
-		return nil
+		return nil, ""
 	}
-	item := &onepxv1.Item{
+	item = &onepxv1.Item{
 		Id:             cutRunes(id, 128, flags),
 		Category:       cutRunes(mask(Clean(string(in.Category), flags), flags), 256, flags),
 		QuantityMicros: 1_000_000,
 	}
 	if in.Quantity != "" {
-		quantity, ok := readDecimal(string(in.Quantity))
+		quantity, ok := money.Micros(string(in.Quantity))
 		if !ok || quantity < 0 {
 			flags.Add(reason.ItemsInvalid)
-			return nil
+			return nil, ""
 		}
 		item.QuantityMicros = quantity
 	}
 	if in.Price != "" {
-		if price, ok := readDecimal(string(in.Price)); ok {
-			item.PriceMicros = &price
+		price, named, ok := readAmount(string(in.Price))
+		if ok {
+			item.PriceMicros, currency = &price, named
 		} else {
 			flags.Add(reason.ItemsInvalid)
 		}
 	}
-	return item
+	return item, currency
 }

@@ -6,6 +6,7 @@
 package params
 
 import (
+	"cmp"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -58,6 +59,8 @@ type Hit struct {
 
 	ts, sent        string
 	value, currency string
+	// priceCurrencies are the currencies that the prices of the event's items name, "" where one names none.
+	priceCurrencies []string
 	page, referrer  string
 	// unencoded tells that the page URL came without encoding; afterPage are the unknown names after it, and oursFollow
 	// tells that known ones came after it too.
@@ -181,10 +184,12 @@ func (h *Hit) setTimes(at time.Time) {
 	h.Event.OccurredAtMs = clamped
 }
 
-// setMoney joins amounts and currency. An amount in a currency that can't be read is none: it must not be taken for one in
-// the site's currency.
+// setMoney joins amounts and currency. An event has one currency: the one it gives, else that of its value, else the first
+// that a price names. An amount in another one, or in one that can't be read, is none: it must not be taken for one in the
+// site's currency. Nor can a sale be negative; a refund may.
 func (h *Hit) setMoney() {
 	commerce := h.Event.Commerce
+	micros, named, ok := readAmount(h.value)
 	if h.currency != "" {
 		code, known := readCurrency(h.currency)
 		if !known {
@@ -195,13 +200,21 @@ func (h *Hit) setMoney() {
 			return
 		}
 		commerce.Currency = code
-	}
-	if h.value == "" {
-		return
-	}
-	if micros, ok := readDecimal(h.value); ok {
-		commerce.ValueMicros = &micros
 	} else {
+		commerce.Currency = cmp.Or(append([]string{named}, h.priceCurrencies...)...)
+	}
+	for i, item := range commerce.Items {
+		if code := h.priceCurrencies[i]; code != "" && code != commerce.Currency {
+			item.PriceMicros = nil
+			h.Flags.Add(reason.ItemsInvalid)
+		}
+	}
+	ok = ok && (named == "" || named == commerce.Currency) && (micros >= 0 || h.Event.Name != "purchase" && h.Event.Name != "restate")
+	switch {
+	case h.value == "":
+	case ok:
+		commerce.ValueMicros = &micros
+	default:
 		h.Flags.Add(reason.ValueInvalid)
 	}
 }

@@ -91,37 +91,6 @@ func TestTimes(t *testing.T) {
 	}
 }
 
-func TestMoney(t *testing.T) {
-	for _, test := range []struct {
-		name, query string
-		want        *onepxv1.Commerce
-		flags       params.Flags
-	}{
-		{"no value", "", &onepxv1.Commerce{}, nil},
-		{"whole", "value=12", &onepxv1.Commerce{ValueMicros: proto.Int64(12_000_000)}, nil},
-		{"decimals are exact", "value=0.1&currency=eur", &onepxv1.Commerce{ValueMicros: proto.Int64(100_000), Currency: "EUR"}, nil},
-		{"six decimals", "value=1.234567", &onepxv1.Commerce{ValueMicros: proto.Int64(1_234_567)}, nil},
-		{"the largest", "value=999999999999.999999", &onepxv1.Commerce{ValueMicros: proto.Int64(999_999_999_999_999_999)}, nil},
-		{"negative", "value=-3.5", &onepxv1.Commerce{ValueMicros: proto.Int64(-3_500_000)}, nil},
-		{"a plus sign, encoded", "value=%2B3", &onepxv1.Commerce{ValueMicros: proto.Int64(3_000_000)}, nil},
-		{"nought", "value=0", &onepxv1.Commerce{ValueMicros: proto.Int64(0)}, nil},
-		{"seven decimals", "value=1.2345678", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"thirteen digits", "value=1000000000000", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"a comma", "value=12,50", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"an exponent", "value=1e3", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"a sign of the currency", "value=%E2%82%AC5", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"no digit before the point", "value=.5", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"no digit after the point", "value=5.", &onepxv1.Commerce{}, params.Flags{reason.ValueInvalid}},
-		{"an unknown currency takes the value with it", "value=5&currency=EURO", &onepxv1.Commerce{}, params.Flags{reason.CurrencyInvalid}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			hit := read(test.query)
-			require.True(t, proto.Equal(test.want, hit.Event.Commerce), "%v", hit.Event.Commerce)
-			require.Equal(t, test.flags, hit.Flags)
-		})
-	}
-}
-
 func TestItems(t *testing.T) {
 	price := func(micros int64) *int64 { return &micros }
 	for _, test := range []struct {
@@ -157,25 +126,6 @@ func TestItems(t *testing.T) {
 	}
 }
 
-func TestPricesNeedACurrency(t *testing.T) {
-	for _, test := range []struct {
-		name, currency, value string
-		kept                  bool
-		flags                 params.Flags
-	}{
-		{"without a currency it is the site's", "", "", true, nil},
-		{"with one it needs no value", "USD", "", true, nil},
-		{"an unreadable value leaves the prices", "USD", "?", true, params.Flags{reason.ValueInvalid}},
-		{"an unknown one is none", "coins", "5", false, params.Flags{reason.CurrencyInvalid}},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			hit := read(encode("items", `[{"id":"a","price":5}]`, "currency", test.currency, "value", test.value))
-			require.Equal(t, test.kept, hit.Event.Commerce.Items[0].PriceMicros != nil)
-			require.Equal(t, test.flags, hit.Flags)
-		})
-	}
-}
-
 func TestRefusals(t *testing.T) {
 	many := func(n int, format string) string {
 		var parts []string
@@ -201,6 +151,7 @@ func TestRefusals(t *testing.T) {
 		{"a value without a name is not", "=1", reason.PropNameInvalid},
 		{"100 items are allowed", items(100), ""},
 		{"101 items are not", items(101), reason.TooManyItems},
+		{"10,000 items are not", items(10_000), reason.TooManyItems},
 		{"the first reason counts", "e=" + strings.Repeat("a", 65) + "&p.=1", reason.NameInvalid},
 	} {
 		t.Run(test.name, func(t *testing.T) { require.Equal(t, test.want, read(test.query).Reject) })
@@ -238,7 +189,7 @@ func TestLongTextsAreCut(t *testing.T) {
 }
 
 func TestPlaceholdersAreNoIDs(t *testing.T) {
-	for _, text := range []string{"undefined", "NULL", "NaN", "{{order.id}}", "${ID}", "%%CACHEBUSTER%%", "<orderid>", "[ORDER]"} {
+	for _, text := range []string{"undefined", "NULL", "NaN", "{{order.id}}", "${ID}", "%%CACHEBUSTER%%", "<orderid>", "[ORDER]", " ", "\u00a0 \u2009", " undefined ", "{{order.id}} "} {
 		hit := read(encode("id", text, "v", text, "uid", text, "order_id", text))
 		require.Nil(t, hit.Event.EventId, text)
 		require.Empty(t, hit.VisitorID+hit.UserID+hit.Event.Commerce.OrderId, text)

@@ -66,11 +66,11 @@ var Table = []Param{
 			h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
 		}
 	}},
-	{"value", "`commerce.value_micros`", "decimal number, 12 digits before and 6 after the point; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
-	{"currency", "`commerce.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the value and of the prices of items; without it the site's.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
-	{"items", "`commerce.items`", "JSON array of at most 100 objects, else `too_many_items`; what can't be read is left out (`items_invalid`)", "What was bought or looked at: objects with `id` (needed), `qty` (1), `price` of one piece and `category`. Numbers may be texts.", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"}]`, func(h *Hit, p Pair) {
+	{"value", "`commerce.value_micros`", "an [amount](#amounts), not negative in `purchase` and `restate`; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
+	{"currency", "`commerce.currency`", "ISO 4217 code; else `currency_invalid`", "Currency of the value and of the prices of items; without it the one that they name, else the site's.", "EUR", func(h *Hit, p Pair) { h.currency = p.Value }},
+	{"items", "`commerce.items`", "JSON array of at most 100 objects, else `too_many_items`; what can't be read is left out (`items_invalid`)", "What was bought or looked at: objects with `id` (needed), `qty` (1), `price` of one piece (an [amount](#amounts)) and `category`. Numbers may be texts.", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"}]`, func(h *Hit, p Pair) {
 		var ok bool
-		if h.Event.Commerce.Items, ok = readItems(p.Value, &h.Flags); !ok {
+		if h.Event.Commerce.Items, h.priceCurrencies, ok = readItems(p.Value, &h.Flags); !ok {
 			h.refuse(reason.TooManyItems)
 		}
 	}},
@@ -115,7 +115,7 @@ func utm(name, meaning, example string) Param {
 // placeholder flags an id that is none: what a script or a template prints when it has no value. Taken as an id it would
 // make one event, one visitor or one order of many.
 func (h *Hit) placeholder(p Pair) bool {
-	if !isPlaceholder(p.Value) {
+	if text := strings.TrimSpace(p.Value); text != "" && !isPlaceholder(text) {
 		return false
 	}
 	h.Flags.Add(reason.Placeholder)

@@ -14,20 +14,6 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
-// decimal is the only form in which amounts are read; an exponent, a thousands separator or a currency sign makes it none.
-var decimal = regexp.MustCompile(`^([-+]?)(\d{1,12})(?:\.(\d{1,6}))?$`)
-
-// readDecimal returns millionths, exactly.
-func readDecimal(text string) (micros int64, ok bool) {
-	m := decimal.FindStringSubmatch(text)
-	if m == nil {
-		return 0, false
-	}
-	digits := m[2] + m[3] + "000000"[len(m[3]):]
-	micros, err := strconv.ParseInt(m[1]+digits, 10, 64) // at most 18 digits: always fits
-	return micros, err == nil
-}
-
 // readCurrency returns the ISO 4217 code in upper case.
 func readCurrency(text string) (code string, ok bool) {
 	code = strings.ToUpper(text)
