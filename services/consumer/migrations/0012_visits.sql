@@ -1,10 +1,10 @@
 -- oldest consumer: 1
 {{define "none"}}toUUID('00000000-0000-0000-0000-000000000000'){{end}}
 {{define "daily"}}sum(s.sessions) AS sessions,
-    uniqExactArray(visitor_ids) AS visitors,
+    uniqExactMerge(s.visitors) AS visitors,
     sum(s.page_views) AS page_views,
-    sum(s.bounces) AS bounces,
-    if(sum(s.sessions) = 0, NULL, sum(s.bounces) / sum(s.sessions)) AS bounce_rate,
+    toUInt64(sum(s.sessions) - sum(longer_sessions)) AS bounces,
+    if(sum(s.sessions) = 0, NULL, (sum(s.sessions) - sum(longer_sessions)) / sum(s.sessions)) AS bounce_rate,
     if(sum(s.sessions) = 0, NULL, sum(milliseconds) / sum(s.sessions) / 1000) AS average_seconds,
     sum(s.converting_sessions) AS converting_sessions,
     sum(s.machine_events) AS machine_events{{end}}
@@ -71,124 +71,138 @@ ORDER BY goal;
 CREATE VIEW IF NOT EXISTS {{.Database}}.session_sums {{.OnCluster}} AS
 WITH converting AS (SELECT session FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date}))
 SELECT
-    session_day AS day, channel,
-    count()                                                AS sessions,
-    groupUniqArray(visitor)                                AS visitor_ids,
-    sum(s.page_views)                                      AS page_views,
-    countIf(bounce)                                        AS bounces,
-    sum(dateDiff('millisecond', started_at, ended_at))     AS milliseconds,
-    countIf(first_event IN converting)                     AS converting_sessions,
-    toUInt64(0)                                            AS machine_events
-FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
+    session_day                                AS day,
+    session_channel                            AS channel,
+    countIf(starts)                            AS sessions,
+    uniqExactStateIf(visitor, starts)          AS visitors,
+    countIf(is_page_view)                      AS page_views,
+    countIf(second)                            AS longer_sessions,
+    sum(ms_before)                             AS milliseconds,
+    countIf(starts AND event_id IN converting) AS converting_sessions,
+    toUInt64(0)                                AS machine_events
+FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+WHERE session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY day, channel
 UNION ALL
-SELECT site_day AS day, channel, 0, [], 0, 0, 0, 0, count()
+SELECT site_day AS day, channel, 0, uniqExactStateIf(visitor_id, false), 0, 0, 0, 0, count()
 FROM {{.Database}}.visitor_events
 WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND is_bot
 GROUP BY day, channel;
 
+-- Sessions by day.
+--   SELECT * FROM sessions_daily(site = 'shop', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.sessions_daily {{.OnCluster}} AS
 SELECT day, {{template "daily"}}
 FROM {{.Database}}.session_sums(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
 GROUP BY day
 ORDER BY day;
 
+-- Sessions by day and channel; machine_events are of that channel themselves.
+--   SELECT * FROM channel_daily(site = 'shop', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.channel_daily {{.OnCluster}} AS
 SELECT day, channel, {{template "daily"}}
 FROM {{.Database}}.session_sums(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
 GROUP BY day, channel
 ORDER BY day, sessions DESC, channel;
 
+-- Visitors by day: those whose first event ever is of that day, those who have been here before, and those who are known
+-- for this day only.
+--   SELECT * FROM new_vs_returning(site = 'shop', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.new_vs_returning {{.OnCluster}} AS
 WITH
-    people AS
+    present AS
     (
-        SELECT
-            visitor_kind IN ('cookie', 'provided')
-                OR visitor_kind = 'minted' AND visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned) AS by_id,
-            if(by_id, visitor_id, daily_hash) AS visitor,
-            site_day
-        FROM {{.Database}}.events
-        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND NOT is_bot AND transport IN ('gif', 'beacon')
-          AND visitor != toUUID('00000000-0000-0000-0000-000000000000')
-        GROUP BY by_id, visitor, site_day
+        SELECT site_day, by_id, visitor
+        FROM {{.Database}}.people_events(site={site:String}, from={from:Date}, to={to:Date})
+        GROUP BY site_day, by_id, visitor
     ),
-    firsts AS
+    first_days AS
     (
-        SELECT visitor_id, min(first_day) AS first_day
+        SELECT min(first_day) AS day, visitor_id
         FROM {{.Database}}.visitors
         WHERE site_id = {site:String}
         GROUP BY visitor_id
-        HAVING first_day BETWEEN {from:Date} AND {to:Date}
-    ),
-    machines AS
-    (
-        SELECT site_day, count() AS n
-        FROM {{.Database}}.events
-        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot AND transport IN ('gif', 'beacon')
-        GROUP BY site_day
+        HAVING day BETWEEN {from:Date} AND {to:Date}
     )
 SELECT
     day,
-    sum(people)                                          AS visitors,
-    sum(new_people)                                      AS new,
-    visitors - new - cookieless                          AS returning,
-    sum(hashes)                                          AS cookieless,
-    if(visitors = 0, NULL, cookieless / visitors)        AS cookieless_share,
-    sum(machine)                                         AS machine_events
+    sum(people)                                        AS visitors,
+    sum(first_timers)                                  AS new,
+    toUInt64(visitors - new - cookieless)              AS returning,
+    sum(hashes)                                        AS cookieless,
+    if(visitors = 0, NULL, cookieless / visitors)      AS cookieless_share,
+    sum(machines)                                      AS machine_events
 FROM
 (
-    SELECT site_day AS day, count() AS people, countIf(by_id AND (visitor, site_day) IN firsts) AS new_people, countIf(NOT by_id) AS hashes, toUInt64(0) AS machine
-    FROM people
+    SELECT
+        site_day AS day, count() AS people, countIf(by_id AND (site_day, visitor) IN first_days) AS first_timers, countIf(NOT by_id) AS hashes,
+        toUInt64(0) AS machines
+    FROM present
     GROUP BY day
     UNION ALL
-    SELECT site_day, 0, 0, 0, n FROM machines
+    SELECT site_day AS day, 0, 0, 0, count()
+    FROM {{.Database}}.visitor_events
+    WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND is_bot
+    GROUP BY day
 )
 GROUP BY day
 ORDER BY day;
 
--- How far visitors got through the steps, each a name of an event or the path of a page. The state is the latest start from
--- which each step was reached; an event moves from what was reached before it, so it never takes two steps.
+-- How many visitors reached each of up to ten steps, in this order. Bit i of an event's mask says that it matches step i+1.
+-- state[i] is the instant of step 1 in the latest chain of events that has reached step i, 0 when there is none. An event moves
+-- chains on from the state before it, so never by two steps; the latest chain leaves the most of the window.
+--   SELECT * FROM funnel(site = 'shop', from = '2026-11-01', to = '2026-11-30', steps = ['/product', 'add_to_cart', 'purchase'], window_days = 7)
 CREATE VIEW IF NOT EXISTS {{.Database}}.funnel {{.OnCluster}} AS
 WITH
-    {steps:Array(String)} AS wanted,
-    toInt64(coalesce({window_days:Nullable(UInt16)}, 7)) * 86400000 AS span,
+    {steps:Array(String)} AS names,
+    length(names) AS last_step,
+    toInt64(ifNull({window_days:Nullable(UInt16)}, 7)) * 24 * 3600 * 1000 AS window_ms,
     matching AS
     (
         SELECT
-            *,
-            arrayMap(s -> if(startsWith(s, '/'), kind = 'page_view' AND page_path = s, name = s), wanted) AS hits
-        FROM {{.Database}}.visitor_events
-        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND has(hits, 1)
-          AND throwIf(length(wanted) NOT BETWEEN 1 AND 10, 'steps: give 1 to 10') = 0
-          AND throwIf(coalesce({window_days:Nullable(UInt16)}, 7) NOT BETWEEN 1 AND 90, 'window_days: give 1 to 90') = 0
+            visitor,
+            toUnixTimestamp64Milli(occurred_at) AS at,
+            event_id,
+            arraySum(arrayMap((s, i) -> if(s = if(startsWith(s, '/'), if(is_page_view, page_path, ''), name), bitShiftLeft(toUInt16(1), i), 0), names, range(last_step))) AS mask
+        FROM {{.Database}}.people_events(site={site:String}, from={from:Date}, to={to:Date})
+        WHERE mask != 0
     ),
-    people AS
+    levels AS
     (
         SELECT
-            if(visitor_kind IN ('cookie', 'provided')
-                OR visitor_kind = 'minted' AND visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
-                visitor_id, daily_hash) AS visitor,
-            arrayFold((starts, event) -> arrayMap((hit, own, before, i) -> multiIf(
-                    NOT hit, own,
-                    i = 1, event.1,
-                    before != 0 AND event.1 - before <= span, before,
-                    own), event.3, starts, arrayPushFront(arrayPopBack(starts), toInt64(0)), arrayEnumerate(starts)),
-                arraySort(e -> (e.1, e.2), groupArray((toUnixTimestamp64Milli(occurred_at), event_id, hits))),
-                arrayMap(s -> toInt64(0), wanted)) AS starts
+            arraySort((m, a, id) -> (a, id), groupArray(mask), groupArray(at), groupArray(event_id)) AS masks,
+            arraySort((a, id) -> (a, id), groupArray(at), groupArray(event_id)) AS ats,
+            arrayFold(
+                (state, m, a) -> arrayMap(
+                    (here, before, i) -> multiIf(NOT bitTest(m, i), here, i = 0, a, before != 0 AND a - before <= window_ms, before, here),
+                    state, arrayPushFront(arrayPopBack(state), toInt64(0)), range(last_step)),
+                masks, ats, arrayResize([toInt64(0)], last_step)) AS state,
+            arrayCount(x -> x != 0, state) AS level
         FROM matching
-        WHERE NOT is_bot
         GROUP BY visitor
-        HAVING visitor != toUUID('00000000-0000-0000-0000-000000000000')
-    ),
-    (SELECT sumForEach(arrayMap(s -> toUInt64(s != 0), starts)) FROM people) AS reached,
-    (SELECT sumForEach(arrayMap(h -> toUInt64(h), hits)) FROM matching WHERE is_bot) AS machines
+        HAVING bitTest(groupBitOr(mask), 0)
+    )
 SELECT
-    toUInt8(i)                                                                  AS step,
-    wanted[i]                                                                   AS name,
-    reached[i]                                                                  AS visitors,
-    if(reached[1] = 0, NULL, reached[i] / reached[1])                           AS share_of_first,
-    if(i = 1 OR reached[i - 1] = 0, NULL, reached[i] / reached[i - 1])          AS share_of_previous,
-    machines[i]                                                                 AS machine_events
-FROM (SELECT arrayJoin(arrayEnumerate(wanted)) AS i)
+    step,
+    names[step] AS name,
+    sum(reached) AS visitors,
+    visitors / nullIf(first_value(visitors) OVER so_far, 0) AS share_of_first,
+    if(step = 1, NULL, visitors / nullIf(lagInFrame(visitors) OVER so_far, 0)) AS share_of_previous,
+    sum(machines) AS machine_events
+FROM
+(
+    SELECT arrayJoin(arrayEnumerate(names)) AS step, 0 AS reached, 0 AS machines
+    UNION ALL
+    SELECT arrayJoin(range(1, level + 1)) AS step, count(), 0 FROM levels GROUP BY step
+    UNION ALL
+    SELECT arrayJoin(arrayEnumerate(names)) AS step, 0, countIf(names[step] = if(startsWith(names[step], '/'), if(is_page_view, page_path, ''), name))
+    FROM {{.Database}}.visitor_events
+    WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND is_bot
+    GROUP BY step
+)
+WHERE throwIf(last_step NOT BETWEEN 1 AND 10, 'steps: between 1 and 10 are needed') = 0
+  AND throwIf(has(names, ''), 'steps: a step is empty') = 0
+  AND throwIf(ifNull({window_days:Nullable(UInt16)}, 7) NOT BETWEEN 1 AND 90, 'window_days: must lie between 1 and 90') = 0
+GROUP BY step
+WINDOW so_far AS (ORDER BY step ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ORDER BY step;

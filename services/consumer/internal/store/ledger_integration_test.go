@@ -96,8 +96,8 @@ func (d db) texts(query string) []string {
 // november is the range of most questions here.
 const november = "site='shop', from='2026-11-01', to='2026-11-30'"
 
-// orderLines are the folded entries: order: entry, day of the sale/own day, amount, currency, flags.
-func (d db) orderLines(arguments string) []string {
+// moves are the folded entries: order: entry, day of the sale/own day, amount, currency, flags.
+func (d db) moves(arguments string) []string {
 	d.t.Helper()
 	return d.texts("SELECT concat(order_id, ': ', entry, ' ', toString(toDayOfMonth(sale_day)), '/', toString(toDayOfMonth(day)), ' ', toString(amount_micros), ' ', currency, " +
 		"if(rate_missing, ' rate_missing', ''), if(without_value, ' without_value', ''), if(unknown_amount, ' unknown', ''), " +
@@ -214,7 +214,7 @@ func TestEveryEntryOfAnOrderMovesWhatTheDefinitionsSay(t *testing.T) {
 		}
 		d.entries("shop", "EUR", tc.entries...)
 	}
-	lines, nets := byOrder(d.orderLines(november)), byOrder(d.nets(november))
+	lines, nets := byOrder(d.moves(november)), byOrder(d.nets(november))
 	for i, tc := range cases {
 		t.Run(tc.name, func(t *testing.T) {
 			require.Equal(t, tc.lines, lines[fmt.Sprint(i)])
