@@ -23,6 +23,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the ClickHouse schema up to date; can be repeated. Example: consumer migrate"`
 	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
+	Import     importCmd     `cmd:"" help:"Bring exchange rates and costs of advertising into ClickHouse."`
 	Docs       docsCmd       `cmd:"" hidden:"" help:"Write the generated pages."`
 }
 

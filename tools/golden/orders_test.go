@@ -78,7 +78,8 @@ func (m *maker) follow(id, currency, value string, price [2]string, sold time.Ti
 		next("refund", "5", currency)
 		next("refund", "", "")
 	case 2: // the price is that of the sale
-		next("refund", "", currency, with(answers.Item{ID: "black"}))
+		next("refund", "", pick(m, []string{currency, ""}), with(answers.Item{ID: "black"}))
+		next("refund", "", "EUR", with(answers.Item{ID: "black"}, answers.Item{ID: "green", Price: "1"}))
 	case 3:
 		next("refund", "", currency, with(answers.Item{ID: "green", Quantity: "0.5", Price: price[0]}, answers.Item{ID: "black", Quantity: "1"}))
 	case 4:

@@ -8,7 +8,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.currency_rates {{.OnCluster}}
     day         Date,
     currency    LowCardinality(String),
     rate        Decimal(38, 12) COMMENT 'units of the currency for one euro',
-    imported_at DateTime64(3, 'UTC')
+    imported_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "imported_at"}}
 ORDER BY (currency, day)
@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.ad_costs {{.OnCluster}}
     campaign    String,
     currency    LowCardinality(String),
     cost_micros Int64,
-    imported_at DateTime64(3, 'UTC')
+    imported_at DateTime64(3, 'UTC') DEFAULT now64(3)
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "imported_at"}}
 ORDER BY (site_id, day, source, medium, campaign, currency)
@@ -93,26 +93,27 @@ WITH
     (
         SELECT
             order_id,
+            entries[1].event AS first_event_id,
             arrayFilter(e -> e.entry = 'purchase', entries)  AS purchases,
             arrayFilter(e -> e.entry != 'purchase', entries) AS others,
             notEmpty(purchases) AS with_sale,
             arrayFirstIndex(p -> p.value IS NOT NULL, purchases) AS valued,
-            purchases[greatest(valued, 1)] AS sale,
             if(with_sale, purchases[1].site_currency, others[1].site_currency) AS own_currency,
-            -- Quantity and price of each item where they make the amount; a missing price is the sale's, or NULL.
-            arrayMap(o -> arrayMap(i -> (i.quantity, ifNull(i.price, arrayFirst(s -> s.id = i.id AND s.price IS NOT NULL, sale.items).price), i.price IS NULL),
+            -- Of each item that makes an amount: quantity, price (a missing one is the sale's, or NULL), whether it is the sale's.
+            arrayMap(o -> arrayMap(i -> (i.quantity, ifNull(i.price, arrayFirst(s -> s.id = i.id, purchases[1].items).price), i.price IS NULL),
                                    if(o.entry = 'refund' AND o.value IS NULL AND NOT o.unreadable, o.items, [])), others) AS priced
         FROM orders
     ),
     -- What each entry does: set the sale to an amount, take an amount or all from it, or nothing since the amount is unknown.
+    -- (Each level uses the columns of the one before: aliases of one level would be analysed again wherever they are used.)
     ops AS
     (
         SELECT
-            order_id, purchases, with_sale, valued > 0 AS with_value, own_currency,
+            order_id, first_event_id, purchases, with_sale, valued > 0 AS with_value, own_currency,
             arrayConcat(
-                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(sale.value, 0), sale.currency)], []),
+                if(with_sale, [(purchases[1].event, 'sale', purchases[1].day, purchases[1].day, if(valued > 0, 'set', 'unknown'), ifNull(purchases[valued].value, 0), purchases[valued].currency)], []),
                 arrayMap((o, p) -> (
-                    o.event, o.entry, o.day,
+                    o.event, o.entry, o.day, if(with_sale, purchases[1].day, o.day),
                     multiIf(
                         o.entry = 'cancel', 'all',
                         o.entry = 'restate', if(o.value IS NULL, 'unknown', 'set'),
@@ -120,52 +121,77 @@ WITH
                         o.unreadable, 'unknown',
                         empty(p), 'all',
                         arrayExists(i -> i.2 IS NULL, p), 'unknown',
-                        o.currency != sale.currency AND arrayUniq(p.3) > 1, 'unknown',
+                        o.currency != purchases[1].currency AND arrayUniq(p.3) > 1, 'unknown',
                         'take'),
                     multiIf(
                         o.entry = 'restate', ifNull(o.value, 0),
                         o.value IS NOT NULL, toInt128(abs(o.value)),
-                        toInt128(intDiv(abs(arraySum(i -> i.1 * ifNull(i.2, 0), p)) + 500000, 1000000))),
-                    if(arrayExists(i -> i.3, p), sale.currency, o.currency)), others, priced)
-            )::Array(Tuple(event UUID, entry String, day Date, op String, amount Int128, currency String)) AS steps,
+                        arraySum(i -> toInt128(sign(ifNull(i.2, 0)) * intDiv(i.1 * abs(ifNull(i.2, 0)) + 500000, 1000000)), p)),
+                    if(arrayExists(i -> i.3, p), purchases[1].currency, o.currency)), others, priced)
+            )::Array(Tuple(event UUID, entry String, day Date, rate_day Date, op String, amount Int128, currency String)) AS steps
+        FROM sales
+    ),
+    originals AS
+    (
+        SELECT
+            * EXCEPT own_currency,
             arrayFirst(s -> s.op IN ('set', 'take'), steps).currency AS original,
-            if(own_currency != '', own_currency, original) AS site_currency,
+            if(own_currency != '', own_currency, original) AS site_currency
+        FROM ops
+    ),
+    rated AS
+    (
+        SELECT
+            *,
             arrayMap(s -> (
-                rates.2[transform(s.currency || toString(if(with_sale, purchases[1].day, s.day)), rates.1, rates.3, toUInt32(0))],
-                rates.2[transform(site_currency || toString(if(with_sale, purchases[1].day, s.day)), rates.1, rates.3, toUInt32(0))]), steps) AS step_rates,
+                rates.2[transform(s.currency || toString(s.rate_day), rates.1, rates.3, toUInt32(0))],
+                rates.2[transform(site_currency || toString(s.rate_day), rates.1, rates.3, toUInt32(0))]), steps) AS step_rates
+        FROM originals
+    ),
+    priced_in AS
+    (
+        SELECT
+            *,
             arrayExists((s, r) -> s.op IN ('set', 'take') AND s.currency != site_currency AND (r.1 = 0 OR r.2 = 0), steps, step_rates) AS rate_missing,
-            if(rate_missing, original, site_currency) AS order_currency,
-            -- Converted, rounded half away from zero; NULL where the amount is unknown or in a third currency.
+            if(rate_missing, original, site_currency) AS order_currency
+        FROM rated
+    ),
+    converted AS
+    (
+        SELECT
+            *,
+            -- Rounded half away from zero; NULL where the amount is unknown or in a third currency.
             arrayMap((s, r) -> multiIf(
                 s.op = 'all', 0,
                 s.op = 'unknown', NULL,
                 s.currency = order_currency, s.amount,
                 rate_missing, NULL,
-                toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, 1)))), steps, step_rates) AS amounts,
-            NOT with_sale OR arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known
-        FROM sales
+                toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, toInt256(1))))), steps, step_rates) AS amounts
+        FROM priced_in
     ),
     nets AS
     (
         SELECT
             *,
+            arrayExists((s, amount) -> s.op = 'set' AND amount IS NOT NULL, steps, amounts) AS net_known,
             -- The amount of the sale as restated, and the net after each entry. What is left is the net, if above 0.
             arrayFold((acc, s, amount) -> (
                 if(s.op = 'set', ifNull(amount, acc.1), acc.1),
                 arrayPushBack(acc.2, multiIf(
-                    s.op = 'all', least(acc.2[-1], 0),
+                    s.op = 'all', if(acc.2[-1] < 0, acc.2[-1], toInt128(0)),
                     amount IS NULL, acc.2[-1],
                     s.op = 'set', acc.2[-1] + ifNull(amount, 0) - acc.1,
                     acc.2[-1] - ifNull(amount, 0)))), steps, amounts, (toInt128(0), [toInt128(0)])).2 AS net_after
-        FROM ops
+        FROM converted
     )
 SELECT
     order_id,
-    if(with_sale, purchases[1].event, toUUID('00000000-0000-0000-0000-000000000000')) AS sale_event_id,
+    purchases[1].event AS sale_event_id,
+    first_event_id,
     with_sale,
     with_value,
     purchases[1].day AS sale_day,
-    if(with_sale, net_after[2], 0) AS gross_micros,
+    if(with_value, net_after[2], 0) AS gross_micros,
     net_after[-1] AS net_micros,
     net_known,
     order_currency AS currency,
@@ -180,6 +206,7 @@ UNION ALL
 SELECT
     order_id,
     event_id AS sale_event_id,
+    event_id AS first_event_id,
     true AS with_sale,
     value_micros IS NOT NULL AS with_value,
     site_day AS sale_day,
@@ -214,19 +241,18 @@ SELECT
 FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds
 ARRAY JOIN lines AS line;
 
--- One row for each of those orders. Values of conversions are joined to it by the order id, without one by the event id, so
--- one row for each of these. gross_micros and net_micros are NULL when the value of the sale is not known.
+-- One row for each of those orders. What is joined to it goes by the order id, without one by sale_event_id, which then is
+-- the event's own also where there is no sale. gross_micros is NULL when the sale has no value, net_micros when no restatement has one either.
 CREATE VIEW IF NOT EXISTS {{.Database}}.order_nets {{.OnCluster}} AS
 SELECT
     order_id,
-    sale_event_id,
-    if(with_value OR NOT with_sale, folds.gross_micros, NULL) AS gross_micros,
+    if(order_id = '', first_event_id, folds.sale_event_id) AS sale_event_id,
+    if(with_value, folds.gross_micros, NULL) AS gross_micros,
     if(net_known, folds.net_micros, NULL) AS net_micros,
     currency,
     rate_missing,
     folds.net_micros < 0 AS over_refunded
-FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds
-LIMIT 1 BY order_id, sale_event_id;
+FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds;
 
 -- The ledger of a site by day of the sale and by day of booking.
 --   SELECT * FROM revenue_ledger(site = 'shop', from = '2026-11-01', to = '2026-11-30')

@@ -182,6 +182,12 @@ func TestNetOfOrders(t *testing.T) {
 		{"items without a price have that of the sale", list(
 			at(0, "purchase", sold("1", "100"), items(Item{"a", "2", "19.95"}, Item{"b", "1", "60.10"})),
 			at(1, "refund", sold("1", ""), items(Item{"a", "2", ""}))), "60.100000", "EUR false false"},
+		{"such a price is in the currency of the sale", list(
+			at(0, "purchase", sold("1", "100"), currency("USD"), items(Item{"a", "1", "10"})),
+			at(1, "refund", sold("1", ""), items(Item{"a", "2", ""}))), "64.000000", "EUR false false"},
+		{"prices in two currencies move nothing", list(
+			at(0, "purchase", sold("1", "100"), currency("USD"), items(Item{"a", "1", "10"})),
+			at(1, "refund", sold("1", ""), items(Item{"a", "2", ""}, Item{"b", "1", "5"}))), "80.000000", "EUR false false"},
 		{"items with a price known nowhere move nothing", list(at(0, "purchase", sold("1", "100")), at(1, "refund", sold("1", ""), items(Item{"a", "1", ""}))), "100.000000", "EUR false false"},
 		{"a refund that comes before the sale", list(at(0, "refund", sold("1", "30")), at(time.Second, "purchase", sold("1", "100"))), "70.000000", "EUR false false"},
 		{"more refunded than sold, then cancelled", list(at(0, "purchase", sold("1", "100")), at(1, "refund", sold("1", "130")), at(2, "cancel", sold("1", "5"))), "-30.000000", "EUR false true"},

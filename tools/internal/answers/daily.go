@@ -128,7 +128,7 @@ func (a *Answers) NewVsReturning(r Range) []NewRow {
 	}
 	seen := map[dailyKey]map[string]bool{}
 	for _, f := range a.facts {
-		if f.repeat || !r.has(f.day) || f.Transport != Pixel && f.Transport != Beacon {
+		if f.repeat || !r.has(f.day) || !f.inSessions() {
 			continue
 		}
 		if f.Bot {

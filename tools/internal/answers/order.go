@@ -5,9 +5,10 @@ import "math/big"
 // entry is an event of an order that may move an amount.
 type entry struct {
 	*fact
-	// own is the amount that the event names, in its currency; all tells that it takes all that is left instead.
-	own Amount
-	all bool
+	// own is the amount that the event names, in its currency ownIn; all tells that it takes all that is left instead.
+	own   Amount
+	ownIn string
+	all   bool
 	// moved is what it adds to the order's sums, of its kind and in the order's currency; nil when its amount is unknown.
 	moved Amount
 }
@@ -83,7 +84,7 @@ func (a *Answers) settle(o *order, facts []*fact) {
 
 // newEntry reads the amount that an event names.
 func newEntry(f, sale *fact) *entry {
-	e := &entry{fact: f}
+	e := &entry{fact: f, ownIn: f.currency}
 	switch {
 	case f.Name == "cancel":
 		e.all = true
@@ -94,29 +95,31 @@ func newEntry(f, sale *fact) *entry {
 	case f.unreadable:
 	case f.ItemsBroken:
 	case len(f.Items) > 0:
-		e.own = itemsAmount(f.Items, sale)
+		e.own, e.ownIn = itemsAmount(f, sale)
 	default:
 		e.all = true
 	}
 	return e
 }
 
-// itemsAmount is the sum of quantity times price; nil when a price is known nowhere.
-func itemsAmount(items []Item, sale *fact) Amount {
-	sum := zero()
-	for _, item := range items {
-		price := item.Price
+// itemsAmount is the sum of quantity times price, and its currency; nil when a price is known nowhere, or they are in two
+// currencies.
+func itemsAmount(f, sale *fact) (sum Amount, currency string) {
+	sum = zero()
+	for _, item := range f.Items {
+		price, in := item.Price, f.currency
 		if price == "" && sale != nil {
 			for _, sold := range sale.Items {
 				if sold.ID == item.ID {
-					price = sold.Price
+					price, in = sold.Price, sale.currency
 					break
 				}
 			}
 		}
-		if price == "" {
-			return nil
+		if price == "" || currency != "" && in != currency {
+			return nil, ""
 		}
+		currency = in
 		quantity := "1"
 		if item.Quantity != "" {
 			quantity = item.Quantity
@@ -124,7 +127,7 @@ func itemsAmount(items []Item, sale *fact) Amount {
 		line := new(big.Rat).Mul(mustRat(quantity), mustRat(price))
 		sum = plus(sum, roundAway(line.Mul(line, big.NewRat(1_000_000, 1))))
 	}
-	return sum
+	return sum, currency
 }
 
 // setCurrency decides in which currency the order is added up.
@@ -143,7 +146,7 @@ func (a *Answers) setCurrency(o *order, priced *fact) {
 	}
 	for _, e := range o.entries {
 		if e.own != nil {
-			need(e.own, e.currency, o.dayOf(e))
+			need(e.own, e.ownIn, o.dayOf(e))
 		}
 	}
 	o.currency = a.site.Currency
@@ -184,7 +187,7 @@ func (a *Answers) move(o *order) {
 				e.moved = zero()
 			}
 		} else if e.own != nil {
-			e.moved = a.inOrder(o, e.own, e.currency, o.dayOf(e))
+			e.moved = a.inOrder(o, e.own, e.ownIn, o.dayOf(e))
 		}
 		if e.moved == nil {
 			continue
