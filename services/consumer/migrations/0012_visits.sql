@@ -15,7 +15,8 @@
 -- for a conversion in no session.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions_in_sessions {{.OnCluster}} AS
 WITH
-    returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned)
+    returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
+    of_hits AS (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 2))
 SELECT
     goal, site_day,
     multiIf(
@@ -32,15 +33,20 @@ FROM
 LEFT ANY JOIN
 (
     SELECT event_id, session_event AS own_session, session_day AS own_day FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+    WHERE visitor IN of_hits
 ) AS own ON own.event_id = c.event_id
 ASOF LEFT JOIN
 (
     SELECT visitor, session_day, first_event, started_at, ended_at FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
+    WHERE visitor IN of_hits
 ) AS s ON s.visitor = c.visitor AND s.started_at <= c.occurred_at;
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_rate {{.OnCluster}} AS
 WITH
-    (SELECT count() FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date}, to = {to:Date})) AS all_sessions,
+    (
+        SELECT count() FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+        WHERE starts AND session_day BETWEEN {from:Date} AND {to:Date}
+    ) AS all_sessions,
     goals AS
     (
         SELECT goal, countIf(outcome = 'event' AND is_bot) AS machine_hits
