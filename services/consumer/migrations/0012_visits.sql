@@ -35,7 +35,7 @@ LEFT ANY JOIN
 (
     SELECT event_id, session_event AS own_session, session_day AS own_day, session_channel AS own_channel
     FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
-    WHERE visitor IN of_hits
+    WHERE visitor IN of_hits AND event_id IN (SELECT event_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} + 1)
 ) AS own ON own.event_id = c.event_id
 ASOF LEFT JOIN
 (
