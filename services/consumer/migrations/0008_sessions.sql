@@ -80,3 +80,16 @@ SELECT
 FROM {{.Database}}.session_events(site={site:String}, from={from:Date}, to={to:Date})
 WHERE session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY visitor, session_day, session_start, session_event, session_channel;
+
+-- Visitors who had a hit of a goal on the days of the range, or one of an order that had a hit on them; by once_per of the goal.
+-- Windows over their events alone find the sessions of all conversions.
+CREATE VIEW IF NOT EXISTS {{.Database}}.hit_visitors {{.OnCluster}} AS
+SELECT
+    if(visitor_kind IN ('cookie', 'provided')
+        OR visitor_kind = 'minted' AND visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
+        visitor_id, daily_hash) AS visitor,
+    once_per
+FROM {{.Database}}.conversion_hits
+WHERE site_id = {site:String} AND outcome = 'event' AND NOT is_bot
+  AND (site_day BETWEEN {from:Date} AND {to:Date}
+    OR once_per = 'order' AND order_id IN (SELECT order_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND order_id != ''));

@@ -55,13 +55,19 @@ WITH
         FROM people
         LEFT ANY JOIN
         (
+            -- Sessions are dear: without such hits, no day is read.
             SELECT event_id, session_event AS session
-            FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+            FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = if(
+                (
+                    SELECT count() FROM {{.Database}}.conversion_hits
+                    WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
+                ) = 0, toDate(0), {to:Date}))
             WHERE event_id IN
             (
                 SELECT event_id FROM {{.Database}}.conversion_hits
                 WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
             )
+            AND visitor IN (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 1) WHERE once_per = 'session')
         ) AS in_session ON in_session.event_id = people.event_id
         WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
         GROUP BY goal, if(in_session.session = toUUID('00000000-0000-0000-0000-000000000000'), (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))

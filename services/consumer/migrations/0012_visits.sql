@@ -15,14 +15,16 @@
 -- for a conversion in no session.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions_in_sessions {{.OnCluster}} AS
 WITH
-    returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned)
+    returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
+    of_hits AS (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 2))
 SELECT
     goal, site_day,
     multiIf(
         own_session != {{template "none"}}, own_session,
         s.ended_at >= c.occurred_at, s.first_event,
         {{template "none"}}) AS session,
-    if(own_session != {{template "none"}}, own_day, s.session_day) AS session_day
+    if(own_session != {{template "none"}}, own_day, s.session_day) AS session_day,
+    if(own_session != {{template "none"}}, own_channel, s.channel) AS session_channel
 FROM
 (
     SELECT goal, site_day, occurred_at, event_id,
@@ -31,16 +33,23 @@ FROM
 ) AS c
 LEFT ANY JOIN
 (
-    SELECT event_id, session_event AS own_session, session_day AS own_day FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+    SELECT event_id, session_event AS own_session, session_day AS own_day, session_channel AS own_channel
+    FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+    WHERE visitor IN of_hits AND event_id IN (SELECT event_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} + 1)
 ) AS own ON own.event_id = c.event_id
 ASOF LEFT JOIN
 (
-    SELECT visitor, session_day, first_event, started_at, ended_at FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
+    SELECT visitor, session_day, channel, first_event, started_at, ended_at
+    FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
+    WHERE visitor IN of_hits
 ) AS s ON s.visitor = c.visitor AND s.started_at <= c.occurred_at;
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_rate {{.OnCluster}} AS
 WITH
-    (SELECT count() FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date}, to = {to:Date})) AS all_sessions,
+    (
+        SELECT count() FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+        WHERE starts AND session_day BETWEEN {from:Date} AND {to:Date}
+    ) AS all_sessions,
     goals AS
     (
         SELECT goal, countIf(outcome = 'event' AND is_bot) AS machine_hits
@@ -67,21 +76,25 @@ LEFT ANY JOIN
 ) AS c ON c.goal = goals.goal
 ORDER BY goal;
 
--- Sums by day and channel: of sessions, and of machines' events beside them. visitor_ids are to be counted by day or by day and channel.
+-- Sums by day and channel: of sessions, of those with a conversion, and of machines' events beside them.
 CREATE VIEW IF NOT EXISTS {{.Database}}.session_sums {{.OnCluster}} AS
-WITH converting AS (SELECT session FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date}))
 SELECT
-    session_day                                AS day,
-    session_channel                            AS channel,
-    countIf(starts)                            AS sessions,
-    uniqExactStateIf(visitor, starts)          AS visitors,
-    countIf(is_page_view)                      AS page_views,
-    countIf(second)                            AS longer_sessions,
-    sum(ms_before)                             AS milliseconds,
-    countIf(starts AND event_id IN converting) AS converting_sessions,
-    toUInt64(0)                                AS machine_events
+    session_day                       AS day,
+    session_channel                   AS channel,
+    countIf(starts)                   AS sessions,
+    uniqExactStateIf(visitor, starts) AS visitors,
+    countIf(is_page_view)             AS page_views,
+    countIf(second)                   AS longer_sessions,
+    sum(ms_before)                    AS milliseconds,
+    toUInt64(0)                       AS converting_sessions,
+    toUInt64(0)                       AS machine_events
 FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
 WHERE session_day BETWEEN {from:Date} AND {to:Date}
+GROUP BY day, channel
+UNION ALL
+SELECT session_day AS day, session_channel AS channel, 0, uniqExactStateIf(session, false), 0, 0, 0, uniqExact(session), 0
+FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
+WHERE session != {{template "none"}} AND session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY day, channel
 UNION ALL
 SELECT site_day AS day, channel, 0, uniqExactStateIf(visitor_id, false), 0, 0, 0, 0, count()

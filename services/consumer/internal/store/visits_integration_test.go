@@ -21,8 +21,8 @@ import (
 // visits of the questions that the property test asks, each with its columns.
 var visitQuestions = []struct{ view, columns, more string }{
 	{"sessions", "visitor; session_day; started_at; first_event; ended_at; events; page_views; entry_page; exit_page; seconds; bounce; channel; source; campaign", ""},
-	{"sessions_daily", "day; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; machine_events", ""},
-	{"channel_daily", "day; channel; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; machine_events", ""},
+	{"sessions_daily", "day; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; converting_sessions; machine_events", ""},
+	{"channel_daily", "day; channel; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; converting_sessions; machine_events", ""},
 	{"new_vs_returning", "day; visitors; new; returning; cookieless; cookieless_share; machine_events", ""},
 	{"funnel", "step; name; visitors; share_of_first; share_of_previous; machine_events", ", steps=['/a', 'play', '/a', '/b'], window_days=1"},
 }
