@@ -166,7 +166,7 @@ WITH
                 s.op = 'unknown', NULL,
                 s.currency = order_currency, s.amount,
                 rate_missing, NULL,
-                toInt128(sign(s.amount) * intDiv(2 * toInt256(abs(s.amount)) * r.2 + r.1, 2 * greatest(r.1, toInt256(1))))), steps, step_rates) AS amounts
+                {{.Converted "s.amount" "r.1" "r.2"}}), steps, step_rates) AS amounts
         FROM priced_in
     ),
     nets AS

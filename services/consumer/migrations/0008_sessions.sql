@@ -11,12 +11,11 @@ ALTER TABLE {{.Database}}.visitor_events {{.OnCluster}}
 CREATE VIEW IF NOT EXISTS {{.Database}}.people_events {{.OnCluster}} AS
 SELECT
     if(by_id, visitor_id, daily_hash) AS visitor,
-    visitor_kind IN ('cookie', 'provided')
-        OR visitor_kind = 'minted' AND visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned) AS by_id,
+    {{.Known "visitor_kind" "visitor_id"}} AS by_id,
     site_day, occurred_at, event_id, is_page_view, name, page_path, channel, source, medium, campaign, campaign_key
 FROM {{.Database}}.visitor_events
 WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND NOT is_bot
-  AND visitor != toUUID('00000000-0000-0000-0000-000000000000');
+  AND visitor != {{.NoID}};
 
 -- The events from one day before the range to one day after it, each with its session: the visitor, and the instant and
 -- the id of the session's first event. starts is true for that one, second for the next one of the session; ms_before is
@@ -85,9 +84,7 @@ GROUP BY visitor, session_day, session_start, session_event, session_channel;
 -- Windows over their events alone find the sessions of all conversions.
 CREATE VIEW IF NOT EXISTS {{.Database}}.hit_visitors {{.OnCluster}} AS
 SELECT
-    if(visitor_kind IN ('cookie', 'provided')
-        OR visitor_kind = 'minted' AND visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
-        visitor_id, daily_hash) AS visitor,
+    {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor,
     once_per
 FROM {{.Database}}.conversion_hits
 WHERE site_id = {site:String} AND outcome = 'event' AND NOT is_bot

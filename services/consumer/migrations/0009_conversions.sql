@@ -21,7 +21,7 @@ WITH
             argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
             if(countIf(known) > 0, argMinIf(who, (occurred_at, event_id), known), argMin(who, (occurred_at, event_id))) AS who,
             count() AS hits
-        FROM (SELECT *, who.1 != 'none' OR who.4 != toUUID('00000000-0000-0000-0000-000000000000') AS known FROM people)
+        FROM (SELECT *, who.1 != 'none' OR who.4 != {{.NoID}} AS known FROM people)
         WHERE once_per = 'order' AND order_id != '' AND (goal, order_id) IN
         (
             SELECT goal, order_id FROM {{.Database}}.conversion_hits
@@ -70,7 +70,7 @@ WITH
             AND visitor IN (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 1) WHERE once_per = 'session')
         ) AS in_session ON in_session.event_id = people.event_id
         WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
-        GROUP BY goal, if(in_session.session = toUUID('00000000-0000-0000-0000-000000000000'), (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))
+        GROUP BY goal, if(in_session.session = {{.NoID}}, (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))
     )
 SELECT goal, hit.1 AS site_day, hit.2 AS occurred_at, hit.3 AS event_id, hit.4 AS order_id, hit.5 AS kind, hit.6 AS value, hit.7 AS value_micros, hit.8 AS currency,
     hit.9 AS site_currency, once_per, hit.10 AS click_window_days, hit.11 AS view_window_days,
@@ -104,7 +104,7 @@ WITH
             multiIf(
                 value_micros IS NULL, NULL,
                 currency = site_currency OR no_rate, toInt128(amount),
-                toInt128(sign(amount) * intDiv(2 * toInt256(abs(amount)) * site_units + own_units, greatest(2 * own_units, 1)))) AS micros
+                {{.Converted "amount" "own_units" "site_units"}}) AS micros
         FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS hits
         LEFT ANY JOIN own_rates ON own_currency = hits.currency AND own_day = hits.site_day
         LEFT ANY JOIN site_rates ON site_rate_currency = hits.site_currency AND site_rate_day = hits.site_day
@@ -121,7 +121,7 @@ SELECT
 FROM converted AS c
 LEFT ANY JOIN
 (
-    SELECT (order_id, if(order_id = '', sale_event_id, toUUID('00000000-0000-0000-0000-000000000000'))) AS net_key,
+    SELECT (order_id, if(order_id = '', sale_event_id, {{.NoID}})) AS net_key,
         gross_micros, net_micros, currency AS net_currency, rate_missing, over_refunded, true AS found
     FROM {{.Database}}.order_nets(site = {site:String}, from = {from:Date}, to = {to:Date})
-) AS n ON n.net_key = (c.order_id, if(c.order_id = '', c.event_id, toUUID('00000000-0000-0000-0000-000000000000')));
+) AS n ON n.net_key = (c.order_id, if(c.order_id = '', c.event_id, {{.NoID}}));

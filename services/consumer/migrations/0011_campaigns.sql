@@ -80,7 +80,7 @@ SELECT
     multiIf(
         costs.currency = site_currency, toNullable(toInt128(cost_micros)),
         own_units = 0 OR site_units = 0, NULL,
-        toInt128(intDiv(2 * toInt256(cost_micros) * site_units + own_units, greatest(2 * own_units, 1)))) AS site_micros
+        {{.Converted "cost_micros" "own_units" "site_units"}}) AS site_micros
 FROM (SELECT *, site_currency AS target FROM {{.Database}}.ad_costs FINAL WHERE site_id = {site:String} AND day BETWEEN {from:Date} AND {to:Date}) AS costs
 LEFT ANY JOIN own_rates ON own_currency = costs.currency AND own_day = costs.day
 LEFT ANY JOIN site_rates ON site_rate_currency = costs.target AND site_rate_day = costs.day;
@@ -174,7 +174,6 @@ ORDER BY goal, indexOf(['raw_hits', 'repeated_records', 'machines', 'same_order'
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
 WITH
-    known AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
     -- hashes of the day that did something on the site
     hashes AS (SELECT daily_hash FROM {{.Database}}.visitor_events WHERE site_id = {site:String} AND NOT is_bot AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1),
     impressions AS
@@ -183,9 +182,9 @@ WITH
             campaign, creative, placement,
             count() AS impressions,
             countIf(multiIf(
-                visitor_kind IN ('cookie', 'provided') OR visitor_kind = 'minted' AND visitor_id IN known,
+                {{.Known "visitor_kind" "visitor_id"}},
                     visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND on_site),
-                daily_hash != toUUID('00000000-0000-0000-0000-000000000000') AND daily_hash IN hashes)) AS with_visit
+                daily_hash != {{.NoID}} AND daily_hash IN hashes)) AS with_visit
         FROM {{.Database}}.touches
         WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND kind = 'view'
         GROUP BY campaign, creative, placement

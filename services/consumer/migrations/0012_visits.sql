@@ -1,5 +1,4 @@
 -- oldest consumer: 1
-{{define "none"}}toUUID('00000000-0000-0000-0000-000000000000'){{end}}
 {{define "daily"}}sum(s.sessions) AS sessions,
     uniqExactMerge(s.visitors) AS visitors,
     sum(s.page_views) AS page_views,
@@ -15,20 +14,19 @@
 -- for a conversion in no session.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions_in_sessions {{.OnCluster}} AS
 WITH
-    returned AS (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND returned),
     of_hits AS (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 2))
 SELECT
     goal, site_day,
     multiIf(
-        own_session != {{template "none"}}, own_session,
+        own_session != {{.NoID}}, own_session,
         s.ended_at >= c.occurred_at, s.first_event,
-        {{template "none"}}) AS session,
-    if(own_session != {{template "none"}}, own_day, s.session_day) AS session_day,
-    if(own_session != {{template "none"}}, own_channel, s.channel) AS session_channel
+        {{.NoID}}) AS session,
+    if(own_session != {{.NoID}}, own_day, s.session_day) AS session_day,
+    if(own_session != {{.NoID}}, own_channel, s.channel) AS session_channel
 FROM
 (
     SELECT goal, site_day, occurred_at, event_id,
-        multiIf(who_kind IN ('cookie', 'provided') OR who_kind = 'minted' AND who_visitor_id IN returned, who_visitor_id, who_daily_hash) AS visitor
+        {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor
     FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date} + 1)
 ) AS c
 LEFT ANY JOIN
@@ -69,8 +67,8 @@ FROM goals
 LEFT ANY JOIN
 (
     SELECT goal,
-        uniqExactIf(session, session != {{template "none"}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
-        countIf(session = {{template "none"}} AND site_day <= {to:Date}) AS without_session
+        uniqExactIf(session, session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
+        countIf(session = {{.NoID}} AND site_day <= {to:Date}) AS without_session
     FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
     GROUP BY goal
 ) AS c ON c.goal = goals.goal
@@ -94,7 +92,7 @@ GROUP BY day, channel
 UNION ALL
 SELECT session_day AS day, session_channel AS channel, 0, uniqExactStateIf(session, false), 0, 0, 0, uniqExact(session), 0
 FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
-WHERE session != {{template "none"}} AND session_day BETWEEN {from:Date} AND {to:Date}
+WHERE session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY day, channel
 UNION ALL
 SELECT site_day AS day, channel, 0, uniqExactStateIf(visitor_id, false), 0, 0, 0, 0, count()

@@ -1,0 +1,37 @@
+package store
+
+import "strings"
+
+// The functions here are template functions of migrations: expressions that several reports share. docs/questions.md defines
+// what they compute. A report that has been applied does not follow a change of them; it takes a new migration.
+
+// NoID is the UUID of nobody and of nothing.
+func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-000000000000')" }
+
+// Known tells whether an event's visitor is its visitor id and not its daily hash: browsers or the site have sent us the id.
+// The arguments are the columns of the visitor's kind and id; the query has the parameter site.
+func (s Schema) Known(kind, id string) string {
+	return "(" + kind + " IN ('cookie', 'provided') OR " + kind + " = 'minted' AND " + id +
+		" IN (SELECT visitor_id FROM " + s.Database + ".visitors WHERE site_id = {site:String} AND returned))"
+}
+
+// Visitor is the visitor of an event, NoID when there is none, from its columns of the visitor's kind, id and daily hash.
+func (s Schema) Visitor(kind, id, hash string) string {
+	return "if(" + s.Known(kind, id) + ", " + id + ", " + hash + ")"
+}
+
+// Person is the person of an event: its own user key, else one of its visitor's, else the visitor. given are the user keys
+// of the visitor, one tuple (instant, event id, user key) for each instant, in order.
+func (s Schema) Person(userKey, visitor, at, given string) string {
+	return strings.NewReplacer("$key", userKey, "$visitor", visitor, "$at", at, "$given", given, "$none", s.NoID()).Replace(`multiIf(
+                $key != $none, $key,
+                $visitor != $none AND arrayExists(k -> k.1 BETWEEN $at AND $at + toIntervalDay(30), $given), arrayFirst(k -> k.1 >= $at, $given).3,
+                $visitor != $none AND arrayExists(k -> k.1 < $at, $given), arrayLast(k -> k.1 < $at, $given).3,
+                $visitor)`)
+}
+
+// Converted is an amount, in whole micros, at two exchange rates, rounded half away from zero. A rate of 0 is none, for which
+// the caller must not use the result.
+func (s Schema) Converted(amount, fromRate, toRate string) string {
+	return "toInt128(sign(" + amount + ") * intDiv(2 * toInt256(abs(" + amount + ")) * " + toRate + " + " + fromRate + ", 2 * greatest(" + fromRate + ", toInt256(1))))"
+}
