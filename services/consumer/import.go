@@ -13,7 +13,6 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/imports"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/consumer/migrations"
 )
 
 // importCmd groups the commands that read CSV files.
@@ -137,15 +136,11 @@ func importTarget(ctx context.Context, settings store.Settings) (*store.Store, d
 	if err != nil {
 		return nil, nil, err
 	}
-	err = store.WaitUntilUp(ctx, conn)
-	if err == nil {
-		schema := store.Schema{Database: settings.Database, Cluster: settings.Cluster, Files: migrations.Files}
-		err = schema.CheckSchema(ctx, conn)
-	}
+	target, err := storeOf(ctx, conn, settings)
 	if err != nil {
 		return nil, nil, errors.Join(err, conn.Close())
 	}
-	return store.New(conn, settings.Database), conn, nil
+	return target, conn, nil
 }
 
 // tally counts what was imported, of which days and of what.

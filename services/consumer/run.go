@@ -147,17 +147,25 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	return work.Wait()
 }
 
-// prepareStore checks that this consumer may write to the database and saves the text of its rules before their first use.
+// prepareStore opens the database for writing and saves the text of the rules before their first use.
 func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enrich.Rules) (*store.Store, error) {
+	events, err := storeOf(ctx, conn, c.ClickHouse)
+	if err != nil {
+		return nil, err
+	}
+	return events, events.SaveRules(ctx, rules.Hash(), rules.Text())
+}
+
+// storeOf waits for the database and checks that this consumer may write to it.
+func storeOf(ctx context.Context, conn driver.Conn, settings store.Settings) (*store.Store, error) {
 	if err := store.WaitUntilUp(ctx, conn); err != nil {
 		return nil, err
 	}
-	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	schema := store.Schema{Database: settings.Database, Cluster: settings.Cluster, Files: migrations.Files}
 	if err := schema.CheckSchema(ctx, conn); err != nil {
 		return nil, err
 	}
-	events := store.New(conn, c.ClickHouse.Database)
-	return events, events.SaveRules(ctx, rules.Hash(), rules.Text())
+	return store.New(conn, settings.Database), nil
 }
 
 // limits adapts the distance between the batches of a partition to the number of partitions: all of them together must
