@@ -28,7 +28,7 @@ var visitQuestions = []struct{ view, columns, more string }{
 }
 
 func TestAnswersOnVisitsDependOnNeitherOrderNorBatchesAndAreThoseOfTheDefinitions(t *testing.T) {
-	const seeds, events, firstDay, lastDay = 20, 500, 24, 25
+	const seeds, events, firstDay, lastDay = 8, 500, 24, 25
 	d := migrated(t)
 	inOrder := map[string][]store.Row{}
 	var all, shuffled []store.Row
