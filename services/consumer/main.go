@@ -24,6 +24,7 @@ type cli struct {
 	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
 	Import     importCmd     `cmd:"" help:"Bring exchange rates and costs of advertising into ClickHouse."`
+	Rebuild    rebuildCmd    `cmd:"" help:"Make facts of stored events anew."`
 	Docs       docsCmd       `cmd:"" hidden:"" help:"Write the generated pages."`
 }
 

@@ -1,6 +1,7 @@
 package enrich
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 
@@ -35,6 +36,15 @@ type goals struct {
 	ofEvent map[string][]*goal
 	// ofAny are the goals for any name.
 	ofAny []*goal
+}
+
+// Goals returns the goals that a stored event matches, as Facts does for a new one. It needs of the event the site, the name,
+// the page's URL, the properties and the value. currency and siteCurrency are those of the stored row; where they are empty,
+// as in rows from before they were stored, the site's as it is now.
+func (e *Enricher) Goals(event *onepxv1.Event, currency, siteCurrency string) []GoalHit {
+	site := e.site(event.GetSiteId())
+	siteCurrency = cmp.Or(siteCurrency, site.currency)
+	return site.goals.hits(event, cmp.Or(currency, siteCurrency), siteCurrency)
 }
 
 // newGoals compiles the goals of a site.

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"golang.org/x/net/publicsuffix"
 
@@ -104,6 +105,35 @@ func (r Rules) Text() string {
 
 // Hash is the first 16 hex digits of the SHA-256 of Text.
 func (r Rules) Hash() string { return hashOf(r.Text())[:16] }
+
+// GoalsHash is of all that the goal hits of the sites depend on besides the events; 16 hex digits.
+func (r Rules) GoalsHash(siteIDs []string) string {
+	type goalsOfSite struct {
+		Currency string      `json:"currency"`
+		Goals    []GoalRules `json:"goals"`
+	}
+	all := map[string]goalsOfSite{}
+	for _, id := range siteIDs {
+		all[id] = goalsOfSite{r.Sites[id].Currency, r.Sites[id].Goals}
+	}
+	text, err := json.Marshal(all)
+	if err != nil {
+		panic(err) // texts, numbers and maps of them always marshal
+	}
+	return hashOf(string(text))[:16]
+}
+
+// GoalEvents are the names of the events that can be hits of the site's goals, sorted; any tells that every name can.
+func (r Rules) GoalEvents(siteID string) (names []string, any bool) {
+	for _, goal := range r.Sites[siteID].Goals {
+		if goal.Event == "" {
+			return nil, true
+		}
+		names = append(names, goal.Event)
+	}
+	slices.Sort(names)
+	return slices.Compact(names), false
+}
 
 // lists are the hashes for Rules.Lists. Two libraries bring lists of their own, which stand there by their versions.
 func lists(sites map[string]site) map[string]string {

@@ -13,12 +13,13 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 )
 
-// columns are the columns of events in the order of Row.
-func columns() []string {
-	row := reflect.TypeFor[Row]()
-	names := make([]string, row.NumField())
-	for i := range names {
-		names[i] = "`" + row.Field(i).Tag.Get("ch") + "`"
+// columnsOf are the columns that a struct is a row of, in the order of its fields.
+func columnsOf[R any]() []string {
+	var names []string
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[R]()) {
+		if !field.Anonymous {
+			names = append(names, "`"+field.Tag.Get("ch")+"`")
+		}
 	}
 	return names
 }

@@ -46,7 +46,7 @@ type Store struct {
 
 // New returns a Store for a database that Migrate has prepared.
 func New(conn driver.Conn, database string) *Store {
-	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(columns(), ", ") + ")"}
+	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(columnsOf[Row](), ", ") + ")"}
 }
 
 // insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between

@@ -1,0 +1,80 @@
+package consume
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+// Position is how far the group has come in a partition, as the committed offset says.
+type Position struct {
+	store.Partition
+	// First and Last are the declared range, which may not be stored yet; everything before First is. With no declared range
+	// Last is First - 1.
+	First, Last int64
+	// Committed is false when the group has no position: First is then behind the last stored row.
+	Committed bool
+}
+
+// GroupPositions reads the positions of all partitions of the topic, in the order of the partitions. A position that is not
+// onepx's own is an error.
+func GroupPositions(ctx context.Context, client *kafka.Client, group, topic string, events Store) ([]Position, error) {
+	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
+	if err != nil {
+		return nil, fmt.Errorf("kafka metadata: %w", err)
+	}
+	var ids []int
+	for _, t := range meta.Topics {
+		if t.Error != nil {
+			return nil, fmt.Errorf("kafka metadata of %s: %w", topic, t.Error)
+		}
+		for _, info := range t.Partitions {
+			ids = append(ids, info.ID)
+		}
+	}
+	slices.Sort(ids)
+	res, err := client.OffsetFetch(ctx, &kafka.OffsetFetchRequest{GroupID: group, Topics: map[string][]int{topic: ids}})
+	if err == nil {
+		err = res.Error
+	}
+	if err != nil {
+		return nil, fmt.Errorf("fetch positions of group %s: %w", group, err)
+	}
+	var all []Position
+	for _, answer := range res.Topics[topic] {
+		p := store.Partition{Topic: topic, ID: answer.Partition}
+		if answer.Error != nil {
+			return nil, fmt.Errorf("fetch position of partition %d: %w", p.ID, answer.Error)
+		}
+		position, err := positionOf(ctx, p, Committed{Offset: answer.CommittedOffset, Metadata: answer.Metadata}, events)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, position)
+	}
+	if len(all) != len(ids) {
+		return nil, fmt.Errorf("fetch positions of group %s: %d answers for %d partitions", group, len(all), len(ids))
+	}
+	slices.SortFunc(all, func(a, b Position) int { return a.ID - b.ID })
+	return all, nil
+}
+
+func positionOf(ctx context.Context, p store.Partition, committed Committed, events Store) (Position, error) {
+	if committed.Offset < 0 {
+		last, err := events.LastRow(ctx, p)
+		return Position{Partition: p, First: last.Offset + 1, Last: last.Offset}, err
+	}
+	declared, err := parseDeclaration(p, committed.Offset, committed.Metadata)
+	if err != nil {
+		return Position{}, fmt.Errorf("partition %d: the committed offset %d was not written by onepx; see offsets_moved in docs/operations.md: %w", p.ID, committed.Offset, err)
+	}
+	position := Position{Partition: p, First: committed.Offset, Last: committed.Offset - 1, Committed: true}
+	if declared != nil {
+		position.Last = declared.Last
+	}
+	return position, nil
+}

@@ -1,0 +1,267 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+)
+
+// ErrRebuilding says that another process rebuilds facts of the same database.
+var ErrRebuilding = errors.New("another rebuild is running")
+
+// Step is a step of a rebuild of goal hits that is done; docs/adr/0007-rebuild.md has the procedure.
+type Step = string
+
+// The steps in their order; StepStaged and StepAdded alternate, once for each unit.
+const (
+	// StepPlanned: the new table has a name, and nothing else.
+	StepPlanned Step = "planned"
+	// StepFed: the new table gets every row from the first offsets on.
+	StepFed Step = "fed"
+	// StepPassed: every row before the first offsets is stored and final.
+	StepPassed Step = "passed"
+	// StepStaged: the staging table holds the hits of the unit.
+	StepStaged Step = "staged"
+	// StepAdded: the new table holds the hits of the unit.
+	StepAdded Step = "added"
+	// StepFilled: the new table holds the hits of all units, and they have been counted.
+	StepFilled Step = "filled"
+	// StepSwitching: the switch offsets are known.
+	StepSwitching Step = "switching"
+	// StepSwitched: the new table is conversion_hits.
+	StepSwitched Step = "switched"
+	// StepChecked: what was stored during the exchange is right.
+	StepChecked Step = "checked"
+	// StepDone: the old table is gone.
+	StepDone Step = "done"
+	// StepGivenUp: as if it had not been begun.
+	StepGivenUp Step = "given_up"
+)
+
+// UnitKept is the unit of the hits that are taken over as they are. The others are days of Days.
+var UnitKept = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// whatGoals is the kind of rebuild; there is one so far.
+const whatGoals = "goals"
+
+// Rebuild is one rebuild of goal hits, as it stands in the table rebuilds.
+type Rebuild struct {
+	ID   uuid.UUID `ch:"id"`
+	What string    `ch:"what"`
+	// From and To are the days of the sites, both included, whose hits are made anew.
+	From time.Time `ch:"from_day"`
+	To   time.Time `ch:"to_day"`
+	// Site is empty for all sites.
+	Site  string    `ch:"site_id"`
+	Goals string    `ch:"goals"`
+	Step  Step      `ch:"step"`
+	Unit  time.Time `ch:"unit"`
+	Hits  uint64    `ch:"hits"`
+	// Table is the name of the new table; after the exchange the old one has it.
+	Table     string    `ch:"table_name"`
+	TableUUID uuid.UUID `ch:"table_uuid"`
+
+	Topics        []string `ch:"partitions.topic"`
+	PartitionIDs  []int32  `ch:"partitions.id"`
+	FirstOffsets  []int64  `ch:"partitions.first_offset"`
+	SwitchOffsets []int64  `ch:"partitions.switch_offset"`
+
+	StartedAt time.Time `ch:"started_at"`
+	SwitchAt  time.Time `ch:"switch_at"`
+	Revision  uint32    `ch:"revision"`
+	SavedAt   time.Time `ch:"saved_at"`
+}
+
+// NewRebuild returns a rebuild of which nothing is done.
+func NewRebuild(from, to time.Time, site, goals string, now time.Time) *Rebuild {
+	return &Rebuild{
+		ID: uuid.New(), What: whatGoals, From: from, To: to, Site: site, Goals: goals, StartedAt: now.UTC(),
+		Unit: UnitKept, SwitchAt: UnitKept,
+	}
+}
+
+// SetFirst sets the offset from which on the new view takes the rows of a partition.
+func (r *Rebuild) SetFirst(p Partition, offset int64) {
+	r.Topics, r.PartitionIDs = append(r.Topics, p.Topic), append(r.PartitionIDs, int32(p.ID)) //nolint:gosec // Kafka's are 32 bits
+	r.FirstOffsets, r.SwitchOffsets = append(r.FirstOffsets, offset), append(r.SwitchOffsets, 0)
+}
+
+// First is the offset from which on the new view takes the rows of the partition: 0 for one that came later.
+func (r *Rebuild) First(p Partition) int64 { return r.offset(p, r.FirstOffsets) }
+
+// SetSwitch sets the offset before which rows were final when the exchange was prepared.
+func (r *Rebuild) SetSwitch(p Partition, offset int64) {
+	for i := range r.Topics {
+		if r.Topics[i] == p.Topic && int(r.PartitionIDs[i]) == p.ID {
+			r.SwitchOffsets[i] = offset
+		}
+	}
+}
+
+// Switch is the offset that SetSwitch has set; 0 for a partition that came later.
+func (r *Rebuild) Switch(p Partition) int64 { return r.offset(p, r.SwitchOffsets) }
+
+func (r *Rebuild) offset(p Partition, of []int64) int64 {
+	for i := range r.Topics {
+		if r.Topics[i] == p.Topic && int(r.PartitionIDs[i]) == p.ID {
+			return of[i]
+		}
+	}
+	return 0
+}
+
+// Rebuilds reads and writes the table rebuilds, and the tables of a rebuild of goal hits.
+type Rebuilds struct {
+	conn   driver.Conn
+	schema Schema
+}
+
+// NewRebuilds returns the Rebuilds of a database that Migrate has prepared.
+func NewRebuilds(conn driver.Conn, schema Schema) *Rebuilds { return &Rebuilds{conn: conn, schema: schema} }
+
+func (b *Rebuilds) table(name string) string { return b.schema.Database + "." + name }
+
+// queryID is that of the query that runs as long as a rebuild does; those of its statements begin with it and a dash.
+func (b *Rebuilds) queryID() string { return "onepx-rebuild-" + b.schema.Database }
+
+// statement names a statement, so that the next rebuild can wait for it when this process is killed.
+func (b *Rebuilds) statement(ctx context.Context, more clickhouse.Settings) context.Context {
+	settings := clickhouse.Settings{"async_insert": 0}
+	for name, value := range more {
+		settings[name] = value
+	}
+	return clickhouse.Context(ctx, clickhouse.WithQueryID(b.queryID()+"-"+uuid.NewString()), clickhouse.WithSettings(settings))
+}
+
+func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error {
+	// Tables of any size may be dropped: they are the rebuild's own.
+	if err := b.conn.Exec(b.statement(ctx, clickhouse.Settings{"max_table_size_to_drop": 0}), strings.Join(parts, " ")); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+const (
+	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
+	lockPause    = 200 * time.Millisecond
+	// lockPatience is how long the query of a process that was killed may go on.
+	lockPatience = 10 * time.Second
+)
+
+// Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
+// that runs all the time: ClickHouse refuses another one under the same id, and ends it when the process is gone. It is the
+// server's, so on a cluster all rebuilds must talk to the same one. When the lock is lost the context ends. The error wraps
+// ErrRebuilding when somebody else has it.
+func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
+	locked, cancel := context.WithCancelCause(ctx)
+	asked := clickhouse.Context(locked, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
+		"max_block_size": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
+	}))
+	var rows driver.Rows
+	err = poll(ctx, lockPause, time.Now().Add(lockPatience), func() (bool, error) {
+		running, err := b.conn.Query(asked, "SELECT sleepEachRow(0.2) FROM system.numbers")
+		var exception *clickhouse.Exception
+		if errors.As(err, &exception) && exception.Code == queryIDTaken {
+			return false, nil
+		}
+		rows = running
+		return err == nil, err
+	})
+	if errors.Is(err, errLate) {
+		err = ErrRebuilding
+	}
+	if err != nil {
+		cancel(nil)
+		return nil, nil, fmt.Errorf("lock the rebuild: %w", err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for rows.Next() {
+			continue
+		}
+		cancel(fmt.Errorf("the query that locks the rebuild has ended: %w", errors.Join(rows.Err(), rows.Close())))
+	}()
+	unlock = func() {
+		cancel(nil)
+		<-ended
+	}
+	if err := b.awaitStatements(locked); err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return locked, unlock, nil
+}
+
+// awaitStatements waits until no statement of a killed process runs any more.
+func (b *Rebuilds) awaitStatements(ctx context.Context) error {
+	return poll(ctx, lockPause, time.Time{}, func() (bool, error) {
+		var n uint64
+		err := b.conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE startsWith(query_id, ?)", b.queryID()+"-").Scan(&n)
+		if err != nil {
+			return false, fmt.Errorf("look for statements of an earlier rebuild: %w", err)
+		}
+		return n == 0, nil
+	})
+}
+
+// errLate is poll's answer when the condition has not come true in time.
+var errLate = errors.New("not in time")
+
+// poll asks for a condition until it holds, fails, the context ends, or the deadline passes; a zero deadline is none.
+func poll(ctx context.Context, pause time.Duration, deadline time.Time, condition func() (bool, error)) error {
+	tick := time.NewTicker(pause)
+	defer tick.Stop()
+	for {
+		held, err := condition()
+		if held || err != nil {
+			return err
+		}
+		if !deadline.IsZero() && time.Now().After(deadline) {
+			return errLate
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// Unfinished returns the rebuild of goal hits that was begun and has not ended; nil when there is none.
+func (b *Rebuilds) Unfinished(ctx context.Context) (*Rebuild, error) {
+	var found []Rebuild
+	err := b.conn.Select(ctx, &found, "SELECT "+strings.Join(columnsOf[Rebuild](), ", ")+" FROM "+b.table("rebuilds")+" FINAL "+
+		"WHERE what = ? AND step NOT IN (?, ?) ORDER BY started_at LIMIT 1", whatGoals, StepDone, StepGivenUp)
+	if err != nil {
+		return nil, fmt.Errorf("read rebuilds: %w", err)
+	}
+	if len(found) == 0 {
+		return nil, nil //nolint:nilnil // none is no error
+	}
+	return &found[0], nil
+}
+
+// Save keeps how far the rebuild has come.
+func (b *Rebuilds) Save(ctx context.Context, r *Rebuild, step Step) error {
+	next := *r
+	next.Step, next.Revision, next.SavedAt = step, r.Revision+1, time.Now().UTC()
+	batch, err := b.conn.PrepareBatch(b.statement(ctx, nil), "INSERT INTO "+b.table("rebuilds")+" ("+strings.Join(columnsOf[Rebuild](), ", ")+")")
+	if err == nil {
+		defer func() { _ = batch.Close() }()
+		if err = batch.AppendStruct(&next); err == nil {
+			err = batch.Send()
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("save rebuild: %w", err)
+	}
+	*r = next
+	return nil
+}
