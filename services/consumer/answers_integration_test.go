@@ -82,7 +82,14 @@ func answers(t *testing.T, events []*onepxv1.Event, batchRows int) map[string][]
 func stored(t *testing.T, events []*onepxv1.Event, batchRows int) *world {
 	t.Helper()
 	w := fresh(t)
-	t.Setenv("ONEPX_BATCH_ROWS", strconv.Itoa(batchRows))
+	w.store(events, batchRows)
+	return w
+}
+
+// store stores the events in batches of at most so many rows.
+func (w *world) store(events []*onepxv1.Event, batchRows int) {
+	w.t.Helper()
+	w.t.Setenv("ONEPX_BATCH_ROWS", strconv.Itoa(batchRows))
 	byPartition := make([][]kafka.Message, partitions)
 	for _, ev := range events {
 		p := int(ev.GetEventId()[15]) % partitions // repeats meet in one partition
@@ -93,8 +100,7 @@ func stored(t *testing.T, events []*onepxv1.Event, batchRows int) *world {
 	}
 	c := w.start()
 	w.awaitRows(len(events))
-	require.Zero(t, c.stop())
-	return w
+	require.Zero(w.t, c.stop())
 }
 
 // shopEvents are what visitors of a shop did: visits from campaigns and without, products, orders and what became of them.

@@ -73,6 +73,10 @@ func TestWrongSettingsExitWith2AndAreNamed(t *testing.T) {
 		{"topics that nobody wants", "topics", map[string]string{
 			"ONEPX_TOPIC_EVENTS_PARTITIONS": "0", "ONEPX_TOPIC_REPLICATION": "10", "ONEPX_TOPIC_RETENTION": "697h",
 		}, []string{"ONEPX_TOPIC_EVENTS_PARTITIONS", "ONEPX_TOPIC_REPLICATION", "ONEPX_TOPIC_RETENTION"}},
+		{"a rebuild of no days", "rebuild goals --from 2026-11-02 --to 2026-11-01", nil, []string{"--from 2026-11-02 is after --to 2026-11-01"}},
+		{"a rebuild of days to come", "rebuild goals --from 2999-01-01 --to 2999-01-02", nil, []string{"--from 2999-01-01 is in the future"}},
+		{"a day that is none", "rebuild goals --from yesterday --to 2026-11-01", nil, []string{"--from", "yesterday"}},
+		{"a rebuild without days", "rebuild goals", nil, []string{"--from", "--to"}},
 		{"a deadline that would not be waited for", "topics accept-offsets", map[string]string{"ONEPX_INSERT_DEADLINE": "-1s"}, []string{"ONEPX_INSERT_DEADLINE"}},
 		{"a password without a mechanism", "deadletter list", map[string]string{"ONEPX_KAFKA_SASL_PASSWORD": "hunter2"}, []string{"ONEPX_KAFKA_SASL_MECHANISM"}},
 		{"an unknown command", "consume", nil, []string{"consume"}},
@@ -98,7 +102,9 @@ func TestWrongSettingsExitWith2AndAreNamed(t *testing.T) {
 }
 
 func TestWithoutKafkaACommandEndsAndSaysSo(t *testing.T) {
-	for _, name := range []string{"topics", "deadletter list"} {
+	t.Setenv("ONEPX_CLICKHOUSE_ADDR", "127.0.0.1:1")
+	t.Setenv("ONEPX_CONFIG", writeSites(t))
+	for _, name := range []string{"topics", "deadletter list", "rebuild goals --from 2026-11-01 --to 2026-11-01"} {
 		got := command(t, append(strings.Fields(name), "--kafka-brokers=127.0.0.1:1")...)
 		require.Equal(t, 1, got.code, name)
 		require.Contains(t, got.errOut, "consumer: kafka metadata: ", name)
@@ -109,7 +115,16 @@ func TestWithoutKafkaACommandEndsAndSaysSo(t *testing.T) {
 func TestASiteConfigurationThatCannotBeReadEndsTheStartWithItsPlace(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("sites:\n  - id: shop\n    timezone: Mars/Olympus\n    currency: EUR\n"), 0o600))
-	got := command(t, "run", "--kafka-brokers=127.0.0.1:1", "--clickhouse-addr=127.0.0.1:1", "--config="+path)
+	for _, name := range []string{"run", "rebuild goals --from 2026-11-01 --to 2026-11-01"} {
+		got := command(t, append(strings.Fields(name), "--kafka-brokers=127.0.0.1:1", "--clickhouse-addr=127.0.0.1:1", "--config="+path)...)
+		require.Equal(t, 1, got.code, name)
+		require.Contains(t, got.errOut, path+":3:", name)
+	}
+}
+
+func TestARebuildOfASiteThatIsNotConfiguredIsRefused(t *testing.T) {
+	got := command(t, "rebuild", "goals", "--from=2026-11-01", "--to=2026-11-01", "--site=blog",
+		"--kafka-brokers=127.0.0.1:1", "--clickhouse-addr=127.0.0.1:1", "--config="+writeSites(t))
 	require.Equal(t, 1, got.code)
-	require.Contains(t, got.errOut, path+":3:")
+	require.Regexp(t, "--site blog: .*onepx.yaml has no such site; it has shop", got.errOut)
 }

@@ -39,12 +39,10 @@ type goals struct {
 }
 
 // Goals returns the goals that a stored event matches, as Facts does for a new one. It needs of the event the site, the name,
-// the page's URL, the properties and the value. currency and siteCurrency are those of the stored row; where they are empty,
-// as in rows from before they were stored, the site's as it is now.
+// the page's URL, the properties and the value. currency and siteCurrency are those of the stored row; an empty currency is the
+// site's.
 func (e *Enricher) Goals(event *onepxv1.Event, currency, siteCurrency string) []GoalHit {
-	site := e.site(event.GetSiteId())
-	siteCurrency = cmp.Or(siteCurrency, site.currency)
-	return site.goals.hits(event, cmp.Or(currency, siteCurrency), siteCurrency)
+	return e.site(event.GetSiteId()).goals.hits(event, cmp.Or(currency, siteCurrency), siteCurrency)
 }
 
 // newGoals compiles the goals of a site.

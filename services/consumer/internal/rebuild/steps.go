@@ -1,6 +1,7 @@
 package rebuild
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -185,8 +186,9 @@ func (r *run) countFilled(ctx context.Context) error {
 	return err
 }
 
-// match judges a stored row as a new event.
+// match judges a stored row as a new event. Old rows have no currency of the site.
 func (r *run) match(row *store.HitSource) []enrich.GoalHit {
+	row.SiteCurrency = cmp.Or(row.SiteCurrency, r.Rules.Sites[row.SiteID].Currency)
 	return r.Enricher.Goals(row.Event(), row.Currency, row.SiteCurrency)
 }
 
@@ -278,7 +280,7 @@ func (r *run) finish(ctx context.Context) error {
 
 // warn names the sites whose newest event was stored by other goals than these.
 func (r *run) warn(ctx context.Context) error {
-	newest, err := r.Tables.NewestRules(ctx, r.sites)
+	newest, err := r.Tables.NewestRules(ctx, r.Rebuild, r.sites)
 	if err != nil {
 		return err
 	}

@@ -116,7 +116,8 @@ func (b *Rebuilds) Days(ctx context.Context, r *Rebuild, events []SiteEvents) ([
 // hitBlock is the number of hits of one insert.
 const hitBlock = 50_000
 
-// StageDay puts into the staging table the hits of the rows of a batch_day: those that match gives, which must not keep the row.
+// StageDay puts into the staging table the hits of the rows of a batch_day: those that match gives, which may complete the row
+// and must not keep it.
 // seen is called after some rows with the number of all so far.
 func (b *Rebuilds) StageDay(ctx context.Context, r *Rebuild, day time.Time, events []SiteEvents, match func(*HitSource) []enrich.GoalHit, seen func(uint64)) error {
 	if err := b.emptyStage(ctx); err != nil {
@@ -240,9 +241,9 @@ type SiteRules struct {
 	Text string `ch:"text"`
 }
 
-// NewestRules returns for each of the sites that had an event within the last week by what its newest one was made.
-func (b *Rebuilds) NewestRules(ctx context.Context, sites []string) ([]SiteRules, error) {
-	return b.rulesWhere(ctx, sites, "batch_day >= today() - 7", "ORDER BY newest DESC LIMIT 1 BY site_id")
+// NewestRules returns for each of the sites by what its newest event was made, of the week before the rebuild's begin.
+func (b *Rebuilds) NewestRules(ctx context.Context, r *Rebuild, sites []string) ([]SiteRules, error) {
+	return b.rulesWhere(ctx, sites, "batch_day >= toDate('"+r.StartedAt.UTC().AddDate(0, 0, -7).Format(time.DateOnly)+"')", "ORDER BY newest DESC LIMIT 1 BY site_id")
 }
 
 // RulesSince returns by what the events of the sites were made that were stored from the first offsets on.

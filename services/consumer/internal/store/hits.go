@@ -38,15 +38,15 @@ func (b *Rebuilds) createLike(ctx context.Context, name string) error {
 	if err != nil {
 		return fmt.Errorf("read the engine of %s: %w", hitsTable, err)
 	}
-	engine, err = b.schema.renewEngine(engine)
+	engine, err = b.schema.RenewEngine(engine)
 	if err != nil {
 		return err
 	}
 	return b.exec(ctx, "create "+name, "CREATE TABLE", b.table(name), b.schema.OnCluster(), "AS", b.table(hitsTable), "ENGINE =", engine)
 }
 
-// renewEngine is the engine of a table as system.tables shows it, for another table: with a path of its own.
-func (s Schema) renewEngine(engine string) (string, error) {
+// RenewEngine is the engine of a table as system.tables shows it, for another table: with a path of its own.
+func (s Schema) RenewEngine(engine string) (string, error) {
 	_, keys, found := strings.Cut(engine, " PARTITION BY ")
 	if !found {
 		return "", fmt.Errorf("%s has the engine %s: it must have PARTITION BY", hitsTable, engine)
@@ -108,7 +108,9 @@ func (r *Rebuild) days() string {
 }
 
 // literal is a text as it stands in a statement.
-func literal(text string) string { return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'" }
+func literal(text string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
+}
 
 // DropNext removes all tables of the rebuild: the view first, since an insert fails whose view has no table any more. What
 // is called conversion_hits stays.

@@ -123,7 +123,9 @@ type Rebuilds struct {
 }
 
 // NewRebuilds returns the Rebuilds of a database that Migrate has prepared.
-func NewRebuilds(conn driver.Conn, schema Schema) *Rebuilds { return &Rebuilds{conn: conn, schema: schema} }
+func NewRebuilds(conn driver.Conn, schema Schema) *Rebuilds {
+	return &Rebuilds{conn: conn, schema: schema}
+}
 
 func (b *Rebuilds) table(name string) string { return b.schema.Database + "." + name }
 
@@ -149,9 +151,9 @@ func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error
 
 const (
 	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
-	lockPause    = 200 * time.Millisecond
+	lockPause    = 50 * time.Millisecond
 	// lockPatience is how long the query of a process that was killed may go on.
-	lockPatience = 10 * time.Second
+	lockPatience = 3 * time.Second
 )
 
 // Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
@@ -165,7 +167,7 @@ func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock fun
 	}))
 	var rows driver.Rows
 	err = poll(ctx, lockPause, time.Now().Add(lockPatience), func() (bool, error) {
-		running, err := b.conn.Query(asked, "SELECT sleepEachRow(0.2) FROM system.numbers")
+		running, err := b.conn.Query(asked, "SELECT sleepEachRow(0.05) FROM system.numbers")
 		var exception *clickhouse.Exception
 		if errors.As(err, &exception) && exception.Code == queryIDTaken {
 			return false, nil
