@@ -117,11 +117,7 @@ func purchase(offset int64) store.Row {
 // rebuild applies the goals of a configuration to the day.
 func (w *world) rebuild(config string, change ...func(*rebuild.Request)) error {
 	w.t.Helper()
-	parsed, err := siteconfig.Parse("f", []byte(config))
-	require.NoError(w.t, err)
-	rules := enrich.NewRules(parsed)
-	enricher, err := enrich.New(rules)
-	require.NoError(w.t, err)
+	rules, enricher := enricherOf(w.t, config)
 	request := rebuild.Request{From: day, To: day}
 	for _, c := range change {
 		c(&request)
@@ -137,6 +133,21 @@ func (w *world) rebuild(config string, change ...func(*rebuild.Request)) error {
 		Say:   func(format string, args ...any) { w.lines = append(w.lines, fmt.Sprintf(format, args...)) },
 		Saved: func(step store.Step) error { return w.saved(step) },
 	}, request)
+}
+
+// enrichers are those of the configurations; they take long to make.
+var enrichers = map[string]*enrich.Enricher{}
+
+func enricherOf(t *testing.T, config string) (enrich.Rules, *enrich.Enricher) {
+	t.Helper()
+	parsed, err := siteconfig.Parse("f", []byte(config))
+	require.NoError(t, err)
+	rules := enrich.NewRules(parsed)
+	if enrichers[config] == nil {
+		enrichers[config], err = enrich.New(rules)
+		require.NoError(t, err)
+	}
+	return rules, enrichers[config]
 }
 
 // hits are the offsets of the hits in order, by site and goal.

@@ -199,7 +199,7 @@ const (
 	// sayEvery is the distance between two lines of progress.
 	sayEvery = 5 * time.Second
 	// look is the pause between two looks at the positions.
-	look = 250 * time.Millisecond
+	look = 100 * time.Millisecond
 )
 
 // progress says something unless it has said something just now.

@@ -153,7 +153,7 @@ const (
 	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
 	lockPause    = 50 * time.Millisecond
 	// lockPatience is how long the query of a process that was killed may go on.
-	lockPatience = 3 * time.Second
+	lockPatience = 2 * time.Second
 )
 
 // Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
@@ -163,7 +163,7 @@ const (
 func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
 	locked, cancel := context.WithCancelCause(ctx)
 	asked := clickhouse.Context(locked, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
-		"max_block_size": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
+		"max_block_size": 1, "max_threads": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
 	}))
 	var rows driver.Rows
 	err = poll(ctx, lockPause, time.Now().Add(lockPatience), func() (bool, error) {
