@@ -257,8 +257,19 @@ func (r *run) repair(ctx context.Context, in store.Range) error {
 	return errors.New("hits differ from events although they were made anew")
 }
 
-// finish says what has changed and drops the old table.
+// finish says what has changed, unless a run before has done so, and drops the old table.
 func (r *run) finish(ctx context.Context) error {
+	kept, err := r.Tables.Kept(ctx, r.Rebuild)
+	if err == nil && kept {
+		err = r.report(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	return r.Tables.DropNext(ctx, r.Rebuild)
+}
+
+func (r *run) report(ctx context.Context) error {
 	changes, err := r.Tables.Changes(ctx, r.Rebuild, r.sites)
 	if err != nil {
 		return err
@@ -275,7 +286,7 @@ func (r *run) finish(ctx context.Context) error {
 		r.Say("warning: an event of %s, of %s, was stored by other goals than these meanwhile: restart the consumers with this configuration, then rebuild once more from that day on",
 			other.Site, other.DeclaredAt.UTC().Format(time.DateTime))
 	}
-	return r.Tables.DropNext(ctx, r.Rebuild)
+	return nil
 }
 
 // warn names the sites whose newest event was stored by other goals than these.

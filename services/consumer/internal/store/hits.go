@@ -222,6 +222,16 @@ func (b *Rebuilds) Exchange(ctx context.Context, r *Rebuild) error {
 	return b.exec(ctx, "drop view", "DROP VIEW IF EXISTS", b.table(r.view()), b.schema.OnCluster(), "SYNC")
 }
 
+// Kept tells whether the table under the name of the new one is still there: after the exchange, the old one.
+func (b *Rebuilds) Kept(ctx context.Context, r *Rebuild) (bool, error) {
+	var n uint64
+	err := b.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = ? AND name = ?", b.schema.Database, r.Table).Scan(&n)
+	if err != nil {
+		return false, fmt.Errorf("look for table %s: %w", r.Table, err)
+	}
+	return n > 0, nil
+}
+
 // Exchanged tells whether the new table is conversion_hits.
 func (b *Rebuilds) Exchanged(ctx context.Context, r *Rebuild) (bool, error) {
 	id, err := b.uuidOf(ctx, hitsTable)
