@@ -106,6 +106,13 @@ func TestChangedGoalsAreReportedAsIfTheyHadBeenSoFromTheBeginning(t *testing.T) 
 	require.Regexp(t, `(?m)^  shop gone: \d+ before, 0 now\n  shop purchase: \d+ before, \d+ now\n  shop seen: 0 before, \d+ now$`, out)
 }
 
+func TestARebuildNeedsTheGroupOfTheConsumers(t *testing.T) {
+	fresh(t)
+	got := command(t, "rebuild", "goals", "--from=2026-11-01", "--to=2026-11-01")
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.errOut, "has no position in onepx.events: start a consumer, or name the group of those that run\nthe same command, repeated, goes on")
+}
+
 // TestARebuildWhileEventsArriveLosesAndDoublesNothing also kills the rebuild after some steps, and begins with events that
 // were stored by other goals.
 func TestARebuildWhileEventsArriveLosesAndDoublesNothing(t *testing.T) {

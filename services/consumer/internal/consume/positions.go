@@ -21,7 +21,7 @@ type Position struct {
 }
 
 // GroupPositions reads the positions of all partitions of the topic, in the order of the partitions. A position that is not
-// onepx's own is an error.
+// onepx's own is an error, as is a group without any: its name is wrong, or no consumer has ever run.
 func GroupPositions(ctx context.Context, client *kafka.Client, group, topic string, events Store) ([]Position, error) {
 	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
@@ -58,6 +58,9 @@ func GroupPositions(ctx context.Context, client *kafka.Client, group, topic stri
 	}
 	if len(all) != len(ids) {
 		return nil, fmt.Errorf("fetch positions of group %s: %d answers for %d partitions", group, len(all), len(ids))
+	}
+	if !slices.ContainsFunc(all, func(p Position) bool { return p.Committed }) {
+		return nil, fmt.Errorf("group %s has no position in %s: start a consumer, or name the group of those that run", group, topic)
 	}
 	slices.SortFunc(all, func(a, b Position) int { return a.ID - b.ID })
 	return all, nil

@@ -103,3 +103,22 @@ func manyGoals(tb testing.TB, n int) *siteconfig.Config {
 	require.NoError(tb, err)
 	return config
 }
+
+func TestAStoredEventHasTheGoalsOfANewOne(t *testing.T) {
+	enricher, err := shared()
+	require.NoError(t, err)
+	for name, event := range map[string]*onepxv1.Event{
+		"several goals":             hit(chromeOnWindows, named("purchase"), page("https://shop.example/thanks?order=1", ""), props("test", "yes", "size", "big"), worth(5, "USD")),
+		"in the site's currency":    hit(chromeOnWindows, named("purchase"), worth(5, "")),
+		"without a value":           hit(chromeOnWindows, named("purchase")),
+		"none":                      hit(chromeOnWindows),
+		"a site that has gone away": hit(chromeOnWindows, site("gone"), named("purchase")),
+	} {
+		t.Run(name, func(t *testing.T) {
+			made := enricher.Facts(event)
+			require.Equal(t, made.Goals, enricher.Goals(event, made.Currency, made.SiteCurrency))
+		})
+	}
+	was := enricher.Goals(hit("", named("purchase"), page("https://shop.example/thanks", ""), worth(5, "USD")), "USD", "GBP")
+	require.Equal(t, []string{"USD", "GBP"}, []string{was[0].Currency, was[1].Currency}, "the site had another currency then")
+}

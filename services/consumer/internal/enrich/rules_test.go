@@ -124,3 +124,37 @@ func TestTheVersionOfTheUserAgentLibraryIsDeclared(t *testing.T) {
 	version, _, _ = strings.Cut(version, " ")
 	require.Contains(t, string(code), `agentVersion = "`+version+`"`)
 }
+
+func TestTheHashOfGoalsTellsWhatHitsDependOn(t *testing.T) {
+	hash := func(change func(*siteconfig.Config), sites ...string) string {
+		changed := config()
+		change(changed)
+		return enrich.NewRules(changed).GoalsHash(sites)
+	}
+	same := func(*siteconfig.Config) {}
+	require.Regexp(t, "^[0-9a-f]{16}$", hash(same, "shop"))
+	require.NotEqual(t, hash(same, "shop"), hash(same, "shop", "york"))
+	require.Equal(t, hash(same, "york", "shop"), hash(same, "shop", "york"))
+	for name, change := range map[string]func(*siteconfig.Config){
+		"a goal":       func(c *siteconfig.Config) { c.Sites[0].Goals[0].ClickWindowDays++ },
+		"the currency": func(c *siteconfig.Config) { c.Sites[0].Currency = "CHF" },
+	} {
+		require.NotEqual(t, hash(same, "shop"), hash(change, "shop"), name)
+		require.Equal(t, hash(same, "york"), hash(change, "york"), "%s of another site", name)
+	}
+	require.Equal(t, hash(same, "shop"), hash(func(c *siteconfig.Config) { c.Sites[0].RetentionDays = 1 }, "shop"))
+}
+
+func TestTheEventsOfGoalsAreNamedWhereAllGoalsNameOne(t *testing.T) {
+	rules := enrich.NewRules(config())
+	for site, want := range map[string][]string{"kiribati": {"purchase"}, "york": nil, "shop": nil} {
+		names, anyName := rules.GoalEvents(site)
+		require.Equal(t, want, names, site)
+		require.Equal(t, site == "shop", anyName, site)
+	}
+	changed := config()
+	changed.Sites[0].Goals = changed.Sites[0].Goals[2:4]
+	names, anyName := enrich.NewRules(changed).GoalEvents("shop")
+	require.False(t, anyName)
+	require.Equal(t, []string{"purchase", "signup"}, names)
+}

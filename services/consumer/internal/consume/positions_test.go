@@ -1,0 +1,49 @@
+package consume
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
+)
+
+func TestGroupPositions(t *testing.T) {
+	t.Parallel()
+	together(t, map[string]func(t *testing.T){
+		"idle, declared and lost positions are told apart":    positionsOfAllKinds,
+		"a position that is not onepx's own is an error":      foreignPosition,
+		"a topic that does not exist is an error of its name": positionsOfNoTopic,
+	})
+}
+
+func positionsOfAllKinds(t *testing.T) {
+	c := newCluster(t)
+	at := func(p int) store.Partition { return store.Partition{Topic: eventlog.TopicEvents, ID: p} }
+	require.NoError(t, c.reset(t, 0, 20, idle))
+	require.NoError(t, c.reset(t, 1, 20, Declaration{Range: store.Range{Partition: at(1), First: 20, Last: 24}, Rules: "r"}.Metadata()))
+	positions, err := GroupPositions(t.Context(), c.client, groupName, eventlog.TopicEvents, c.house)
+	require.NoError(t, err)
+	require.Equal(t, []Position{
+		{Partition: at(0), First: 20, Last: 19, Committed: true}, {Partition: at(1), First: 20, Last: 24, Committed: true},
+		{Partition: at(2), First: 0, Last: -1}, {Partition: at(3), First: 0, Last: -1},
+	}, positions)
+
+	_, err = GroupPositions(t.Context(), c.client, "another group", eventlog.TopicEvents, c.house)
+	require.ErrorContains(t, err, "another group")
+}
+
+func foreignPosition(t *testing.T) {
+	c := newCluster(t)
+	require.NoError(t, c.reset(t, 1, 3, ""))
+	_, err := GroupPositions(t.Context(), c.client, groupName, eventlog.TopicEvents, c.house)
+	require.ErrorIs(t, err, errForeign)
+	require.ErrorContains(t, err, "partition 1: the committed offset 3 was not written by onepx; see offsets_moved")
+}
+
+func positionsOfNoTopic(t *testing.T) {
+	c := newCluster(t)
+	_, err := GroupPositions(t.Context(), c.client, groupName, "no.such.topic", c.house)
+	require.ErrorContains(t, err, "no.such.topic")
+}
