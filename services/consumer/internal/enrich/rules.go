@@ -123,8 +123,8 @@ func (r Rules) GoalsHash(siteIDs []string) string {
 	return hashOf(string(text))[:16]
 }
 
-// GoalEvents are the names of the events that can be hits of the site's goals, sorted; any tells that every name can.
-func (r Rules) GoalEvents(siteID string) (names []string, any bool) {
+// GoalEvents are the names of the events that can be hits of the site's goals, sorted; anyName tells that every name can.
+func (r Rules) GoalEvents(siteID string) (names []string, anyName bool) {
 	for _, goal := range r.Sites[siteID].Goals {
 		if goal.Event == "" {
 			return nil, true
