@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -175,9 +174,10 @@ func (w *world) keep(device, cookie string) {
 	w.cookies[device] = cookie
 }
 
-// request is what the sender sends: the pixel has utm parameters and click ids in the page URL, scripts and servers beside it.
+// request is what the sender sends.
 func (w *world) request(ctx context.Context, e answers.Event) (*http.Request, error) {
-	p := parameters(e)
+	p := e.Parameters()
+	p["site"] = siteID
 	if e.Transport == answers.Pixel {
 		query := url.Values{}
 		for name, value := range p {
@@ -230,57 +230,6 @@ func address(device string) string {
 	var n int
 	_, _ = fmt.Sscan(device, &n)
 	return fmt.Sprintf("81.%d.%d.7", n/250, n%250)
-}
-
-// parameters are those of docs/pixel.md.
-func parameters(e answers.Event) map[string]string {
-	p := map[string]string{
-		"site": siteID, "e": e.Name, "id": e.ID, "r": e.Referrer, "v": e.Visitor, "uid": e.User,
-		"order_id": e.OrderID, "value": e.Value, "currency": e.Currency, "items": items(e),
-	}
-	if !e.At.IsZero() {
-		p["ts"] = fmt.Sprint(e.At.UnixMilli())
-	}
-	for name, value := range e.Props {
-		p["p."+name] = value
-	}
-	campaign := url.Values{}
-	for name, value := range e.UTM {
-		campaign.Set("utm_"+name, value)
-	}
-	if e.ClickParam != "" {
-		campaign.Set(e.ClickParam, e.ClickID)
-	}
-	p["u"] = e.URL
-	if e.Transport == answers.Pixel && len(campaign) > 0 {
-		p["u"] += "?" + campaign.Encode()
-	} else {
-		for name := range campaign {
-			p[name] = campaign.Get(name)
-		}
-	}
-	maps.DeleteFunc(p, func(_, value string) bool { return value == "" })
-	return p
-}
-
-func items(e answers.Event) string {
-	if len(e.Items) == 0 {
-		return ""
-	}
-	var all []string
-	for _, item := range e.Items {
-		fields := map[string]string{"id": item.ID, "qty": item.Quantity, "price": item.Price}
-		maps.DeleteFunc(fields, func(_, value string) bool { return value == "" })
-		text, err := json.Marshal(fields)
-		if err != nil {
-			panic(err)
-		}
-		all = append(all, string(text))
-	}
-	if e.ItemsBroken {
-		all = append(all, `{"id": "broken", "qty": "two"}`)
-	}
-	return "[" + strings.Join(all, ",") + "]"
 }
 
 // imports puts rates and costs into the tables.
