@@ -44,10 +44,11 @@ const (
 // world is the pipeline.
 type world struct {
 	clickHouse ledger.ClickHouse
-	// collector is its address, clock the file that its clock is read from.
-	collector, clock string
-	client           *http.Client
-	mu               sync.Mutex // guards cookies
+	// collector is its address, clock its clock.
+	collector string
+	clock     pipeline.Clock
+	client    *http.Client
+	mu        sync.Mutex // guards cookies
 	// cookies are those of devices.
 	cookies map[string]string
 }
@@ -61,40 +62,31 @@ func open(t *testing.T) *world {
 	require.NotEmpty(t, address, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE_HTTP")
 	dir := t.TempDir()
 	w := &world{
-		clickHouse: ledger.ClickHouse{URL: address}, clock: filepath.Join(dir, "clock"), cookies: map[string]string{},
+		clickHouse: ledger.ClickHouse{URL: address}, clock: pipeline.Clock(filepath.Join(dir, "clock")), cookies: map[string]string{},
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
 	}
 	t.Cleanup(w.client.CloseIdleConnections)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	sites, key := filepath.Join(dir, "onepx.yaml"), sha256.Sum256([]byte(writeKey))
 	require.NoError(t, os.WriteFile(sites, []byte(config(hex.EncodeToString(key[:]))), 0o600))
-	require.NoError(t, w.setClock(time.Now()))
+	require.NoError(t, w.clock.Set(time.Now()))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: sites, Tags: "faults", EventPartitions: 2})
 	require.NoError(t, err)
 	consumer, err := p.StartConsumer(t.Context(), "consumer")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, consumer.Stop()) })
-	collector, err := p.StartCollector(t.Context(), "collector", "ONEPX_FAULT_CLOCK_FILE="+w.clock)
+	collector, err := p.StartCollector(t.Context(), "collector", w.clock.Setting())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
 	w.collector = collector.URL
 	return w
 }
 
-// setClock lets the collector's clock stand at that time.
-func (w *world) setClock(at time.Time) error {
-	next := w.clock + ".next"
-	if err := os.WriteFile(next, []byte(at.UTC().Format(time.RFC3339Nano)), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, w.clock)
-}
-
 // push sends all events, those that arrive at the same time together, but those of one device one after the other.
 func (w *world) push(ctx context.Context, events []answers.Event) error {
 	for len(events) > 0 {
 		at := events[0].Arrived
-		if err := w.setClock(at); err != nil {
+		if err := w.clock.Set(at); err != nil {
 			return err
 		}
 		n := 0
