@@ -47,8 +47,8 @@ SELECT 'onepx.events', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 
 	multiIf(step = 0, '/', step = 4, '/cart', '/product'),
 	if(campaigned, concat('source-', toString(dice %% 20)), '') AS source, if(campaigned, 'cpc', '') AS medium, if(campaigned, concat('campaign-', toString(dice %% 200)), '') AS campaign,
 	if(campaigned, 'Paid Search', 'Direct'), source, medium, campaign, if(step = 0, '', 'https://shop.example/'),
-	if(buys, toString(session), ''), if(buys, toInt64(cityHash64(session, 4) %% 100000 * 10000), NULL), if(buys, 'EUR', ''), 'EUR', dice %% 10 = 9, 'gif', 730,
-	if(buys, ['purchase'], []), if(buys, ['order'], []), if(buys, ['event'], []), if(buys, [value_micros], []), if(buys, ['EUR'], []), if(buys, [30], []), if(buys, [1], [])
+	if(buys, toString(session), ''), if(buys, toInt64(cityHash64(session, 4) %% 100000 * 10000), NULL) AS worth, if(buys, 'EUR', ''), 'EUR', dice %% 10 = 9, 'gif', 730,
+	if(buys, ['purchase'], []), if(buys, ['order'], []), if(buys, ['event'], []), if(buys, [worth], []), if(buys, ['EUR'], []), if(buys, [30], []), if(buys, [1], [])
 FROM numbers(%[3]d, %[4]d)`
 
 // questionBench asks every standard question about thirty of sixty days.
