@@ -44,6 +44,7 @@ const (
 // world is the pipeline.
 type world struct {
 	clickHouse ledger.ClickHouse
+	consumer   *pipeline.Service
 	// collector is its address, clock its clock.
 	collector string
 	clock     pipeline.Clock
@@ -78,7 +79,7 @@ func open(t *testing.T) *world {
 	collector, err := p.StartCollector(t.Context(), "collector", w.clock.Setting())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
-	w.collector = collector.URL
+	w.collector, w.consumer = collector.URL, consumer
 	return w
 }
 
@@ -243,7 +244,7 @@ func (w *world) imports(ctx context.Context, site answers.Site) error {
 	return w.clickHouse.Query(ctx, "INSERT INTO onepx.ad_costs (site_id, day, source, medium, campaign, currency, cost_micros) VALUES "+strings.Join(rows, ","), nil)
 }
 
-// await waits until every event is a row.
+// await waits until every event is a row, and stops the consumer: rows are seen before those that the views make of them.
 func (w *world) await(t *testing.T, events int) {
 	t.Helper()
 	var got struct{ Rows int }
@@ -252,4 +253,5 @@ func (w *world) await(t *testing.T, events int) {
 		return err == nil && got.Rows >= events
 	}, patience, glance)
 	require.Equal(t, events, got.Rows)
+	require.NoError(t, w.consumer.Stop())
 }
