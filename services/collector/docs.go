@@ -62,7 +62,7 @@ func snippets() []snippet {
 			image("site", "shop")},
 		{"Page view where scripts are off", "The page's server fills in the page URL, which then needs no Referer.",
 			"<noscript>" + image("site", "shop", "u", "https://shop.example/tea?utm_source=news", "t", "Green tea") + "</noscript>"},
-		{"Order on a thank-you page", "The page's server fills in the values, `value` as a plain [amount](#amounts). The event id makes a reload count once; `order_id` makes an order count once, whoever else reports it, and ties refunds to it.",
+		{"Order on a thank-you page", "The page's server fills in the values, `value` as a plain [amount](#amounts). `order_id` makes the order count once, however often and however late the page is loaded again, and whoever else reports it; it ties [refunds](#server-events) to it. The event id makes the loads of 7 days one event. Without it each load is one, which reports show as repeats (`hits`, `repeats` in [questions.md](questions.md)) and never add up.",
 			image("site", "shop", "e", "purchase", "id", "order-1001", "order_id", "1001", "value", "49.90", "currency", "EUR",
 				"items", `[{"id":"sku-1","qty":2,"price":"19.95","category":"tea"},{"id":"sku-2","price":"10"}]`, "uid", "customer-77")},
 		{"Product that was looked at", "Feeds reports on interest in products.",
@@ -97,6 +97,8 @@ func examples() map[string][]example {
 		"/v1/events": {
 			{"An order:", "sh", `curl ` + host + `/v1/events -H "Authorization: Bearer $ONEPX_WRITE_KEY" -H "Content-Type: application/json" -d '`,
 				`{"e": "purchase", "id": "order-1001", "order_id": "1001", "value": 49.90, "currency": "EUR", "v": "visitor-5", "uid": "customer-77", "ip": "81.2.69.160", "ua": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "ts": "2026-11-25T11:59:00Z"}`, "'"},
+			{"A part of it that was paid back (without `value` and `items`: all that is left). [Reports](questions.md#revenue_ledger) show it on this day and on that of the sale:", "sh", `curl ` + host + `/v1/events -H "Authorization: Bearer $ONEPX_WRITE_KEY" -H "Content-Type: application/json" -d '`,
+				`{"e": "refund", "id": "refund-1001-1", "order_id": "1001", "value": 9.90, "currency": "EUR"}`, "'"},
 			{"A file of events, one on each line:", "sh", `gzip -c events.ndjson | curl ` + host + `/v1/events -u "$ONEPX_WRITE_KEY:" -H "Content-Type: application/x-ndjson" -H "Content-Encoding: gzip" --data-binary @-`, "", ""},
 		},
 	}

@@ -3,7 +3,7 @@
 //
 //	bench NAME value=… goal=… ok|short
 //
-// A benchmark is a file of this package: edge.go, memory.go, consumer.go. It measures several times, the things compared by
+// A benchmark is a file of this package, such as edge.go. It measures several times, the things compared by
 // turns, and reports medians.
 package main
 
@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, memory, spool or consumer. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, spool, memory, consumer, goals, campaigns or questions. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -40,6 +40,9 @@ var benchmarks = []benchmark{
 	{"spool", "Answers while Kafka is away", spoolBench, ""},
 	{"memory", "Resident memory", memoryBench, ""},
 	{"consumer", "The consumer against ClickHouse's own Kafka engine", consumerBench, ""},
+	{"goals", "The consumer with many goals", goalsBench, ""},
+	{"campaigns", "Which campaigns bring the revenue", campaignBench, campaignTried},
+	{"questions", "The standard questions over 100 million events", questionBench, questionTried},
 }
 
 // benchmark measures one thing.

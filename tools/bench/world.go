@@ -21,7 +21,7 @@ var defaultDeadlines = []string{"ONEPX_INSERT_DEADLINE=15s", "ONEPX_SESSION_TIME
 
 // world is what every benchmark works on; the services are its own affair.
 type world struct {
-	dir        string
+	dir, sites string
 	runs       int
 	kafka      *localstack.Kafka
 	clickHouse *localstack.ClickHouse
@@ -30,7 +30,7 @@ type world struct {
 
 // start starts Kafka and ClickHouse, with topics and tables; stop must be called also after an error.
 func start(ctx context.Context, dir string, runs int) (*world, error) {
-	w := &world{dir: dir, runs: runs}
+	w := &world{dir: dir, sites: filepath.Join(dir, "onepx.yaml"), runs: runs}
 	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o750); err != nil {
 		return w, err
 	}
@@ -41,12 +41,11 @@ func start(ctx context.Context, dir string, runs int) (*world, error) {
 	if w.clickHouse, err = localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr}); err != nil {
 		return w, err
 	}
-	sites := filepath.Join(dir, "onepx.yaml")
-	if err := os.WriteFile(sites, []byte("sites:\n  - id: "+site+"\n    timezone: Europe/Berlin\n    currency: EUR\n"), 0o600); err != nil {
+	if err := w.configure(""); err != nil {
 		return w, err
 	}
 	w.pipeline, err = pipeline.New(ctx, pipeline.Config{
-		Dir: dir, Broker: w.kafka.Broker(), ClickHouse: w.clickHouse.NativeAddr(), Sites: sites, EventPartitions: partitions,
+		Dir: dir, Broker: w.kafka.Broker(), ClickHouse: w.clickHouse.NativeAddr(), Sites: w.sites, EventPartitions: partitions,
 	})
 	return w, err
 }

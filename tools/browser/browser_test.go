@@ -45,6 +45,7 @@ func TestInARealBrowser(t *testing.T) {
 	// Most of the time these wait for rows, so they do it together.
 	for name, test := range map[string]func(*testing.T){
 		"the pixel": s.testPixel, "the tag": s.testTag, "500 pages are left as soon as something happened on them": s.unloads,
+		"a thank-you page that is opened again and again is one order": s.reloads,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

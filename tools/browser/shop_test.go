@@ -4,6 +4,7 @@ package browser_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -33,7 +34,7 @@ const (
 	person = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 
-// sites has %s where the origin of the shop's pages belongs.
+// sites has %[1]s where the origin of the shop's pages belongs, %[2]x where the SHA-256 of teaKey does.
 const sites = `
 sites:
   - {id: shop, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, allowed_origins: ["%[1]s"]}
@@ -44,11 +45,16 @@ sites:
     cookie_domain: shop.localhost
     allowed_origins: ["%[1]s"]
     paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}
+  - {id: tea, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, write_keys: ["sha256:%[2]x"]}
 `
+
+// teaKey is the write key of the site tea.
+const teaKey = "tea-key"
 
 // shop is a small shop with a pixel of onepx in its pages, and the whole of onepx behind it.
 type shop struct {
 	t          *testing.T
+	pipeline   *pipeline.Pipeline
 	clickHouse ledger.ClickHouse
 	// url is where its pages are, other the same server under the name of a stranger, px where onepx is and pixel its pixel.
 	url, other, px, pixel string
@@ -82,13 +88,15 @@ func open(t *testing.T) *shop {
 	s.url, s.other = "http://shop.localhost:"+port(server.URL), "http://stranger.localhost:"+port(server.URL)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url), 0o600))
-	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, EventPartitions: 2})
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url, sha256.Sum256([]byte(teaKey))), 0o600))
+	var err error
+	// With the tag faults a test may set a collector's clock; without being told to, the services do as always.
+	s.pipeline, err = pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, Tags: "faults", EventPartitions: 2})
 	require.NoError(t, err)
-	consumer, err := p.StartConsumer(t.Context(), "consumer")
+	consumer, err := s.pipeline.StartConsumer(t.Context(), "consumer")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, consumer.Stop()) })
-	collector, err := p.StartCollector(t.Context(), "collector")
+	collector, err := s.pipeline.StartCollector(t.Context(), "collector")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
 	s.px = "http://px.shop.localhost:" + port(collector.URL)

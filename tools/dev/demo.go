@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -28,9 +30,17 @@ type demoCmd struct {
 const demoSettle = time.Minute
 
 const (
+	// demoSite has the traffic of the shop, truthSite the journeys whose truth is known.
 	demoSite       = "demo"
+	truthSite      = "truth"
 	demoPartitions = 3
 )
+
+// demoSites has %[1]s and %[2]s for the sites, %[3]x for the SHA-256 of the write key.
+const demoSites = `sites:
+  - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
+  - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[3]x"]}
+`
 
 // Run plays the traffic of a small shop through the whole pipeline, prints the reports, and stops.
 func (d demoCmd) Run(ctx context.Context) (err error) {
@@ -52,8 +62,8 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	sites := filepath.Join(dir, "onepx.yaml")
-	if err := os.WriteFile(sites, fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n", demoSite), 0o600); err != nil {
+	sites, key := filepath.Join(dir, "onepx.yaml"), rand.Text()
+	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(key))), 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector and consumer …")
@@ -71,7 +81,7 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, collector.Stop()) }()
-	return d.play(ctx, collector.URL, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
+	return d.play(ctx, collector.URL, key, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
 }
 
 // startKafka returns the broker's address and what stops it.
@@ -92,8 +102,13 @@ func (d demoCmd) startKafka(ctx context.Context, dir string) (string, func(), er
 	return kafka.Broker(), func() { _ = kafka.Stop() }, nil
 }
 
-// play sends the traffic, waits for the rows, and prints what came of it.
-func (d demoCmd) play(ctx context.Context, collector string, sql ledger.ClickHouse) error {
+// play sends the journeys and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
+// counted twice, and when reports differ from the truth.
+func (d demoCmd) play(ctx context.Context, collector, key string, sql ledger.ClickHouse) error {
+	journeyEvents, err := playJourneys(ctx, collector, key, time.Now())
+	if err != nil {
+		return err
+	}
 	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, collector)
 	answers := ledger.New()
 	open, closeShop := context.WithTimeout(ctx, d.Duration)
@@ -120,24 +135,50 @@ func (d demoCmd) play(ctx context.Context, collector string, sql ledger.ClickHou
 			return err
 		}
 	}
+	different := printAttribution(ctx, sql, journeyEvents)
 	fmt.Printf("\ndemo: accepted=%d rows=%d lost=%d double=%d\n", balance.Accepted, balance.Rows, balance.Lost, balance.Double)
-	return balance.Err()
+	return errors.Join(balance.Err(), different)
+}
+
+// printAttribution prints who came to the site of the journeys by which campaign, what the reports make of it, and what they
+// must. The error says where they differ.
+func printAttribution(ctx context.Context, sql ledger.ClickHouse, events int) error {
+	fmt.Println("\nJourneys whose truth is known, over the last days")
+	for _, j := range journeys {
+		fmt.Println("  " + j.String())
+	}
+	fmt.Println("\nRevenue by campaign: SELECT * FROM onepx.campaign_revenue(site, from, to, model), once for each model;\nbelow each what the journeys must bring, to the millionth")
+	got, err := settledAttribution(ctx, sql, truthSite, events)
+	if err != nil {
+		return err
+	}
+	return errors.Join(got.write(os.Stdout, truth()), got.compare(truth()))
 }
 
 // settled waits until every accepted event is a row in events and in the views.
-func settled(ctx context.Context, answers *ledger.Ledger, sql ledger.ClickHouse) (ledger.Balance, error) {
-	ctx, cancel := context.WithTimeout(ctx, demoSettle)
-	defer cancel()
+func settled(ctx context.Context, answers *ledger.Ledger, sql ledger.ClickHouse) (balance ledger.Balance, err error) {
+	err = until(ctx, func() (bool, error) {
+		balance, err = answers.Compare(ctx, sql, demoSite, nil)
+		return balance.Err() == nil, err
+	})
+	return balance, err
+}
+
+// until asks again and again until it is done or demoSettle is over, which is no error.
+func until(ctx context.Context, done func() (bool, error)) error {
+	settle := time.NewTimer(demoSettle)
+	defer settle.Stop()
 	tick := time.NewTicker(300 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		balance, err := answers.Compare(ctx, sql, demoSite, nil)
-		if err != nil || balance.Err() == nil {
-			return balance, err
+		if ok, err := done(); ok || err != nil {
+			return err
 		}
 		select {
 		case <-ctx.Done():
-			return balance, nil
+			return ctx.Err()
+		case <-settle.C:
+			return nil
 		case <-tick.C:
 		}
 	}

@@ -22,7 +22,7 @@ import (
 
 // cli is the command line.
 type cli struct {
-	Demo      demoCmd      `cmd:"" help:"Play a small shop's traffic through the whole pipeline, print the reports, stop."`
+	Demo      demoCmd      `cmd:"" help:"Play a small shop's traffic, and people whose revenue is known, through the whole pipeline, print the reports, stop. Fails when an event is lost or a report is wrong."`
 	Up        upCmd        `cmd:"" help:"Start Kafka, ClickHouse, consumer and collector in the background; addresses in .dev/env."`
 	Down      downCmd      `cmd:"" help:"Stop what up started and remove its data."`
 	Logs      logsCmd      `cmd:"" help:"Follow the logs of what up started."`

@@ -27,8 +27,6 @@ const (
 	partitions = 4
 	// loadAfterFault is how long the load goes on when the fault is over.
 	loadAfterFault = 3 * time.Second
-	// settleLimit is how long everything that was sent may take to be stored.
-	settleLimit = 3 * time.Minute
 )
 
 // world is the running system.
@@ -46,10 +44,8 @@ type world struct {
 	proxies    [pairs]proxy
 	proxyPorts *localstack.Ports
 	ledger     *ledger.Ledger
-	// fragile is the sum of the fragile view.
-	fragile int
-	// balance is as of the last round, answers those of this one.
-	balance ledger.Balance
+	// verdict is that of the last round, answers are those of this one.
+	verdict verdict
 	noting  sync.Mutex // guards answers and ledger while there is load
 	answers answers
 }
@@ -153,7 +149,7 @@ func (w *world) sites() string { return filepath.Join(w.dir, "onepx.yaml") }
 
 // writeSites writes the configuration; the time zone is part of the rules.
 func (w *world) writeSites(timezone string) error {
-	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: EUR\n", site, timezone), 0o600)
+	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: %s\n    goals:\n%s", site, timezone, shop.Currency, goals), 0o600)
 }
 
 func (w *world) sql() ledger.ClickHouse { return ledger.ClickHouse{URL: w.clickHouse.HTTPURL()} }
@@ -174,7 +170,7 @@ func (w *world) makeFragileView(ctx context.Context) error {
 }
 
 // round runs the fault under load, waits until everything is stored, and compares.
-func (w *world) round(ctx context.Context, number int, k kind) (ledger.Balance, error) {
+func (w *world) round(ctx context.Context, number int, k kind) (verdict, error) {
 	loading, stopLoad := context.WithCancel(ctx)
 	defer stopLoad()
 	w.answers = answers{byWord: map[string]int{}}
@@ -190,14 +186,14 @@ func (w *world) round(ctx context.Context, number int, k kind) (ledger.Balance, 
 	stopLoad()
 	<-loaded
 	if err != nil {
-		return ledger.Balance{}, err
+		return verdict{}, err
 	}
-	balance, err := w.settle(ctx)
-	w.answers.counted = balance.Rows - w.balance.Rows
+	v, err := w.settle(ctx)
+	w.answers.counted = v.balance.Rows - w.verdict.balance.Rows
 	if err == nil && k.check != nil {
 		err = k.check(w.answers)
 	}
-	return balance, err
+	return v, err
 }
 
 // load sends traffic until ctx ends.
@@ -228,51 +224,6 @@ func (w *world) note(r load.Result) {
 	defer w.noting.Unlock()
 	w.ledger.Note(r)
 	w.answers.note(r)
-}
-
-// settle waits until every event in a spool is in Kafka and every offset of Kafka has a row, and compares the ledger with
-// what is stored.
-func (w *world) settle(ctx context.Context) (ledger.Balance, error) {
-	ctx, cancel := context.WithTimeout(ctx, settleLimit)
-	defer cancel()
-	if err := w.spoolsEmpty(ctx); err != nil {
-		return ledger.Balance{}, err
-	}
-	for {
-		balance, err := w.compare(ctx)
-		if err == nil && balance.MissingOffsets == 0 || ctx.Err() != nil {
-			return balance, errors.Join(err, balance.Err(), want(w.fragile == balance.Rows, "the fragile view sums up to %d events, events has %d", w.fragile, balance.Rows))
-		}
-		w.pause(ctx, 500*time.Millisecond) // an error may be that of a part which is just starting again
-	}
-}
-
-// compare is the balance now; an error is of the questions, not of the balance.
-func (w *world) compare(ctx context.Context) (ledger.Balance, error) {
-	ends, err := w.ends(ctx)
-	if err != nil {
-		return ledger.Balance{}, err
-	}
-	balance, err := w.ledger.Compare(ctx, w.sql(), site, ends)
-	if err != nil {
-		return balance, err
-	}
-	var fragile struct{ Events int }
-	if err := w.sql().One(ctx, "SELECT sum(events) AS Events FROM onepx.e2e_counts", &fragile); err != nil {
-		return balance, err
-	}
-	w.fragile = fragile.Events
-	return balance, nil
-}
-
-func (w *world) ends(ctx context.Context) (map[int]int64, error) {
-	listed, err := w.admin.ListEndOffsets(ctx, topic)
-	if err != nil {
-		return nil, err
-	}
-	ends := map[int]int64{}
-	listed.Each(func(o kadm.ListedOffset) { ends[int(o.Partition)] = o.Offset })
-	return ends, listed.Error()
 }
 
 // pause waits, or until the context ends.

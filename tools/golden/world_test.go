@@ -10,7 +10,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -45,10 +44,12 @@ const (
 // world is the pipeline.
 type world struct {
 	clickHouse ledger.ClickHouse
-	// collector is its address, clock the file that its clock is read from.
-	collector, clock string
-	client           *http.Client
-	mu               sync.Mutex // guards cookies
+	consumer   *pipeline.Service
+	// collector is its address, clock its clock.
+	collector string
+	clock     pipeline.Clock
+	client    *http.Client
+	mu        sync.Mutex // guards cookies
 	// cookies are those of devices.
 	cookies map[string]string
 }
@@ -62,40 +63,31 @@ func open(t *testing.T) *world {
 	require.NotEmpty(t, address, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE_HTTP")
 	dir := t.TempDir()
 	w := &world{
-		clickHouse: ledger.ClickHouse{URL: address}, clock: filepath.Join(dir, "clock"), cookies: map[string]string{},
+		clickHouse: ledger.ClickHouse{URL: address}, clock: pipeline.Clock(filepath.Join(dir, "clock")), cookies: map[string]string{},
 		client: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}},
 	}
 	t.Cleanup(w.client.CloseIdleConnections)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	sites, key := filepath.Join(dir, "onepx.yaml"), sha256.Sum256([]byte(writeKey))
 	require.NoError(t, os.WriteFile(sites, []byte(config(hex.EncodeToString(key[:]))), 0o600))
-	require.NoError(t, w.setClock(time.Now()))
+	require.NoError(t, w.clock.Set(time.Now()))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: sites, Tags: "faults", EventPartitions: 2})
 	require.NoError(t, err)
 	consumer, err := p.StartConsumer(t.Context(), "consumer")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, consumer.Stop()) })
-	collector, err := p.StartCollector(t.Context(), "collector", "ONEPX_FAULT_CLOCK_FILE="+w.clock)
+	collector, err := p.StartCollector(t.Context(), "collector", w.clock.Setting())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
-	w.collector = collector.URL
+	w.collector, w.consumer = collector.URL, consumer
 	return w
-}
-
-// setClock lets the collector's clock stand at that time.
-func (w *world) setClock(at time.Time) error {
-	next := w.clock + ".next"
-	if err := os.WriteFile(next, []byte(at.UTC().Format(time.RFC3339Nano)), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(next, w.clock)
 }
 
 // push sends all events, those that arrive at the same time together, but those of one device one after the other.
 func (w *world) push(ctx context.Context, events []answers.Event) error {
 	for len(events) > 0 {
 		at := events[0].Arrived
-		if err := w.setClock(at); err != nil {
+		if err := w.clock.Set(at); err != nil {
 			return err
 		}
 		n := 0
@@ -175,9 +167,10 @@ func (w *world) keep(device, cookie string) {
 	w.cookies[device] = cookie
 }
 
-// request is what the sender sends: the pixel has utm parameters and click ids in the page URL, scripts and servers beside it.
+// request is what the sender sends.
 func (w *world) request(ctx context.Context, e answers.Event) (*http.Request, error) {
-	p := parameters(e)
+	p := e.Parameters()
+	p["site"] = siteID
 	if e.Transport == answers.Pixel {
 		query := url.Values{}
 		for name, value := range p {
@@ -232,57 +225,6 @@ func address(device string) string {
 	return fmt.Sprintf("81.%d.%d.7", n/250, n%250)
 }
 
-// parameters are those of docs/pixel.md.
-func parameters(e answers.Event) map[string]string {
-	p := map[string]string{
-		"site": siteID, "e": e.Name, "id": e.ID, "r": e.Referrer, "v": e.Visitor, "uid": e.User,
-		"order_id": e.OrderID, "value": e.Value, "currency": e.Currency, "items": items(e),
-	}
-	if !e.At.IsZero() {
-		p["ts"] = fmt.Sprint(e.At.UnixMilli())
-	}
-	for name, value := range e.Props {
-		p["p."+name] = value
-	}
-	campaign := url.Values{}
-	for name, value := range e.UTM {
-		campaign.Set("utm_"+name, value)
-	}
-	if e.ClickParam != "" {
-		campaign.Set(e.ClickParam, e.ClickID)
-	}
-	p["u"] = e.URL
-	if e.Transport == answers.Pixel && len(campaign) > 0 {
-		p["u"] += "?" + campaign.Encode()
-	} else {
-		for name := range campaign {
-			p[name] = campaign.Get(name)
-		}
-	}
-	maps.DeleteFunc(p, func(_, value string) bool { return value == "" })
-	return p
-}
-
-func items(e answers.Event) string {
-	if len(e.Items) == 0 {
-		return ""
-	}
-	var all []string
-	for _, item := range e.Items {
-		fields := map[string]string{"id": item.ID, "qty": item.Quantity, "price": item.Price}
-		maps.DeleteFunc(fields, func(_, value string) bool { return value == "" })
-		text, err := json.Marshal(fields)
-		if err != nil {
-			panic(err)
-		}
-		all = append(all, string(text))
-	}
-	if e.ItemsBroken {
-		all = append(all, `{"id": "broken", "qty": "two"}`)
-	}
-	return "[" + strings.Join(all, ",") + "]"
-}
-
 // imports puts rates and costs into the tables.
 func (w *world) imports(ctx context.Context, site answers.Site) error {
 	var rows []string
@@ -302,7 +244,7 @@ func (w *world) imports(ctx context.Context, site answers.Site) error {
 	return w.clickHouse.Query(ctx, "INSERT INTO onepx.ad_costs (site_id, day, source, medium, campaign, currency, cost_micros) VALUES "+strings.Join(rows, ","), nil)
 }
 
-// await waits until every event is a row.
+// await waits until every event is a row, and stops the consumer: rows are seen before those that the views make of them.
 func (w *world) await(t *testing.T, events int) {
 	t.Helper()
 	var got struct{ Rows int }
@@ -311,4 +253,5 @@ func (w *world) await(t *testing.T, events int) {
 		return err == nil && got.Rows >= events
 	}, patience, glance)
 	require.Equal(t, events, got.Rows)
+	require.NoError(t, w.consumer.Stop())
 }

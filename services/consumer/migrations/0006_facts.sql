@@ -119,6 +119,8 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.touches {{.OnCluster}}
     click_id        String,
     creative        String,
     placement       String,
+    mark            UInt64 MATERIALIZED if(kind = 'direct', 0, cityHash64(channel, source, medium, campaign, creative, placement)) COMMENT 'stands for them where paths are made; 0 = direct',
+    landing         UInt64 MATERIALIZED cityHash64(source, medium, campaign, click_id) COMMENT 'equal for a landing page and its reload',
     kafka_topic     LowCardinality(String),
     kafka_partition Int32,
     kafka_offset    Int64,

@@ -32,8 +32,7 @@ SETTINGS {{.Window}};
 
 -- The rate in force on each day, for days in the range: that of the day, else of the latest of the 7 days before. No row
 -- where there is none. rate_pico is millionths of millionths of the currency for one euro.
-CREATE VIEW IF NOT EXISTS {{.Database}}.exchange_rates {{.OnCluster}} AS
-SELECT quoted + age AS day, toString(code) AS currency, toInt256(argMax(rate, quoted) * toDecimal256(1000000000000, 0)) AS rate_pico
+{{define "exchange_rates"}}SELECT quoted + age AS day, toString(code) AS currency, toInt256(argMax(rate, quoted) * toDecimal256(1000000000000, 0)) AS rate_pico
 FROM
 (
     SELECT currency AS code, day AS quoted, argMax(currency_rates.rate, imported_at) AS rate
@@ -46,15 +45,16 @@ WHERE quoted + age BETWEEN {from:Date} AND {to:Date}
 GROUP BY day, code
 UNION ALL
 SELECT {from:Date} + number AS day, 'EUR' AS currency, toInt256(1000000000000) AS rate_pico
-FROM numbers(toUInt64(dateDiff('day', {from:Date}, {to:Date}) + 1));
+FROM numbers(toUInt64(dateDiff('day', {from:Date}, {to:Date}) + 1)){{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.exchange_rates {{.OnCluster}} AS
+{{template "exchange_rates" .}};
 
 
 
 
 -- One row for each order with an entry in the range, all entries folded whatever their day. lines: the sale, then what
 -- followed on it. An order that is one purchase in the site's currency needs no fold, and most are such.
-CREATE VIEW IF NOT EXISTS {{.Database}}.order_folds {{.OnCluster}} AS
-WITH
+{{define "order_folds"}}WITH
     (
         SELECT (groupArray(currency || toString(day)) AS keys, groupArray(rate_pico), arrayEnumerate(keys))
         FROM {{.Database}}.exchange_rates(
@@ -220,7 +220,9 @@ SELECT
 FROM {{.Database}}.order_entries
 WHERE site_id = {site:String} AND NOT is_bot AND site_day BETWEEN {from:Date} AND {to:Date}
   AND entry = 'purchase' AND (value_micros IS NULL OR order_entries.currency = order_entries.site_currency)
-  AND (order_id = '' OR cityHash64(order_id) NOT IN (SELECT hash FROM folded));
+  AND (order_id = '' OR cityHash64(order_id) NOT IN (SELECT hash FROM folded)){{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.order_folds {{.OnCluster}} AS
+{{template "order_folds" .}};
 
 -- One row for each entry of those orders: sale, refund, cancel, restate, or repeat. amount_micros is what it adds to the net.
 CREATE VIEW IF NOT EXISTS {{.Database}}.order_lines {{.OnCluster}} AS
@@ -238,14 +240,13 @@ SELECT
     line.entry != 'sale' AND line.unknown AS unknown_amount,
     NOT with_sale AS without_sale,
     line.entry = 'sale' AND net_micros < 0 AS over_refunded
-FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds
+FROM ({{template "order_folds" .}}) AS folds
 ARRAY JOIN lines AS line;
 
 -- One row for each of those orders. What is joined to it goes by the order id, without one by sale_event_id, which then is
 -- the event's own also where there is no sale. gross_micros is NULL when the sale has no value, net_micros when no restatement has one either; what is
 -- unknown is in the site's currency.
-CREATE VIEW IF NOT EXISTS {{.Database}}.order_nets {{.OnCluster}} AS
-SELECT
+{{define "order_nets"}}SELECT
     order_id,
     if(order_id = '', first_event_id, folds.sale_event_id) AS sale_event_id,
     if(with_value, folds.gross_micros, NULL) AS gross_micros,
@@ -253,7 +254,9 @@ SELECT
     if(net_known, folds.currency, folds.site_currency) AS currency,
     folds.rate_missing AND net_known AS rate_missing,
     folds.net_micros < 0 AS over_refunded
-FROM {{.Database}}.order_folds(site = {site:String}, from = {from:Date}, to = {to:Date}) AS folds;
+FROM ({{template "order_folds" .}}) AS folds{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.order_nets {{.OnCluster}} AS
+{{template "order_nets" .}};
 
 -- The ledger of a site by day of the sale and by day of booking.
 --   SELECT * FROM revenue_ledger(site = 'shop', from = '2026-11-01', to = '2026-11-30')

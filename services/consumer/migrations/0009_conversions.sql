@@ -3,8 +3,7 @@
 -- The hits that count, by the scope of their goal, with a day in the range; docs/questions.md, Conversion. The who_ columns are
 -- of the hit that tells whose conversion it is.
 --   SELECT * FROM counted_hits(site = 'shop', from = '2026-11-01', to = '2026-11-30')
-CREATE VIEW IF NOT EXISTS {{.Database}}.counted_hits {{.OnCluster}} AS
-WITH
+{{define "counted_hits"}}WITH
     people AS
     (
         SELECT
@@ -13,7 +12,16 @@ WITH
         FROM {{.Database}}.conversion_hits
         WHERE site_id = {site:String} AND outcome = 'event' AND NOT is_bot
     ),
-    -- order: the first of all hits with the order id, ever
+    -- order: the first of all hits with the order id, ever. Most orders have one hit, for which nothing is to be done; the others
+    -- are found by a hash, which is faster than the text.
+    repeated AS
+    (
+        SELECT cityHash64(goal, order_id) AS hash
+        FROM people
+        WHERE once_per = 'order' AND order_id != ''
+        GROUP BY hash
+        HAVING count() > 1 AND countIf(site_day BETWEEN {from:Date} AND {to:Date}) > 0
+    ),
     orders AS
     (
         SELECT
@@ -22,12 +30,13 @@ WITH
             if(countIf(known) > 0, argMinIf(who, (occurred_at, event_id), known), argMin(who, (occurred_at, event_id))) AS who,
             count() AS hits
         FROM (SELECT *, who.1 != 'none' OR who.4 != {{.NoID}} AS known FROM people)
-        WHERE once_per = 'order' AND order_id != '' AND (goal, order_id) IN
-        (
-            SELECT goal, order_id FROM {{.Database}}.conversion_hits
-            WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND once_per = 'order' AND order_id != ''
-        )
+        WHERE once_per = 'order' AND order_id != '' AND cityHash64(goal, order_id) IN (SELECT hash FROM repeated)
         GROUP BY goal, order_id
+        UNION ALL
+        SELECT goal, {{template "hit"}} AS hit, who, toUInt64(1)
+        FROM people
+        WHERE once_per = 'order' AND order_id != '' AND site_day BETWEEN {from:Date} AND {to:Date}
+          AND cityHash64(goal, order_id) NOT IN (SELECT hash FROM repeated)
     ),
     -- event: the first, and each that is more than 48 hours later than the last that counted
     events AS
@@ -87,41 +96,68 @@ FROM
     SELECT goal, 'hit', {{template "hit"}}, who, toUInt64(1)
     FROM people WHERE once_per = 'hit' AND site_day BETWEEN {from:Date} AND {to:Date}
 )
-WHERE site_day BETWEEN {from:Date} AND {to:Date};
+WHERE site_day BETWEEN {from:Date} AND {to:Date}{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.counted_hits {{.OnCluster}} AS
+{{template "counted_hits" .}};
 
 -- What each conversion is worth in the currency of the site: the net of its order, or the value of the goal.
-CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
-WITH
-    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
-    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+{{define "valued_conversions"}}WITH
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM ({{template "exchange_rates" .}})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM ({{template "exchange_rates" .}})),
     -- the value of a hit at the rate of its day; half a micro is rounded away from zero
-    converted AS
+    rated AS
     (
         SELECT
             hits.*,
-            value_micros IS NOT NULL AND currency != site_currency AND (own_units = 0 OR site_units = 0) AS no_rate,
             assumeNotNull(value_micros) AS amount,
-            multiIf(
-                value_micros IS NULL, NULL,
-                currency = site_currency OR no_rate, toInt128(amount),
-                {{.Converted "amount" "own_units" "site_units"}}) AS micros
-        FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS hits
+            own_units, site_units,
+            multiIf(value_micros IS NULL, 'none', currency = site_currency, 'site', own_units = 0, 'own', site_units = 0, 'own', 'rate') AS worth_in
+        FROM ({{template "counted_hits" .}}) AS hits
         LEFT ANY JOIN own_rates ON own_currency = hits.currency AND own_day = hits.site_day
         LEFT ANY JOIN site_rates ON site_rate_currency = hits.site_currency AND site_rate_day = hits.site_day
+    ),
+    converted AS
+    (
+        SELECT
+            * EXCEPT (amount, own_units, site_units, worth_in),
+            worth_in = 'own' AS no_rate,
+            multiIf(
+                worth_in = 'none', NULL,
+                worth_in = 'rate', {{.Converted "amount" "own_units" "site_units"}},
+                toInt128(amount)) AS micros
+        FROM rated
+    ),
+    -- (AND, OR and comparisons of tuples are avoided here: see store.Schema.Person.)
+    joined AS
+    (
+        SELECT
+            converted.*,
+            if(converted.value = 'event', if(converted.kind = 'order', n.found, false), false) AS of_order,
+            n.net_micros AS order_net, n.gross_micros AS order_gross, n.net_currency AS order_currency, n.rate_missing AS order_rate_missing,
+            n.over_refunded AS over_refunded
+        FROM converted
+        LEFT ANY JOIN
+        (
+            SELECT order_id, if(order_id = '', sale_event_id, {{.NoID}}) AS sale,
+                gross_micros, net_micros, currency AS net_currency, rate_missing, over_refunded, true AS found
+            FROM ({{template "order_nets" .}})
+        ) AS n ON n.order_id = converted.order_id AND n.sale = if(converted.order_id = '', converted.event_id, {{.NoID}})
+    ),
+    worth AS
+    (
+        SELECT
+            * EXCEPT (currency, micros, no_rate, order_net, order_gross, order_currency, order_rate_missing),
+            if(of_order, order_net, micros) AS net_micros,
+            if(of_order, order_gross, micros) AS gross_micros,
+            multiIf(of_order, order_currency, no_rate, currency, site_currency) AS worth_currency,
+            if(of_order, order_rate_missing, no_rate) AS rate_missing
+        FROM joined
     )
 SELECT
     goal, site_day, occurred_at, event_id, order_id, click_window_days, view_window_days,
-    who_kind, who_visitor_id, who_daily_hash, who_user_key, who_at, hits,
-    c.value = 'event' AND c.kind = 'order' AND n.found AS of_order,
-    if(of_order, n.net_micros, micros) AS net_micros,
-    if(of_order, n.gross_micros, micros) AS gross_micros,
-    multiIf(of_order, n.net_currency, no_rate, c.currency, site_currency) AS currency,
-    if(of_order, n.rate_missing, no_rate) AS rate_missing,
-    arrayConcat(if(c.value = 'event' AND net_micros IS NULL, ['value_unknown'], []), if(of_order AND n.over_refunded, ['over_refunded'], [])) AS flags
-FROM converted AS c
-LEFT ANY JOIN
-(
-    SELECT (order_id, if(order_id = '', sale_event_id, {{.NoID}})) AS net_key,
-        gross_micros, net_micros, currency AS net_currency, rate_missing, over_refunded, true AS found
-    FROM {{.Database}}.order_nets(site = {site:String}, from = {from:Date}, to = {to:Date})
-) AS n ON n.net_key = (c.order_id, if(c.order_id = '', c.event_id, {{.NoID}}));
+    who_kind, who_visitor_id, who_daily_hash, who_user_key, who_at, hits, of_order,
+    net_micros, gross_micros, worth_currency AS currency, rate_missing,
+    arrayConcat(if(value = 'event', if(net_micros IS NULL, ['value_unknown'], []), []), if(of_order, if(over_refunded, ['over_refunded'], []), [])) AS flags
+FROM worth{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
+{{template "valued_conversions" .}};

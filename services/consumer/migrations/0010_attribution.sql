@@ -1,46 +1,43 @@
 -- oldest consumer: 1
+{{define "touched"}}site_id = {site:String}
+          AND site_day BETWEEN {from:Date} - 2 - (SELECT max(click_window_days) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date}) AND {to:Date} + 1{{end}}
 {{define "hash"}}if(visitor_kind IN ('minted', 'daily_hash'), daily_hash, toUUID('00000000-0000-0000-0000-000000000000')){{end}}
--- Conversions with their person and the touches that they may be credited to; docs/questions.md, Person, Touch and Path.
---   SELECT * FROM conversion_paths(site = 'shop', from = '2026-11-01', to = '2026-11-30')
-CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
+-- Whoever may be the person of a conversion in the range: user keys, and the ids and hashes of all their visitors, as short ids.
+-- More than needed does no harm, since the exact rule follows in conversion_paths.
+CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_ids {{.OnCluster}} AS
 WITH
-    -- Whoever may be the person of a conversion, and the ids and hashes of all their visitors. More than needed does no harm:
-    -- the exact rule follows.
     hits AS
     (
-        SELECT visitor_id, {{template "hash"}} AS hash, user_key
-        FROM {{.Database}}.conversion_hits
-        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND (site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 OR order_id IN
+        SELECT arrayJoin([{{.ShortID "visitor_id"}}, {{.ShortID "hash"}}, {{.ShortID "user_key"}}]) AS id
+        FROM (SELECT *, {{template "hash"}} AS hash FROM {{.Database}}.conversion_hits)
+        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND id != 0 AND (site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 OR order_id IN
         (
             SELECT order_id FROM {{.Database}}.conversion_hits
             WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND order_id != ''
         ))
-    ),
-    hit_ids AS (SELECT arrayJoin([visitor_id, hash]) AS id FROM hits WHERE id != {{.NoID}}),
-    hit_keys AS
-    (
-        SELECT user_key FROM {{.Database}}.identities
-        WHERE site_id = {site:String} AND (visitor_id IN hit_ids OR {{template "hash"}} IN hit_ids)
-        UNION DISTINCT
-        SELECT user_key FROM hits WHERE user_key != {{.NoID}}
-    ),
-    -- Ids and hashes in one list: no id is a hash of another visitor.
-    ids AS
-    (
-        SELECT id FROM hit_ids
-        UNION ALL
-        SELECT arrayJoin([visitor_id, {{template "hash"}}]) AS id FROM {{.Database}}.identities
-        WHERE site_id = {site:String} AND user_key IN hit_keys AND id != {{.NoID}}
-    ),
+    )
+SELECT id FROM hits
+UNION ALL
+SELECT arrayJoin([{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}]) AS id FROM {{.Database}}.identities
+WHERE site_id = {site:String} AND id != 0 AND user_key IN
+(
+    SELECT user_key FROM {{.Database}}.identities
+    WHERE site_id = {site:String} AND arrayExists(i -> i IN hits, [{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}])
+);
+
+-- Conversions with their person and the touches that they may be credited to; docs/questions.md, Person, Touch and Path.
+--   SELECT * FROM conversion_paths(site = 'shop', from = '2026-11-01', to = '2026-11-30')
+{{define "conversion_paths"}}WITH
+    ids AS (SELECT id FROM {{.Database}}.conversion_ids(site = {site:String}, from = {from:Date}, to = {to:Date})),
     -- The user keys of each visitor in order; of several at one instant the first.
     keys AS
     (
-        SELECT visitor, arrayFilter((k, before, i) -> i = 1 OR k.1 != before.1, all, arrayPopBack(arrayPushFront(all, all[1])), arrayEnumerate(all)) AS given
+        SELECT visitor, arrayFilter((k, before, i) -> if(i = 1, true, k.1 != before.1), all, arrayPopBack(arrayPushFront(all, all[1])), arrayEnumerate(all)) AS given
         FROM
         (
             SELECT {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor, arraySort(groupArray((occurred_at, event_id, user_key))) AS all
             FROM {{.Database}}.identities
-            WHERE site_id = {site:String} AND (visitor_id IN ids OR {{template "hash"}} IN ids)
+            WHERE site_id = {site:String} AND ({{.ShortID "visitor_id"}} IN ids OR {{.ShortID "daily_hash"}} IN ids)
             GROUP BY visitor
         )
     ),
@@ -48,11 +45,12 @@ WITH
     (
         SELECT
             {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor,
-            (occurred_at, event_id, kind, user_key, channel, source, medium, campaign, creative, placement, click_id) AS touch
+            (occurred_at, event_id, kind, user_key, mark, landing) AS touch,
+            kind = 'view' AS is_view,
+            if(visitor = {{.NoID}}, event_id, {{.NoID}}) AS alone
         FROM {{.Database}}.touches
-        WHERE site_id = {site:String}
-          AND site_day BETWEEN {from:Date} - 2 - (SELECT max(click_window_days) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date}) AND {to:Date} + 1
-          AND (visitor_id IN ids OR {{template "hash"}} IN ids OR user_key != {{.NoID}} AND user_key IN hit_keys)
+        WHERE {{template "touched" .}}
+          AND ({{.ShortID "visitor_id"}} IN ids OR {{.ShortID "daily_hash"}} IN ids OR {{.ShortID "user_key"}} IN ids)
     ),
     -- Reloads of a landing page and direct visits in between are no touches; views always are. A touch without a visitor follows none.
     visitor_touches AS
@@ -60,58 +58,68 @@ WITH
         SELECT
             visitor,
             arrayConcat(
-                arrayFilter((t, before, i) -> i = 1 OR t.1 > before.1 + toIntervalMinute(30) OR t.3 != 'direct' AND (t.6, t.7, t.8, t.11) != (before.6, before.7, before.8, before.11),
+                arrayFilter((t, before, i) -> multiIf(i = 1, true, t.1 > before.1 + toIntervalMinute(30), true, t.3 = 'direct', false, t.6 != before.6),
                     clicks, arrayPopBack(arrayPushFront(clicks, clicks[1])), arrayEnumerate(clicks)),
                 views) AS kept
         FROM
         (
-            SELECT visitor, arraySort(groupArrayIf(touch, touch.3 != 'view')) AS clicks, groupArrayIf(touch, touch.3 = 'view') AS views
+            SELECT visitor, arraySort(groupArrayIf(touch, NOT is_view)) AS clicks, groupArrayIf(touch, is_view) AS views
             FROM candidates
-            GROUP BY visitor, if(visitor = {{.NoID}}, touch.2, {{.NoID}})
+            GROUP BY visitor, alone
         )
     ),
     person_touches AS
     (
-        SELECT {{.Person "touch.4" "visitor" "touch.1" "given"}} AS person, arraySort(groupArray(touch)) AS touches
-        FROM visitor_touches
+        SELECT {{.Person "touch.4" "visitor" "touch.1" "given"}} AS person, arraySort(groupArray((touch.1, touch.2, touch.3, touch.5))) AS touches
+        FROM (SELECT visitor, touch FROM visitor_touches ARRAY JOIN kept AS touch) AS single
         LEFT ANY JOIN keys USING visitor
-        ARRAY JOIN kept AS touch
         GROUP BY person
     ),
     conversions AS
     (
         SELECT
-            c.*,
+            c.* EXCEPT (who_kind, who_visitor_id, who_daily_hash, of_order),
             {{.Person "who_user_key" "visitor" "who_at" "given"}} AS person
-        FROM (SELECT *, {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor FROM {{.Database}}.valued_conversions(site = {site:String}, from = {from:Date}, to = {to:Date})) AS c
+        FROM
+        (
+            SELECT *, {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor
+            FROM {{.Database}}.valued_conversions(site = {site:String}, from = {from:Date}, to = {to:Date})
+        ) AS c
         LEFT ANY JOIN keys USING visitor
     )
 -- In levels: what a level names twice would be computed, and analysed, twice in the same one.
 SELECT
     * EXCEPT credited,
     notEmpty(credited) AS with_touch,
-    if(empty(credited), [(occurred_at, 'direct', 'Direct', '', '', '', '', '')],
-        arrayMap(t -> if(t.3 = 'direct', (t.1, 'direct', 'Direct', '', '', '', '', ''), (t.1, t.3, t.5, t.6, t.7, t.8, t.9, t.10)), credited)) AS path
+    if(empty(credited), [(occurred_at, {{.NoID}}, CAST('direct', 'Enum8(\'click\' = 1, \'view\' = 2, \'direct\' = 3)'), toUInt64(0))], credited) AS path
 FROM
 (
-    SELECT * EXCEPT (clicks, views), if(arrayExists(t -> t.3 = 'click', clicks) OR empty(views), clicks, views) AS credited
+    SELECT * EXCEPT (clicks, views), multiIf(empty(views), clicks, arrayExists(t -> t.3 = 'click', clicks), clicks, views) AS credited
     FROM
     (
         SELECT
-            goal, site_day, occurred_at, event_id, order_id, net_micros, gross_micros, currency, rate_missing, flags, hits, conversions.person AS person,
-            arrayFilter(t -> t.3 != 'view' AND t.1 BETWEEN occurred_at - toIntervalDay(click_window_days) AND occurred_at, touches) AS clicks,
-            arrayFilter(t -> t.3 = 'view' AND t.1 BETWEEN occurred_at - toIntervalDay(view_window_days) AND occurred_at, touches) AS views
-        FROM conversions
-        LEFT ANY JOIN person_touches ON person_touches.person = conversions.person AND conversions.person != {{.NoID}}
+            * EXCEPT (click_window_days, view_window_days, touches),
+            arrayFilter(t -> if(t.3 != 'view', t.1 >= occurred_at - toIntervalDay(click_window_days), false), touches) AS clicks,
+            arrayFilter(t -> if(t.3 = 'view', t.1 >= occurred_at - toIntervalDay(view_window_days), false), touches) AS views
+        FROM
+        (
+            SELECT
+                goal, site_day, occurred_at, event_id, order_id, net_micros, gross_micros, currency, rate_missing, flags, hits,
+                click_window_days, view_window_days, conversions.person AS person,
+                arrayFilter(t -> t.1 <= occurred_at, touches) AS touches
+            FROM conversions
+            LEFT ANY JOIN (SELECT * FROM person_touches WHERE person != {{.NoID}}) AS theirs ON theirs.person = conversions.person
+        )
     )
-);
+){{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
+{{template "conversion_paths" .}};
 
 -- What each touch of each conversion gets, in whole micros, by one model or (model not given) by all of them; docs/questions.md,
 -- Models and Credits.
 --   SELECT * FROM credits(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear', goal = 'purchase')
-CREATE VIEW IF NOT EXISTS {{.Database}}.credits {{.OnCluster}} AS
-WITH
-    ['first', 'last', 'last_non_direct', 'linear', 'position', 'time_decay'] AS models,
+{{define "models"}}['first', 'last', 'last_non_direct', 'linear', 'position', 'time_decay']{{end}}
+{{define "credits"}}WITH
     weighted AS
     (
         SELECT
@@ -119,17 +127,21 @@ WITH
             toInt256(coalesce(net_micros, 0)) AS worth,
             toInt256(1000000) AS one,
             arrayEnumerate(path) AS positions,
+            length(path) AS touches,
+            -- the last that is not direct, else the last
+            arrayLastIndex(t -> t.3 != 'direct', path) AS last_other,
+            if(last_other = 0, touches, last_other) AS last_non_direct,
             multiIf(
                 model = 'first', arrayMap(i -> toUInt64(i = 1), positions),
-                model = 'last' OR model = 'last_non_direct' AND NOT arrayExists(t -> t.2 != 'direct', path), arrayMap(i -> toUInt64(i = length(path)), positions),
-                model = 'last_non_direct', arrayMap(i -> toUInt64(i = arrayLastIndex(t -> t.2 != 'direct', path)), positions),
-                model = 'linear' OR model = 'position' AND length(path) <= 2, arrayMap(i -> toUInt64(1), positions),
-                model = 'position', arrayMap(i -> toUInt64(if(i = 1 OR i = length(path), 2 * (length(path) - 2), 1)), positions),
+                model = 'last', arrayMap(i -> toUInt64(i = touches), positions),
+                model = 'last_non_direct', arrayMap(i -> toUInt64(i = last_non_direct), positions),
+                model = 'linear', arrayMap(i -> toUInt64(1), positions),
+                model = 'position', arrayMap(i -> toUInt64(multiIf(touches <= 2, 1, i = 1, 2 * (touches - 2), i = touches, 2 * (touches - 2), 1)), positions),
                 arrayMap(t -> toUInt64(round(1e9 * exp2(-dateDiff('millisecond', t.1, occurred_at) / 604800000))), path)) AS weights
         FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date})
-        ARRAY JOIN if({model:Nullable(String)} IS NULL, models, [assumeNotNull({model:Nullable(String)})]) AS model
+        ARRAY JOIN models AS model
         WHERE ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
-          AND throwIf(NOT has(models, coalesce({model:Nullable(String)}, 'last')), 'unknown model: write first, last, last_non_direct, linear, position or time_decay') = 0
+          AND throwIf(NOT hasAll({{template "models" .}}, models), 'unknown model: write first, last, last_non_direct, linear, position or time_decay') = 0
     ),
     -- What is left of an amount after rounding down goes to the largest remainders: see the last level.
     rounded_down AS
@@ -151,12 +163,29 @@ WITH
             arraySlice(arraySort((i, rest) -> (-rest, i), positions, worth_rests), 1, worth_left) AS worth_up,
             arraySlice(arraySort((i, rest) -> (-rest, i), positions, conversion_rests), 1, conversion_left) AS conversion_up
         FROM rounded_down
+    ),
+    credited AS
+    (
+        SELECT
+            goal, site_day, event_id, currency, rate_missing, model,
+            touch.1 AS touched_at, toString(touch.3) AS kind, touch.4 AS mark,
+            toInt128(worth_sign * (worth_share + has(worth_up, position))) AS credit_micros,
+            toInt128(conversion_share + has(conversion_up, position)) AS conversion_micros
+        FROM shared
+        ARRAY JOIN path AS touch, positions AS position, weights AS weight, worth_shares AS worth_share, conversion_shares AS conversion_share
+        WHERE weight > 0
     )
 SELECT
-    goal, site_day, event_id, currency, rate_missing, model,
-    touch.1 AS touched_at, touch.2 AS kind, touch.3 AS channel, touch.4 AS source, touch.5 AS medium, touch.6 AS campaign, touch.7 AS creative, touch.8 AS placement,
-    toInt128(worth_sign * (worth_share + has(worth_up, position))) AS credit_micros,
-    toInt128(conversion_share + has(conversion_up, position)) AS conversion_micros
-FROM shared
-ARRAY JOIN path AS touch, positions AS position, weights AS weight, worth_shares AS worth_share, conversion_shares AS conversion_share
-WHERE weight > 0;
+    credited.* EXCEPT mark,
+    if(mark = 0, 'Direct', names.channel) AS channel, source, medium, campaign, creative, placement
+FROM credited
+LEFT ANY JOIN
+(
+    SELECT mark AS named, channel, source, medium, campaign, creative, placement
+    FROM {{.Database}}.touches
+    WHERE {{template "touched" .}} AND mark != 0
+    LIMIT 1 BY mark
+) AS names ON named = mark{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.credits {{.OnCluster}} AS
+WITH if({model:Nullable(String)} IS NULL, {{template "models" .}}, [assumeNotNull({model:Nullable(String)})]) AS models
+SELECT * FROM ({{template "credits" .}});

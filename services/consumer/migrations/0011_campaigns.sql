@@ -2,14 +2,16 @@
 -- The public questions on conversions; docs/questions.md defines each column.
 
 -- Hits of goals by machines: left out, shown beside.
-CREATE VIEW IF NOT EXISTS {{.Database}}.machine_hits {{.OnCluster}} AS
-SELECT goal, count() AS machine_hits
+{{define "machine_hits"}}SELECT goal, count() AS machine_hits
 FROM {{.Database}}.conversion_hits
 WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot
-GROUP BY goal;
+GROUP BY goal{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.machine_hits {{.OnCluster}} AS
+{{template "machine_hits" .}};
 
 --   SELECT * FROM campaign_revenue(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear')
 CREATE VIEW IF NOT EXISTS {{.Database}}.campaign_revenue {{.OnCluster}} AS
+WITH [coalesce({model:Nullable(String)}, 'last_non_direct')] AS models
 SELECT
     c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
     toDecimal128(sum(conversion_micros), 6) / 1000000 AS conversions,
@@ -17,12 +19,13 @@ SELECT
     countIf(kind = 'click') AS clicks,
     countIf(kind = 'view') AS views,
     any(m.machine_hits) AS machine_hits
-FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = coalesce({model:Nullable(String)}, 'last_non_direct'), goal = {goal:Nullable(String)}) AS c
-LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+FROM ({{template "credits" .}}) AS c
+LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
 ORDER BY goal, rate_missing, currency, revenue DESC, conversions DESC, channel, source, medium, campaign;
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.model_comparison {{.OnCluster}} AS
+WITH {{template "models" .}} AS models
 SELECT
     c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
     toDecimal128(sumIf(credit_micros, model = 'first'), 6) / 1000000 AS first,
@@ -38,8 +41,8 @@ SELECT
     toDecimal128(sumIf(conversion_micros, model = 'position'), 6) / 1000000 AS conversions_position,
     toDecimal128(sumIf(conversion_micros, model = 'time_decay'), 6) / 1000000 AS conversions_time_decay,
     any(m.machine_hits) AS machine_hits
-FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, goal = {goal:Nullable(String)}) AS c
-LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+FROM ({{template "credits" .}}) AS c
+LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
 ORDER BY goal, rate_missing, currency, last_non_direct DESC, channel, source, medium, campaign;
 
@@ -50,8 +53,8 @@ SELECT
     toDecimal128(gross_micros, 6) / 1000000 AS gross,
     currency, rate_missing, hits, flags,
     m.machine_hits AS machine_hits
-FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date}) AS c
-LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+FROM ({{template "conversion_paths" .}}) AS c
+LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
 ORDER BY occurred_at, event_id, goal;
 
@@ -63,8 +66,8 @@ SELECT
     quantileExactIf(0.9)(dateDiff('millisecond', path[1].1, occurred_at), with_touch) / 1000 AS p90_seconds,
     countIf(NOT with_touch) AS without_touch,
     any(m.machine_hits) AS machine_hits
-FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date}) AS c
-LEFT ANY JOIN {{.Database}}.machine_hits(site = {site:String}, from = {from:Date}, to = {to:Date}) AS m ON m.goal = c.goal
+FROM ({{template "conversion_paths" .}}) AS c
+LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
 GROUP BY goal
 ORDER BY goal;
@@ -72,8 +75,8 @@ ORDER BY goal;
 -- Imported costs in the currency of the site; null where a rate is missing.
 CREATE VIEW IF NOT EXISTS {{.Database}}.converted_costs {{.OnCluster}} AS
 WITH
-    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
-    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM {{.Database}}.exchange_rates(from = {from:Date}, to = {to:Date})),
+    own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM ({{template "exchange_rates" .}})),
+    site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM ({{template "exchange_rates" .}})),
     (SELECT argMax(site_currency, occurred_at) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String}) AS site_currency
 SELECT
     source, medium, campaign,
@@ -88,6 +91,7 @@ LEFT ANY JOIN site_rates ON site_rate_currency = costs.target AND site_rate_day 
 -- Costs are imported for the lower-case names of source, medium and campaign.
 CREATE VIEW IF NOT EXISTS {{.Database}}.roas {{.OnCluster}} AS
 WITH
+    [coalesce({model:Nullable(String)}, 'last_non_direct')] AS models,
     revenue AS
     (
         SELECT
@@ -95,7 +99,7 @@ WITH
             sum(conversion_micros) AS conversion_micros,
             sumIf(credit_micros, NOT c.rate_missing) AS credit_micros,
             max(c.rate_missing) AS rate_missing
-        FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = coalesce({model:Nullable(String)}, 'last_non_direct'), goal = {goal:Nullable(String)}) AS c
+        FROM ({{template "credits" .}}) AS c
         GROUP BY goal, source, medium, campaign
     ),
     costs AS
@@ -153,7 +157,7 @@ WITH
             countIf(once_per = 'order' AND order_id != '') AS orders,
             countIf(once_per = 'event' OR once_per = 'order' AND order_id = '') AS events,
             countIf(once_per = 'session') AS sessions
-        FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date})
+        FROM ({{template "counted_hits" .}})
         GROUP BY goal
     )
 SELECT goal, counts.1 AS line, counts.2 AS hits
@@ -174,6 +178,7 @@ ORDER BY goal, indexOf(['raw_hits', 'repeated_records', 'machines', 'same_order'
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
 WITH
+    ['last_non_direct'] AS models,
     -- hashes of the day that did something on the site
     hashes AS (SELECT daily_hash FROM {{.Database}}.visitor_events WHERE site_id = {site:String} AND NOT is_bot AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1),
     impressions AS
@@ -199,7 +204,7 @@ WITH
     credited AS
     (
         SELECT campaign, creative, placement, sum(conversion_micros) AS conversions, sumIf(credit_micros, NOT rate_missing) AS revenue
-        FROM {{.Database}}.credits(site = {site:String}, from = {from:Date}, to = {to:Date}, model = 'last_non_direct', goal = {goal:Nullable(String)})
+        FROM ({{template "credits" .}})
         WHERE kind = 'view'
         GROUP BY campaign, creative, placement
     )

@@ -1,5 +1,6 @@
 // Package migrations holds the ClickHouse schema. Its only owner is the consumer; store.Migrate applies the files in the
-// order of their numbers. A file is a Go template (Database, OnCluster, Engine, Window); every statement can be repeated.
+// order of their numbers. A file is a Go template (the methods of store.Schema) and may use what itself and the files before it
+// define; every statement can be repeated.
 package migrations
 
 import "embed"

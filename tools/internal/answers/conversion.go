@@ -21,19 +21,6 @@ type conversion struct {
 	hits []*fact
 }
 
-// matches tells that the event fulfils all conditions of the goal.
-func (g Goal) matches(f *fact) bool {
-	if g.Event != "" && g.Event != f.Name || g.URL != nil && !g.URL.MatchString(f.URL) {
-		return false
-	}
-	for name, value := range g.Props {
-		if f.Props[name] != value {
-			return false
-		}
-	}
-	return true
-}
-
 // goals are those that a question is about; all without a name.
 func (a *Answers) goals(name string) []Goal {
 	if name == "" {
@@ -83,7 +70,7 @@ func (a *Answers) grouped(goal Goal, to Day) func(yield func(string, *fact) bool
 	}
 	return func(yield func(string, *fact) bool) {
 		for i, f := range a.counted {
-			if !goal.matches(f) {
+			if !goal.Matches(f.Event) {
 				continue
 			}
 			group := fmt.Sprint("alone ", i)
@@ -142,7 +129,7 @@ func (a *Answers) inRange(goal Goal, r Range) []*conversion {
 func (a *Answers) machineHits(goal Goal, r Range) int {
 	n := 0
 	for _, f := range a.facts {
-		if f.Bot && !f.repeat && r.has(f.day) && goal.matches(f) {
+		if f.Bot && !f.repeat && r.has(f.day) && goal.Matches(f.Event) {
 			n++
 		}
 	}

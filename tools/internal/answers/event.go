@@ -58,6 +58,31 @@ type Event struct {
 	Props       map[string]string
 }
 
+// Kind is page_view, impression, identify, order or custom.
+func (e *Event) Kind() string {
+	switch e.Name {
+	case "page_view", "impression", "identify":
+		return e.Name
+	case "purchase", "refund", "cancel", "restate":
+		return "order"
+	}
+	return "custom"
+}
+
+// TouchKind is click, view or direct, or empty: what kind of touch the event is unless others of its visitor say that it is
+// none.
+func (e *Event) TouchKind() string {
+	switch {
+	case e.Kind() == "impression":
+		return "view"
+	case e.Kind() == "page_view" && e.Origin.Source != "":
+		return "click"
+	case e.Kind() == "page_view" && e.Referrer == "":
+		return "direct"
+	}
+	return ""
+}
+
 // Origin is where an event's visitor came from; the zero value is a direct one.
 type Origin struct{ Channel, Source, Medium, Campaign string }
 
@@ -74,6 +99,19 @@ type Goal struct {
 	// Value is event, none or an amount in Currency.
 	Value, Currency     string
 	ClickDays, ViewDays int
+}
+
+// Matches tells that the event fulfils all conditions of the goal.
+func (g Goal) Matches(e *Event) bool {
+	if g.Event != "" && g.Event != e.Name || g.URL != nil && !g.URL.MatchString(e.URL) {
+		return false
+	}
+	for name, value := range g.Props {
+		if e.Props[name] != value {
+			return false
+		}
+	}
+	return true
 }
 
 // Cost is a line of imported costs.

@@ -64,7 +64,7 @@ func New(site Site, events []Event) *Answers {
 		}
 		arrived[f.ID] = f.Arrived
 		f.counted = !f.repeat && !f.Bot
-		f.kind = kindOf(f.Name)
+		f.kind = f.Kind()
 		f.identify(i, jars)
 		a.setMoney(f)
 		if u, err := url.Parse(f.URL); err == nil && f.URL != "" {
@@ -96,16 +96,6 @@ func (a *Answers) setTime(f *fact) {
 	}
 	f.occurred = f.occurred.UTC().Truncate(time.Millisecond)
 	f.day = Day(f.occurred.In(a.site.Zone).Format(time.DateOnly))
-}
-
-func kindOf(name string) string {
-	switch name {
-	case "page_view", "impression", "identify":
-		return name
-	case "purchase", "refund", "cancel", "restate":
-		return "order"
-	}
-	return "custom"
 }
 
 // identify labels the ids of the i-th event.

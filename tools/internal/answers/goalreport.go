@@ -94,7 +94,7 @@ func (a *Answers) WhyNotCounted(r Range, goal string) []WhyRow {
 			counts[c.hit] = true
 		}
 		for _, f := range a.facts {
-			if !r.has(f.day) || !g.matches(f) {
+			if !r.has(f.day) || !g.Matches(f.Event) {
 				continue
 			}
 			n["raw_hits"]++

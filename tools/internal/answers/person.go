@@ -63,7 +63,7 @@ func personOf(f *fact, known []*fact) string {
 func (a *Answers) setTouches() {
 	last := map[string]*fact{} // the last page view of the visitor that might be a touch
 	for _, f := range a.counted {
-		kind := touchKind(f)
+		kind := f.TouchKind()
 		if kind == "" || kind == "view" {
 			f.touch = kind
 			continue
@@ -78,18 +78,6 @@ func (a *Answers) setTouches() {
 		}
 		f.touch = kind
 	}
-}
-
-func touchKind(f *fact) string {
-	switch {
-	case f.kind == "impression":
-		return "view"
-	case f.kind == "page_view" && f.Origin.Source != "":
-		return "click"
-	case f.kind == "page_view" && f.Referrer == "":
-		return "direct"
-	}
-	return ""
 }
 
 // campaign is what makes one arrival another than the one before.

@@ -1,6 +1,6 @@
 // Package ledger compares what collectors answered with what ClickHouse holds: every event that was answered as stored
-// is counted exactly once, in events and in the sums of the views; every other one at most once; every offset is one row.
-// It asks ClickHouse over HTTP, as any user would.
+// is counted exactly once, in events and in the sums of the views; every other one at most once; every offset is one row;
+// and goal hits, order entries, touches and the reports on them are those of the counted events (facts.go). It asks ClickHouse over HTTP, as any user would.
 package ledger
 
 import (
@@ -70,20 +70,20 @@ func (c ClickHouse) One(ctx context.Context, query string, out any) error {
 
 // Ledger remembers what was answered, by event id.
 type Ledger struct {
-	outcomes map[uuid.UUID]string
+	results map[uuid.UUID]load.Result
 }
 
 // New returns an empty ledger.
-func New() *Ledger { return &Ledger{outcomes: map[uuid.UUID]string{}} }
+func New() *Ledger { return &Ledger{results: map[uuid.UUID]load.Result{}} }
 
 // Note takes a result.
-func (l *Ledger) Note(r load.Result) { l.outcomes[r.ID] = r.Outcome }
+func (l *Ledger) Note(r load.Result) { l.results[r.ID] = r }
 
 // Accepted is the number of events that were answered as stored.
 func (l *Ledger) Accepted() int {
 	n := 0
-	for _, outcome := range l.outcomes {
-		if outcome == load.Stored {
+	for _, r := range l.results {
+		if r.Outcome == load.Stored {
 			n++
 		}
 	}
@@ -148,12 +148,12 @@ func (l *Ledger) Compare(ctx context.Context, ch ClickHouse, site string, ends m
 		if n > 1 {
 			b.Double += n - 1
 		}
-		if outcome := l.outcomes[id]; outcome == "" || outcome == load.Refused {
+		if outcome := l.results[id].Outcome; outcome == "" || outcome == load.Refused {
 			b.Unasked++
 		}
 	}
-	for id, outcome := range l.outcomes {
-		if outcome == load.Stored && counted[id] == 0 {
+	for id, r := range l.results {
+		if r.Outcome == load.Stored && counted[id] == 0 {
 			b.Lost++
 		}
 	}

@@ -110,7 +110,7 @@ func (c *crowd) open(ctx context.Context, number int) (*guest, error) {
 func (c *crowd) deliver(g *guest, number int64) error {
 	id := EventID(c.Seed, number)
 	hit := c.shop.hit(rand.New(rand.NewPCG(c.Seed, uint64(number))), id)
-	out := Result{Number: number, ID: id, Outcome: Refused}
+	out := Result{Number: number, ID: id, Event: hit.event, Outcome: Refused}
 	var failed error
 	for out.Outcome != Stored && out.Requests <= c.Retries && failed == nil {
 		var outcome string

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/tools/internal/answers"
 )
 
 // Config says what to send.
@@ -46,6 +48,8 @@ type Config struct {
 type Result struct {
 	Number int64     `json:"number"`
 	ID     uuid.UUID `json:"id"`
+	// Event is what was sent, or would have been.
+	Event *answers.Event `json:"-"`
 	// Outcome is the strongest answer: stored (in Kafka or in a spool), refused (certainly not stored) or unknown (it may
 	// be, or not).
 	Outcome string `json:"outcome"`
@@ -128,7 +132,7 @@ func (s *sender) send(number int64) {
 	select {
 	case s.slots <- struct{}{}:
 	default:
-		s.report(Result{Number: number, ID: id, Outcome: Refused, Answer: "not sent: too many in flight"})
+		s.report(Result{Number: number, ID: id, Event: hit.event, Outcome: Refused, Answer: "not sent: too many in flight"})
 		return
 	}
 	s.flying.Go(func() {
@@ -146,7 +150,7 @@ func (s *sender) report(r Result) {
 // deliver sends the event, its retries and its repeat. An event that any answer calls stored is stored, whatever the
 // others say; one of which any request may have reached Kafka is unknown.
 func (s *sender) deliver(random *rand.Rand, number int64, id uuid.UUID, hit hit) Result {
-	out := Result{Number: number, ID: id, Outcome: Refused}
+	out := Result{Number: number, ID: id, Event: hit.event, Outcome: Refused}
 	wanted := 1
 	if random.Float64() < s.Repeat {
 		wanted = 2

@@ -2,6 +2,7 @@ package load_test
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
+	"github.com/onepx/onepx/tools/internal/answers"
 	"github.com/onepx/onepx/tools/internal/load"
 )
 
@@ -128,4 +130,39 @@ func TestBalancedLoadGoesToWhoWantsIt(t *testing.T) {
 		}
 	})
 	require.GreaterOrEqual(t, seen, 100)
+}
+
+func TestTheShopSendsWhatConversionsAreMadeOf(t *testing.T) {
+	collector := startCollector(t, func(int) (int, string) { return http.StatusOK, "stored" })
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var sent []*answers.Event
+	load.Run(ctx, load.Config{
+		Targets: []string{collector.URL}, Site: "demo", Rate: 5000, Visitors: 20, Seed: 1, Timeout: 10 * time.Second, InFlight: 50,
+	}, func(r load.Result) {
+		require.Equal(t, r.ID.String(), r.Event.ID)
+		if sent = append(sent, r.Event); len(sent) == 3000 {
+			cancel()
+		}
+	})
+	touches, follow, sold := map[string]int{}, map[string]int{}, map[string]int{}
+	for _, e := range sent {
+		touches[e.TouchKind()]++
+		if e.Name == "purchase" {
+			sold[e.OrderID]++
+		}
+	}
+	for _, e := range sent {
+		if e.Kind() == "order" {
+			follow[fmt.Sprintf("%s value=%t items=%t", e.Name, e.Value != "", len(e.Items) > 0)]++
+			require.Positive(t, sold[e.OrderID], "the order of %s was sold", e.Name)
+		}
+	}
+	for _, kind := range []string{"click", "view", "direct"} {
+		require.Positive(t, touches[kind], kind)
+	}
+	for _, kind := range []string{"refund value=true items=false", "refund value=false items=true", "refund value=false items=false", "cancel value=false items=false"} {
+		require.Positive(t, follow[kind], kind)
+	}
+	require.Greater(t, follow["purchase value=true items=true"], len(sold), "an order's page is loaded again under another event id")
 }

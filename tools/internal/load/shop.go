@@ -7,15 +7,31 @@ import (
 	"net/http"
 	"net/url"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/tools/internal/answers"
 )
 
-// shop makes the hits of a small web shop: people come from somewhere, look at products, and some buy.
+// shop makes the hits of a small web shop: people come from somewhere, are shown ads, look at products, and some buy.
 type shop struct {
 	site     string
 	filler   []string
 	visitors []*visitor
+
+	mu sync.Mutex // guards sales
+	// sales are the latest purchases, for what becomes of them.
+	sales []sale
+}
+
+// keptSales is how many sales a shop remembers.
+const keptSales = 100
+
+// sale is a purchase and who made it.
+type sale struct {
+	visitor *visitor
+	event   *answers.Event
 }
 
 // fillerBytes is the size of a property that fills an event: as long as a property may be.
@@ -32,9 +48,9 @@ type visitor struct {
 
 // hit is one request for the pixel.
 type hit struct {
-	visitor            *visitor
-	query              url.Values
-	userAgent, address string
+	visitor *visitor
+	event   *answers.Event
+	query   url.Values
 }
 
 var userAgents = []string{
@@ -45,14 +61,24 @@ var userAgents = []string{
 	"Mozilla/5.0 (Linux; Android 16; Pixel 9) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Mobile Safari/537.36",
 }
 
-// arrivals are the ways into the shop: referrer, utm_source, utm_medium, utm_campaign.
-var arrivals = [][4]string{
+// arrivals are the ways into the shop.
+var arrivals = []answers.Event{
 	{},
-	{"https://www.google.com/"},
-	{"https://www.google.com/", "google", "cpc", "brand-2026"},
-	{"https://www.facebook.com/", "facebook", "paid_social", "autumn"},
-	{"", "newsletter", "email", "weekly-47"},
-	{"https://blog.example.org/best-shops"},
+	{Referrer: "https://www.google.com/", Origin: answers.Origin{Channel: "Organic Search", Source: "google", Medium: "organic"}},
+	{Referrer: "https://www.google.com/", UTM: utm("google", "cpc", "brand-2026"), Origin: answers.Origin{Channel: "Paid Search", Source: "google", Medium: "cpc", Campaign: "brand-2026"}},
+	{Referrer: "https://www.facebook.com/", UTM: utm("facebook", "paid_social", "autumn"), Origin: answers.Origin{Channel: "Paid Social", Source: "facebook", Medium: "paid_social", Campaign: "autumn"}},
+	{UTM: utm("newsletter", "email", "weekly-47"), Origin: answers.Origin{Channel: "Email", Source: "newsletter", Medium: "email", Campaign: "weekly-47"}},
+	{Referrer: "https://blog.example.org/best-shops", Origin: answers.Origin{Channel: "Referral", Source: "blog.example.org", Medium: "referral"}},
+}
+
+// ads are what is shown on other sites.
+var ads = []answers.Event{
+	{UTM: utm("adnet", "cpm", "autumn"), Props: map[string]string{"creative": "teapot", "placement": "top"}, Origin: answers.Origin{Channel: "Display", Source: "adnet", Medium: "cpm", Campaign: "autumn"}},
+	{UTM: utm("adnet", "cpm", "brand-2026"), Props: map[string]string{"creative": "cup", "placement": "side"}, Origin: answers.Origin{Channel: "Display", Source: "adnet", Medium: "cpm", Campaign: "brand-2026"}},
+}
+
+func utm(source, medium, campaign string) map[string]string {
+	return map[string]string{"source": source, "medium": medium, "campaign": campaign}
 }
 
 var products = []string{"kettle-steel", "teapot-blue", "cup-set-6", "tea-green-100g", "tea-black-250g", "Tee-Löffel"}
@@ -77,39 +103,93 @@ func newShop(cfg Config) *shop {
 	return s
 }
 
-// hit makes the hit of an event: mostly page views, now and then a product in the cart or an order.
+// hit makes the hit of an event: mostly page views, now and then an ad, a product in the cart, an order, or what becomes of
+// one.
 func (s *shop) hit(random *rand.Rand, id uuid.UUID) hit {
 	v := s.visitors[random.IntN(len(s.visitors))]
 	product := products[random.IntN(len(products))]
-	query := url.Values{"site": {s.site}, "id": {id.String()}, "t": {"Tea & more"}}
-	page := url.URL{Scheme: "https", Host: "shop.example.com", Path: "/p/" + product}
+	e := &answers.Event{Name: "page_view", URL: "https://shop.example.com/p/" + url.PathEscape(product)}
 	switch roll := random.Float64(); {
-	case roll < 0.75:
+	case roll < 0.68:
 		arrival := arrivals[random.IntN(len(arrivals))]
-		query.Set("r", arrival[0])
-		params := url.Values{}
-		for i, name := range []string{"utm_source", "utm_medium", "utm_campaign"} {
-			if arrival[i+1] != "" {
-				params.Set(name, arrival[i+1])
-			}
-		}
-		page.RawQuery = params.Encode()
-	case roll < 0.9:
-		query.Set("e", "add_to_cart")
-		query.Set("p.product", product)
+		e.Referrer, e.UTM, e.Origin = arrival.Referrer, arrival.UTM, arrival.Origin
+	case roll < 0.75:
+		*e = ads[random.IntN(len(ads))]
+		e.Name = "impression"
+	case roll < 0.87:
+		e.Name, e.Props = "add_to_cart", map[string]string{"product": product}
+	case roll < 0.97:
+		buy(e, random, id, product)
 	default:
-		page.Path = "/thank-you"
-		query.Set("e", "purchase")
-		query.Set("order_id", "T-"+id.String()[:8])
-		query.Set("value", fmt.Sprintf("%d.%02d", 5+random.IntN(95), random.IntN(100)))
-		query.Set("currency", "EUR")
-		query.Set("items", fmt.Sprintf(`[{"id":%q,"qty":1,"price":"9.90"}]`, product))
+		if of, found := s.sold(random); found {
+			v = of.visitor
+			followUp(e, random, of.event)
+		} else {
+			buy(e, random, id, product)
+		}
 	}
-	query.Set("u", page.String())
+	e.ID, e.At, e.Transport = id.String(), time.Now().UTC().Truncate(time.Millisecond), answers.Pixel
+	e.Arrived, e.Device, e.KeepsCookies = e.At, v.address+" "+v.userAgent, v.takesCookies
+	if e.Name == "purchase" {
+		s.keep(sale{v, e})
+	}
+	return hit{visitor: v, event: e, query: s.query(e)}
+}
+
+func buy(e *answers.Event, random *rand.Rand, id uuid.UUID, product string) {
+	e.Name, e.URL = "purchase", "https://shop.example.com/thank-you"
+	e.OrderID = "T-" + id.String()[:8]
+	e.Value, e.Currency = fmt.Sprintf("%d.%02d", 5+random.IntN(95), random.IntN(100)), "EUR"
+	e.Items = []answers.Item{{ID: product, Quantity: "1", Price: "9.90"}}
+}
+
+// followUp makes the event what becomes of a sale: the page is loaded again, a part or all of the money goes back, or the
+// order is cancelled.
+func followUp(e *answers.Event, random *rand.Rand, sale *answers.Event) {
+	e.Name, e.URL, e.OrderID = "refund", "https://shop.example.com/account", sale.OrderID
+	switch random.IntN(6) {
+	case 0, 1:
+		e.Name, e.URL, e.Value, e.Currency, e.Items = sale.Name, sale.URL, sale.Value, sale.Currency, sale.Items
+	case 2:
+		e.Value, e.Currency = fmt.Sprintf("%d.%06d", random.IntN(5), random.IntN(1_000_000)), "EUR"
+	case 3: // half of what was sold, at its price
+		e.Items = []answers.Item{{ID: sale.Items[0].ID, Quantity: "0.5"}}
+	case 4: // all that is left
+	default:
+		e.Name = "cancel"
+	}
+}
+
+// sold returns one of the latest sales, if there is any.
+func (s *shop) sold(random *rand.Rand) (of sale, found bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.sales) == 0 {
+		return sale{}, false
+	}
+	return s.sales[random.IntN(len(s.sales))], true
+}
+
+// keep remembers a sale.
+func (s *shop) keep(one sale) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sales = append(s.sales, one)
+	if len(s.sales) > keptSales {
+		s.sales = s.sales[1:]
+	}
+}
+
+// query are the parameters of the pixel.
+func (s *shop) query(e *answers.Event) url.Values {
+	query := url.Values{"site": {s.site}, "t": {"Tea & more"}}
+	for name, value := range e.Parameters() {
+		query.Set(name, value)
+	}
 	for i, text := range s.filler {
 		query.Set(fmt.Sprint("p.filler", i), text)
 	}
-	return hit{visitor: v, query: query, userAgent: v.userAgent, address: v.address}
+	return query
 }
 
 // request is the hit as a request to a collector.
@@ -118,8 +198,8 @@ func (h hit) request(target string) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("User-Agent", h.userAgent)
-	req.Header.Set("X-Forwarded-For", h.address)
+	req.Header.Set("User-Agent", h.visitor.userAgent)
+	req.Header.Set("X-Forwarded-For", h.visitor.address)
 	if cookie := h.visitor.cookie(); cookie != nil {
 		req.AddCookie(cookie)
 	}

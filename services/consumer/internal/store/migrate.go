@@ -90,6 +90,7 @@ func (s Schema) Migrations() ([]Migration, error) {
 		return nil, fmt.Errorf("read migrations: %w", err)
 	}
 	var all []Migration
+	blocks := template.New("")
 	for i, entry := range entries {
 		name := fileName.FindStringSubmatch(entry.Name())
 		if name == nil {
@@ -99,7 +100,7 @@ func (s Schema) Migrations() ([]Migration, error) {
 		if version != i+1 {
 			return nil, fmt.Errorf("migration %s: version %04d is missing", entry.Name(), i+1)
 		}
-		m, err := s.render(entry.Name(), version)
+		m, err := s.render(blocks, entry.Name(), version)
 		if err != nil {
 			return nil, fmt.Errorf("migration %s: %w", entry.Name(), err)
 		}
@@ -108,7 +109,8 @@ func (s Schema) Migrations() ([]Migration, error) {
 	return all, nil
 }
 
-func (s Schema) render(name string, version int) (Migration, error) {
+// render executes one file. blocks has what the files before it defined, and gets what this one defines.
+func (s Schema) render(blocks *template.Template, name string, version int) (Migration, error) {
 	text, err := fs.ReadFile(s.Files, name)
 	if err != nil {
 		return Migration{}, err
@@ -121,7 +123,7 @@ func (s Schema) render(name string, version int) (Migration, error) {
 	m.OldestConsumer, _ = strconv.Atoi(string(oldest[1]))
 	sum := sha256.Sum256(text)
 	m.Checksum = hex.EncodeToString(sum[:])
-	tmpl, err := template.New(name).Parse(string(text))
+	tmpl, err := blocks.New(name).Parse(string(text))
 	if err != nil {
 		return Migration{}, err
 	}
