@@ -4,6 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
+	"slices"
+	"strings"
+	"unicode/utf8"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -24,11 +28,16 @@ type GoalHit struct {
 	ClickWindowDays, ViewWindowDays uint8
 }
 
-// goal is a goal with its pattern compiled; url is nil if any page will do, and none.
+// goal is a goal with its conditions as they are checked fastest.
 type goal struct {
 	GoalRules
-	url *regexp.Regexp
+	// url is nil if any page will do, and none. part is in every URL that it matches; looking for it is much faster.
+	url   *regexp.Regexp
+	part  string
+	props []property
 }
+
+type property struct{ name, value string }
 
 // goals are the goals of a site, both in the order of the configuration.
 type goals struct {
@@ -53,12 +62,9 @@ func newGoals(rules []GoalRules) (goals, error) {
 	}
 	delete(g.ofEvent, "")
 	for _, r := range rules {
-		one := &goal{GoalRules: r}
-		if r.URL != "" {
-			var err error
-			if one.url, err = regexp.Compile(r.URL); err != nil {
-				return goals{}, fmt.Errorf("goal %q: %w", r.ID, err)
-			}
+		one, err := newGoal(r)
+		if err != nil {
+			return goals{}, fmt.Errorf("goal %q: %w", r.ID, err)
 		}
 		if r.Event != "" {
 			g.ofEvent[r.Event] = append(g.ofEvent[r.Event], one)
@@ -70,6 +76,58 @@ func newGoals(rules []GoalRules) (goals, error) {
 		}
 	}
 	return g, nil
+}
+
+func newGoal(r GoalRules) (*goal, error) {
+	one := &goal{GoalRules: r}
+	for name, value := range r.Props {
+		one.props = append(one.props, property{name, value})
+	}
+	if r.URL == "" {
+		return one, nil
+	}
+	var err error
+	if one.url, err = regexp.Compile(r.URL); err != nil {
+		return nil, err
+	}
+	one.part, err = certainPart(r.URL)
+	return one, err
+}
+
+// certainPart returns the longest text that is in everything that a pattern matches, of several the last, as paths begin
+// alike; empty if none is certain.
+func certainPart(pattern string) (string, error) {
+	parsed, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		return "", err
+	}
+	return partOf(parsed), nil
+}
+
+func partOf(re *syntax.Regexp) string {
+	switch re.Op {
+	case syntax.OpLiteral:
+		// U+FFFD matches also a byte that is no UTF-8.
+		if re.Flags&syntax.FoldCase == 0 && !slices.Contains(re.Rune, utf8.RuneError) {
+			return string(re.Rune)
+		}
+	case syntax.OpCapture, syntax.OpPlus:
+		return partOf(re.Sub[0])
+	case syntax.OpRepeat:
+		if re.Min > 0 {
+			return partOf(re.Sub[0])
+		}
+	case syntax.OpConcat:
+		longest := ""
+		for _, sub := range re.Sub {
+			if part := partOf(sub); len(part) >= len(longest) {
+				longest = part
+			}
+		}
+		return longest
+	default:
+	}
+	return ""
 }
 
 // hits returns a hit for each goal that the event matches, in the order of the configuration; nil if there is none.
@@ -90,8 +148,8 @@ func (g goals) hits(event *onepxv1.Event, currency, siteCurrency string) []GoalH
 
 // matches tells whether an event of the right name fulfils the other conditions; the costly one comes last.
 func (g *goal) matches(event *onepxv1.Event) bool {
-	for name, want := range g.Props {
-		if value, found := event.GetProps()[name]; !found || value != want {
+	for _, want := range g.props {
+		if value, found := event.GetProps()[want.name]; !found || value != want.value {
 			return false
 		}
 	}
@@ -99,7 +157,7 @@ func (g *goal) matches(event *onepxv1.Event) bool {
 		return true
 	}
 	url := event.GetPage().GetUrl()
-	return url != "" && g.url.MatchString(url)
+	return url != "" && strings.Contains(url, g.part) && g.url.MatchString(url)
 }
 
 func (g *goal) hit(event *onepxv1.Event, currency, siteCurrency string) GoalHit {
