@@ -188,6 +188,12 @@ func TestLongTextsAreCut(t *testing.T) {
 	}
 }
 
+func TestSpacesAroundAnOrderIDMakeNoOtherOrder(t *testing.T) {
+	for _, id := range []string{"A 1", " A 1", "A 1 \n", "\u00a0A 1\t"} {
+		require.Equal(t, "A 1", read(encode("order_id", id)).Event.Commerce.OrderId, "%q", id)
+	}
+}
+
 func TestPlaceholdersAreNoIDs(t *testing.T) {
 	for _, text := range []string{"undefined", "NULL", "NaN", "{{order.id}}", "${ID}", "%%CACHEBUSTER%%", "<orderid>", "[ORDER]", " ", "\u00a0 \u2009", " undefined ", "{{order.id}} "} {
 		hit := read(encode("id", text, "v", text, "uid", text, "order_id", text))

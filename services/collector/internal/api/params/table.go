@@ -61,9 +61,9 @@ var Table = []Param{
 			h.UserID = p.Value
 		}
 	}},
-	{"order_id", "`commerce.order_id`", "128 characters, longer is cut", "Id of the order in the shop.", "1001", func(h *Hit, p Pair) {
+	{"order_id", "`commerce.order_id`", "128 characters, longer is cut; spaces around it are left out", "Id of the order in the shop.", "1001", func(h *Hit, p Pair) {
 		if !h.placeholder(p) {
-			h.Event.Commerce.OrderId = cutRunes(p.Value, maxOrderID, &h.Flags)
+			h.Event.Commerce.OrderId = cutRunes(strings.TrimSpace(p.Value), maxOrderID, &h.Flags)
 		}
 	}},
 	{"value", "`commerce.value_micros`", "an [amount](#amounts), not negative in `purchase` and `restate`; else `value_invalid`", "Amount of the event.", "49.90", func(h *Hit, p Pair) { h.value = p.Value }},
