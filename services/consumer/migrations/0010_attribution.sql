@@ -25,10 +25,8 @@ WHERE site_id = {site:String} AND id != 0 AND user_key IN
     WHERE site_id = {site:String} AND arrayExists(i -> i IN hits, [{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}])
 );
 
--- Conversions with their person and the touches that they may be credited to; docs/questions.md, Person, Touch and Path.
---   SELECT * FROM conversion_paths(site = 'shop', from = '2026-11-01', to = '2026-11-30')
-{{define "conversion_paths"}}WITH
-    ids AS (SELECT id FROM {{.Database}}.conversion_ids(site = {site:String}, from = {from:Date}, to = {to:Date})),
+-- Conversions with their person; docs/questions.md, Person.
+{{define "people"}}ids AS (SELECT id FROM {{.Database}}.conversion_ids(site = {site:String}, from = {from:Date}, to = {to:Date})),
     -- The user keys of each visitor in order; of several at one instant the first.
     keys AS
     (
@@ -41,6 +39,22 @@ WHERE site_id = {site:String} AND id != 0 AND user_key IN
             GROUP BY visitor
         )
     ),
+    conversions AS
+    (
+        SELECT
+            c.* EXCEPT (who_kind, who_visitor_id, who_daily_hash, of_order),
+            {{.Person "who_user_key" "visitor" "who_at" "given"}} AS person
+        FROM
+        (
+            SELECT *, {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor
+            FROM {{.Database}}.valued_conversions(site = {site:String}, from = {from:Date}, to = {to:Date})
+        ) AS c
+        LEFT ANY JOIN keys USING visitor
+    ){{end}}
+-- Conversions with their person and the touches that they may be credited to; docs/questions.md, Person, Touch and Path.
+--   SELECT * FROM conversion_paths(site = 'shop', from = '2026-11-01', to = '2026-11-30')
+{{define "conversion_paths"}}WITH
+    {{template "people" .}},
     candidates AS
     (
         SELECT
@@ -74,18 +88,6 @@ WHERE site_id = {site:String} AND id != 0 AND user_key IN
         FROM (SELECT visitor, touch FROM visitor_touches ARRAY JOIN kept AS touch) AS single
         LEFT ANY JOIN keys USING visitor
         GROUP BY person
-    ),
-    conversions AS
-    (
-        SELECT
-            c.* EXCEPT (who_kind, who_visitor_id, who_daily_hash, of_order),
-            {{.Person "who_user_key" "visitor" "who_at" "given"}} AS person
-        FROM
-        (
-            SELECT *, {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor
-            FROM {{.Database}}.valued_conversions(site = {site:String}, from = {from:Date}, to = {to:Date})
-        ) AS c
-        LEFT ANY JOIN keys USING visitor
     )
 -- In levels: what a level names twice would be computed, and analysed, twice in the same one.
 SELECT

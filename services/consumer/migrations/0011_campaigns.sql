@@ -47,13 +47,15 @@ GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
 ORDER BY goal, rate_missing, currency, last_non_direct DESC, channel, source, medium, campaign;
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions {{.OnCluster}} AS
+WITH
+    {{template "people" .}}
 SELECT
     c.goal AS goal, site_day AS day, occurred_at, event_id, order_id, person,
     toDecimal128(net_micros, 6) / 1000000 AS value,
     toDecimal128(gross_micros, 6) / 1000000 AS gross,
     currency, rate_missing, hits, flags,
     m.machine_hits AS machine_hits
-FROM ({{template "conversion_paths" .}}) AS c
+FROM conversions AS c
 LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
 ORDER BY occurred_at, event_id, goal;

@@ -217,3 +217,36 @@ WHERE throwIf(last_step NOT BETWEEN 1 AND 10, 'steps: between 1 and 10 are neede
 GROUP BY step
 WINDOW so_far AS (ORDER BY step ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)
 ORDER BY step;
+
+-- Traffic of a site by day and channel, people only; machines and repeats are shown beside.
+-- visitors are per row and do not add up over channels: day_visitors is the number for the whole day.
+--   SELECT * FROM traffic(site = 'shop', from = '2026-11-01', to = '2026-11-30')
+CREATE VIEW IF NOT EXISTS {{.Database}}.traffic {{.OnCluster}} AS
+SELECT
+    day, channel, page_views, events,
+    finalizeAggregation(people)                      AS visitors,
+    uniqExactMerge(people) OVER (PARTITION BY day)   AS day_visitors,
+    machine_page_views, machine_events, duplicates
+FROM
+(
+    SELECT
+        day, channel,
+        sum(s.page_views) AS page_views, sum(s.events) AS events, uniqExactMergeState(s.people) AS people,
+        sum(s.machine_page_views) AS machine_page_views, sum(s.machine_events) AS machine_events, sum(s.duplicates) AS duplicates
+    FROM
+    (
+        SELECT
+            site_day AS day, channel, sum(page_views) AS page_views, sum(events) AS events, uniqExactStateIf({{.NoID}}, false) AS people,
+            sum(machine_page_views) AS machine_page_views, sum(machine_events) AS machine_events, sum(duplicates) AS duplicates
+        FROM {{.Database}}.traffic_daily
+        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date}
+        GROUP BY day, channel
+        UNION ALL
+        SELECT site_day AS day, channel, 0, 0, uniqExactState({{.Visitor "visitor_kind" "visitor_id" "daily_hash"}}), 0, 0, 0
+        FROM {{.Database}}.visitor_days
+        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND visitor_kind != 'none'
+        GROUP BY day, channel
+    ) AS s
+    GROUP BY day, channel
+)
+ORDER BY day, page_views DESC, channel;
