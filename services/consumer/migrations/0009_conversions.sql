@@ -54,6 +54,12 @@
         GROUP BY goal, event_id
     ),
     -- session: the first in the session of the visitor; hits outside of sessions all count
+    session_hits AS
+    (
+        SELECT *, {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor
+        FROM people
+        WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
+    ),
     sessions AS
     (
         SELECT
@@ -61,25 +67,34 @@
             argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
             argMin(who, (occurred_at, event_id)) AS who,
             count() AS hits
-        FROM people
-        LEFT ANY JOIN
+        FROM
         (
-            -- Sessions are dear: without such hits, no day is read.
-            SELECT event_id, session_event AS session
-            FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = if(
-                (
-                    SELECT count() FROM {{.Database}}.conversion_hits
-                    WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
-                ) = 0, toDate(0), {to:Date}))
-            WHERE event_id IN
+            -- The session that the hit's event belongs to is the last one that begins no later, in the order of events. That an
+            -- event belongs to none and is of the instant at which a session begins is what the second search is for.
+            SELECT
+                *,
+                arrayLast(s -> if((s.1, s.2) <= (occurred_at, event_id), s.3 >= occurred_at, false), theirs) AS last_begun,
+                if(last_begun.2 = {{.NoID}}, arrayFirst(s -> if(s.1 <= occurred_at, s.3 >= occurred_at, false), theirs), last_begun) AS session
+            FROM session_hits
+            LEFT ANY JOIN
             (
-                SELECT event_id FROM {{.Database}}.conversion_hits
-                WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
-            )
-            AND visitor IN (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 1) WHERE once_per = 'session')
-        ) AS in_session ON in_session.event_id = people.event_id
-        WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
-        GROUP BY goal, if(in_session.session = {{.NoID}}, (people.event_id, kafka_partition, kafka_offset), (in_session.session, 0, 0))
+                SELECT visitor, arraySort(groupArray((session_start, session_event, ended_at))) AS theirs
+                FROM
+                (
+                    -- Sessions are dear: without such hits, no day is read.
+                    SELECT visitor, session_start, session_event, max(occurred_at) AS ended_at
+                    FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = if(
+                    (
+                        SELECT count() FROM {{.Database}}.conversion_hits
+                        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
+                    ) = 0, toDate(0), {to:Date}))
+                    WHERE visitor IN (SELECT visitor FROM session_hits)
+                    GROUP BY visitor, session_start, session_event
+                )
+                GROUP BY visitor
+            ) AS of_visitor USING visitor
+        )
+        GROUP BY goal, visitor, if(session.2 = {{.NoID}}, (occurred_at, event_id, kafka_partition, kafka_offset), (session.1, session.2, 0, 0))
     )
 SELECT goal, hit.1 AS site_day, hit.2 AS occurred_at, hit.3 AS event_id, hit.4 AS order_id, hit.5 AS kind, hit.6 AS value, hit.7 AS value_micros, hit.8 AS currency,
     hit.9 AS site_currency, once_per, hit.10 AS click_window_days, hit.11 AS view_window_days,

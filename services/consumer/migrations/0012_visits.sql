@@ -31,10 +31,10 @@ FROM
 ) AS c
 LEFT ANY JOIN
 (
-    SELECT event_id, session_event AS own_session, session_day AS own_day, session_channel AS own_channel
+    SELECT event_id, occurred_at, session_event AS own_session, session_day AS own_day, session_channel AS own_channel
     FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
     WHERE visitor IN of_hits AND event_id IN (SELECT event_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} + 1)
-) AS own ON own.event_id = c.event_id
+) AS own ON own.event_id = c.event_id AND own.occurred_at = c.occurred_at
 ASOF LEFT JOIN
 (
     SELECT visitor, session_day, channel, first_event, started_at, ended_at
@@ -67,7 +67,7 @@ FROM goals
 LEFT ANY JOIN
 (
     SELECT goal,
-        uniqExactIf(session, session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
+        uniqExactIf((session, session_day), session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
         countIf(session = {{.NoID}} AND site_day <= {to:Date}) AS without_session
     FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
     GROUP BY goal

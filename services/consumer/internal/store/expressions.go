@@ -21,8 +21,10 @@ func (s Schema) Visitor(kind, id, hash string) string {
 }
 
 // ShortID is a number that sets are made of where more than needed does no harm: of an id's 128 bits it has 64, of which sets
-// are several times as fast.
-func (s Schema) ShortID(id string) string { return "reinterpretAsUInt64(" + id + ")" }
+// are several times as fast. It is 0 for NoID only: a site may give ids whose first half is zero.
+func (s Schema) ShortID(id string) string {
+	return "greatest(reinterpretAsUInt64(" + id + "), toUInt64(" + id + " != " + s.NoID() + "))"
+}
 
 // Person is the person of an event: its own user key, else one of its visitor's, else the visitor. given are the user keys
 // of the visitor, one tuple (instant, event id, user key) for each instant, in order. No AND and no BETWEEN: above nested
