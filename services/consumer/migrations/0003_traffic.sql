@@ -41,6 +41,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.visitor_days {{.OnCluster}}
     daily_hash   UUID,
     page_views   Int64,
     events       Int64,
+    on_site      Int64 COMMENT 'events that are no impressions',
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
@@ -58,7 +59,8 @@ SELECT
     visitor_id,
     daily_hash,
     toInt64(countIf(kind = 'page_view')) AS page_views,
-    toInt64(count())                     AS events
+    toInt64(count())                     AS events,
+    toInt64(countIf(kind != 'impression')) AS on_site
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

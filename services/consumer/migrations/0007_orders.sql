@@ -37,7 +37,7 @@ FROM
 (
     SELECT currency AS code, day AS quoted, argMax(currency_rates.rate, imported_at) AS rate
     FROM {{.Database}}.currency_rates
-    WHERE day BETWEEN subtractDays({from:Date}, 7) AND {to:Date} AND code != 'EUR'
+    WHERE day BETWEEN {{.DaysBefore "7"}} AND {to:Date} AND code != 'EUR'
     GROUP BY code, quoted
 )
 ARRAY JOIN range(8) AS age
@@ -45,7 +45,7 @@ WHERE quoted + age BETWEEN {from:Date} AND {to:Date}
 GROUP BY day, code
 UNION ALL
 SELECT {from:Date} + number AS day, 'EUR' AS currency, toInt256(1000000000000) AS rate_pico
-FROM numbers(toUInt64(dateDiff('day', {from:Date}, {to:Date}) + 1)){{end}}
+FROM numbers(toUInt64(greatest(dateDiff('day', {from:Date}, {to:Date}) + 1, 0))){{end}}
 CREATE VIEW IF NOT EXISTS {{.Database}}.exchange_rates {{.OnCluster}} AS
 {{template "exchange_rates" .}};
 

@@ -32,7 +32,7 @@ WITH
             since_last > 30 * 60 * 1000                                             AS after_gap,
             anyLastIf(campaign_key, campaign_key != 0) OVER earlier                 AS last_carried,
             anyLastIf(occurred_at, campaign_key != 0) OVER earlier                  AS last_carried_at
-        FROM {{.Database}}.people_events(site={site:String}, from=subtractDays({from:Date}, 1), to=addDays({to:Date}, 1))
+        FROM {{.Database}}.people_events(site={site:String}, from={{.DaysBefore "1"}}, to={{.DaysAfter "1"}})
         WINDOW earlier AS (PARTITION BY visitor ORDER BY occurred_at, event_id ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)
     ),
     broken AS

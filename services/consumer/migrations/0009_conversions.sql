@@ -29,7 +29,7 @@
             argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
             if(countIf(known) > 0, argMinIf(who, (occurred_at, event_id), known), argMin(who, (occurred_at, event_id))) AS who,
             count() AS hits
-        FROM (SELECT *, who.1 != 'none' OR who.4 != {{.NoID}} AS known FROM people)
+        FROM (SELECT *, {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} != {{.NoID}} OR user_key != {{.NoID}} AS known FROM people)
         WHERE once_per = 'order' AND order_id != '' AND cityHash64(goal, order_id) IN (SELECT hash FROM repeated)
         GROUP BY goal, order_id
         UNION ALL
@@ -58,7 +58,7 @@
     (
         SELECT *, {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor
         FROM people
-        WHERE once_per = 'session' AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1
+        WHERE once_per = 'session' AND site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}}
     ),
     sessions AS
     (
@@ -86,7 +86,7 @@
                     FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = if(
                     (
                         SELECT count() FROM {{.Database}}.conversion_hits
-                        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 AND once_per = 'session'
+                        WHERE site_id = {site:String} AND site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} AND once_per = 'session'
                     ) = 0, toDate(0), {to:Date}))
                     WHERE visitor IN (SELECT visitor FROM session_hits)
                     GROUP BY visitor, session_start, session_event

@@ -1,6 +1,6 @@
 -- oldest consumer: 1
 {{define "touched"}}site_id = {site:String}
-          AND site_day BETWEEN {from:Date} - 2 - (SELECT max(click_window_days) FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date}) AND {to:Date} + 1{{end}}
+          AND site_day BETWEEN {{.DaysBefore (printf "2 + (SELECT max(click_window_days) FROM %s.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date})" .Database)}} AND {{.DaysAfter "1"}}{{end}}
 {{define "hash"}}if(visitor_kind IN ('minted', 'daily_hash'), daily_hash, toUUID('00000000-0000-0000-0000-000000000000')){{end}}
 -- Whoever may be the person of a conversion in the range: user keys, and the ids and hashes of all their visitors, as short ids.
 -- More than needed does no harm, since the exact rule follows in conversion_paths.
@@ -10,7 +10,7 @@ WITH
     (
         SELECT arrayJoin([{{.ShortID "visitor_id"}}, {{.ShortID "hash"}}, {{.ShortID "user_key"}}]) AS id
         FROM (SELECT *, {{template "hash"}} AS hash FROM {{.Database}}.conversion_hits)
-        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND id != 0 AND (site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1 OR order_id IN
+        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND id != 0 AND (site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} OR order_id IN
         (
             SELECT order_id FROM {{.Database}}.conversion_hits
             WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND order_id != ''
@@ -143,7 +143,7 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
         FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date})
         ARRAY JOIN models AS model
         WHERE ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
-          AND throwIf(NOT hasAll({{template "models" .}}, models), 'unknown model: write first, last, last_non_direct, linear, position or time_decay') = 0
+          AND (SELECT throwIf(NOT hasAll({{template "models" .}}, models), 'unknown model: write first, last, last_non_direct, linear, position or time_decay')) = 0
     ),
     -- What is left of an amount after rounding down goes to the largest remainders: see the last level.
     rounded_down AS

@@ -111,13 +111,14 @@ WITH
         GROUP BY source, medium, campaign
     )
 SELECT
-    goal, source, medium, campaign,
+    sums.goal AS goal, source, medium, campaign,
     toDecimal128(sum(conversion_credits), 6) / 1000000 AS conversions,
     toDecimal128(sum(credits), 6) / 1000000 AS revenue,
     toDecimal128(sum(costs), 6) / 1000000 AS cost,
     if(sum(costs) = 0, NULL, toFloat64(sum(credits)) / toFloat64(sum(costs))) AS roas,
     if(sum(conversion_credits) = 0, NULL, toFloat64(sum(costs)) / toFloat64(sum(conversion_credits))) AS cost_per_conversion,
-    max(missing) > 0 AS rate_missing
+    max(missing) > 0 AS rate_missing,
+    any(m.machine_hits) AS machine_hits
 FROM
 (
     SELECT goal, source, medium, campaign, toInt128(conversion_micros) AS conversion_credits, toInt128(credit_micros) AS credits, toInt128(0) AS costs, rate_missing AS missing FROM revenue
@@ -129,7 +130,8 @@ FROM
         SELECT DISTINCT goal FROM {{.Database}}.conversion_hits
         WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
     ) AS g
-)
+) AS sums
+LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = sums.goal
 GROUP BY goal, source, medium, campaign
 ORDER BY goal, revenue DESC, cost DESC, source, medium, campaign;
 
@@ -181,8 +183,12 @@ ORDER BY goal, indexOf(['raw_hits', 'repeated_records', 'machines', 'same_order'
 CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
 WITH
     ['last_non_direct'] AS models,
-    -- hashes of the day that did something on the site
-    hashes AS (SELECT daily_hash FROM {{.Database}}.visitor_events WHERE site_id = {site:String} AND NOT is_bot AND site_day BETWEEN {from:Date} - 1 AND {to:Date} + 1),
+    -- hashes that were visitors and did something on the site
+    hashes AS
+    (
+        SELECT daily_hash FROM {{.Database}}.visitor_days
+        WHERE site_id = {site:String} AND site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} AND on_site > 0 AND NOT {{.Known "visitor_kind" "visitor_id"}}
+    ),
     impressions AS
     (
         SELECT
@@ -191,7 +197,7 @@ WITH
             countIf(multiIf(
                 {{.Known "visitor_kind" "visitor_id"}},
                     visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND on_site),
-                daily_hash != {{.NoID}} AND daily_hash IN hashes)) AS with_visit
+                if(daily_hash != {{.NoID}}, daily_hash IN hashes, false))) AS with_visit
         FROM {{.Database}}.touches
         WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND kind = 'view'
         GROUP BY campaign, creative, placement

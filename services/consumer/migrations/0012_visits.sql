@@ -14,7 +14,7 @@
 -- for a conversion in no session.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions_in_sessions {{.OnCluster}} AS
 WITH
-    of_hits AS (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {from:Date} - 1, to = {to:Date} + 2))
+    of_hits AS (SELECT visitor FROM {{.Database}}.hit_visitors(site = {site:String}, from = {{.DaysBefore "1"}}, to = {{.DaysAfter "2"}}))
 SELECT
     goal, site_day,
     multiIf(
@@ -27,18 +27,18 @@ FROM
 (
     SELECT goal, site_day, occurred_at, event_id,
         {{.Visitor "who_kind" "who_visitor_id" "who_daily_hash"}} AS visitor
-    FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {to:Date} + 1)
+    FROM {{.Database}}.counted_hits(site = {site:String}, from = {from:Date}, to = {{.DaysAfter "1"}})
 ) AS c
 LEFT ANY JOIN
 (
     SELECT event_id, occurred_at, session_event AS own_session, session_day AS own_day, session_channel AS own_channel
     FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
-    WHERE visitor IN of_hits AND event_id IN (SELECT event_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} + 1)
+    WHERE visitor IN of_hits AND event_id IN (SELECT event_id FROM {{.Database}}.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {{.DaysAfter "1"}})
 ) AS own ON own.event_id = c.event_id AND own.occurred_at = c.occurred_at
 ASOF LEFT JOIN
 (
     SELECT visitor, session_day, channel, first_event, started_at, ended_at
-    FROM {{.Database}}.sessions(site = {site:String}, from = {from:Date} - 1, to = {to:Date})
+    FROM {{.Database}}.sessions(site = {site:String}, from = {{.DaysBefore "1"}}, to = {to:Date})
     WHERE visitor IN of_hits
 ) AS s ON s.visitor = c.visitor AND s.started_at <= c.occurred_at;
 

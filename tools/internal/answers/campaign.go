@@ -141,6 +141,7 @@ type RoasRow struct {
 	Roas              Share  `col:"roas"`
 	CostPerConversion Share  `col:"cost_per_conversion"`
 	RateMissing       bool   `col:"rate_missing"`
+	Machines          int    `col:"machine_hits"`
 }
 
 type roasKey struct{ goal, source, medium, campaign string }
@@ -178,7 +179,12 @@ func (a *Answers) Roas(r Range, model, goal string) []RoasRow {
 			}
 		}
 	}
+	machines := map[string]int{}
+	for _, g := range a.goals(goal) {
+		machines[g.ID] = a.machineHits(g, r)
+	}
 	for _, one := range rows {
+		one.Machines = machines[one.Goal]
 		one.Roas, one.CostPerConversion = quotient(one.Revenue, one.Cost), quotient(one.Cost, one.Conversions)
 	}
 	return values(rows)

@@ -22,18 +22,6 @@ func TestATouchOfAnIDThatCameBackIsNotOfThoseWhoShareItsHash(t *testing.T) {
 	require.Equal(t, []string{"theirs 1"}, d.ask("campaign; conversions", "campaign_revenue", 1, 30, ", model='first'"))
 }
 
-func TestAnUnknownModelIsAnError(t *testing.T) {
-	d := migrated(t)
-	micros := int64(5_000_000)
-	d.add(page("24 10:00:00", "/", order("purchase", "7", &micros, "purchase")))
-	rows, err := d.conn.Query(t.Context(), "SELECT * FROM "+d.name+".campaign_revenue(site='shop', from='2026-11-01', to='2026-11-30', model='best')")
-	if err == nil {
-		rows.Next()
-		err = rows.Close()
-	}
-	require.ErrorContains(t, err, "unknown model: write first, last, last_non_direct, linear, position or time_decay")
-}
-
 // The recipe of docs/questions.md, Large sites.
 func TestAnAnswerCanBeKeptInATableThatIsRefreshed(t *testing.T) {
 	d := migrated(t)

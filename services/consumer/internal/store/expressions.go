@@ -8,6 +8,17 @@ import "strings"
 // NoID is the UUID of nobody and of nothing.
 func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-000000000000')" }
 
+// DaysBefore is the day so many days before the range of a report. Days end at both sides of what a Date holds: without that,
+// a report from 1970-01-01 on would begin in 2149.
+func (s Schema) DaysBefore(days string) string {
+	return "toDate(greatest(toInt32({from:Date}) - (" + days + "), 0))"
+}
+
+// DaysAfter is the day so many days after the range of a report.
+func (s Schema) DaysAfter(days string) string {
+	return "toDate(least(toInt32({to:Date}) + (" + days + "), 65535))"
+}
+
 // Known tells whether an event's visitor is its visitor id and not its daily hash: browsers or the site have sent us the id.
 // The arguments are the columns of the visitor's kind and id; the query has the parameter site.
 func (s Schema) Known(kind, id string) string {

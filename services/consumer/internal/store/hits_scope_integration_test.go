@@ -91,3 +91,62 @@ func TestGoalsOfOneEventAreCountedAndValuedEachByItself(t *testing.T) {
 	d.rates("2026-11-20 USD 1.25")
 	require.Equal(t, []string{"4 EUR 0"}, d.ask("value; currency; rate_missing", "conversions", 16, 30, ", goal='c'"))
 }
+
+func nobody(r *store.Row) {
+	r.VisitorKind, r.VisitorID, r.DailyHash, r.Transport = "none", uuid.UUID{}, uuid.UUID{}, "server"
+}
+
+func keyed(name string) change { return func(r *store.Row) { r.UserKey = id(name) } }
+
+func TestAnOrderIsOfTheFirstWhoIsKnown(t *testing.T) {
+	d := migrated(t)
+	m := int64(5_000_000)
+	mintedAlone := func(r *store.Row) { r.VisitorKind, r.VisitorID, r.DailyHash = "minted", id("m"), uuid.UUID{} }
+	d.add(
+		page("24 09:00:00", "/", nobody, keyed("k"), from("news", "email", "may")),
+		page("24 10:00:00", "/", mintedAlone, order("purchase", "7", &m, "purchase")),
+		page("24 11:00:00", "/", nobody, keyed("k"), order("purchase", "7", &m, "purchase"), on("server")),
+	)
+	require.Equal(t, []string{id("k").String()}, d.ask("person", "conversions", 1, 30, ""))
+	require.Equal(t, []string{"may 1"}, d.ask("campaign; conversions", "campaign_revenue", 1, 30, ", model='first'"))
+}
+
+func TestARangeMayBeAllOfTime(t *testing.T) {
+	d := migrated(t)
+	m := int64(5_000_000)
+	d.add(
+		page("24 10:00:00", "/", from("news", "email", "may")),
+		page("24 11:00:00", "/", order("purchase", "7", &m, "purchase")),
+		page("24 11:00:00", "/l", named("custom", "lead"), goal("lead", "session", "none", nil, "EUR")),
+	)
+	for _, from := range []string{"1970-01-01", "1970-02-01", "1971-01-01"} {
+		for _, to := range []string{"2026-12-01", "2149-06-06"} {
+			in := "(site='shop', from='" + from + "', to='" + to + "')"
+			require.Equal(t, []string{"lead may 1", "purchase may 1"}, d.texts("SELECT concat(goal, ' ', campaign, ' ', toString(conversions)) FROM %s.campaign_revenue"+in), in)
+			require.Equal(t, []string{"2"}, d.texts("SELECT toString(sum(sessions)) FROM %s.sessions_daily"+in), in)
+			require.Equal(t, []string{"1"}, d.texts("SELECT toString(sum(conversions)) FROM %s.roas"+in+" WHERE goal = 'lead'"), in)
+		}
+	}
+}
+
+func TestAnUnknownModelIsAnErrorWithoutConversionsToo(t *testing.T) {
+	d := migrated(t)
+	rows, err := d.conn.Query(t.Context(), "SELECT * FROM "+d.name+".campaign_revenue(site='shop', from='2026-11-01', to='2026-11-30', model='best')")
+	if err == nil {
+		rows.Next()
+		err = rows.Close()
+	}
+	require.ErrorContains(t, err, "unknown model")
+}
+
+func TestAnImpressionIsJoinedWhenItsVisitorWasOnTheSite(t *testing.T) {
+	d := migrated(t)
+	m := int64(5_000_000)
+	d.add(
+		page("24 10:00:00", "/", by("daily_hash", "", "h1"), named("impression", "impression"), from("ad", "cpm", "by server")),
+		page("24 11:00:00", "/", by("daily_hash", "", "h1"), order("purchase", "7", &m), on("server")),
+		page("24 10:00:00", "/i", by("daily_hash", "", "h2"), named("impression", "impression"), from("ad", "cpm", "other visitor")),
+		page("24 11:00:00", "/i", by("cookie", "anna", "h2")),
+	)
+	require.ElementsMatch(t, []string{"by server 1 1", "other visitor 1 0"}, d.ask("campaign; impressions; joined", "view_through", 1, 30, ""))
+}
