@@ -267,7 +267,7 @@ const (
 )
 
 func (s *Server) consent(b *batch, h *hit) {
-	signals := consent.Signals{Parameter: h.params.Consent}
+	signals := h.params.Consent
 	if !b.fromServer() {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
