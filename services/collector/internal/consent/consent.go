@@ -1,5 +1,5 @@
 // Package consent decides what may be kept of an event, before anything is stored. It is a pure function of the visitor's
-// signals and the site's privacy mode; the API step hands them in and obeys the decision. Precedence is the rule; the
+// signals and the site's policy; the API step hands them in and obeys the decision. Precedence is the rule; the
 // table in docs/privacy.md is made from it.
 package consent
 
@@ -16,6 +16,8 @@ type Signals struct {
 	GPC, DNT bool
 	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
 	Parameter string
+	// GDPR is a banner of the Transparency & Consent Framework.
+	GDPR GDPR
 	// USPrivacy is the IAB's US Privacy string.
 	USPrivacy USPrivacy
 	// Google is Google's consent mode.
@@ -24,7 +26,8 @@ type Signals struct {
 
 // Decision is what is allowed.
 type Decision struct {
-	// Store tells whether anything of the event may be stored. If not, the other fields are false.
+	// Store tells whether anything of the event may be stored. If not, the other fields are false. With Store alone the
+	// event is anonymous.
 	Store bool
 	// Measure, Profile, Share and Cookie are the fields of the event's consent. An id that outlives a day is allowed
 	// only with Cookie.
@@ -38,11 +41,11 @@ type Decision struct {
 // Decide goes through the signals from the strongest to the weakest. The first one given decides; each weaker one can only
 // take away, so that of signals that contradict each other the stricter wins. By names the last one that took something
 // away, else the first. Without a signal the site's mode decides.
-func Decide(s Signals, site siteconfig.Privacy) Decision {
+func Decide(s Signals, site *siteconfig.Site) Decision {
 	var d Decision
 	for i := range Precedence {
 		rule := &Precedence[i]
-		own, given := rule.decide(s)
+		own, given := rule.decide(&s, site)
 		if !given {
 			continue
 		}
@@ -55,7 +58,7 @@ func Decide(s Signals, site siteconfig.Privacy) Decision {
 	if d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED {
 		d, d.By = unasked, onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
 	}
-	d.Cookie = d.Cookie && site != siteconfig.PrivacyCookieless
+	d.Cookie = d.Cookie && site.Privacy != siteconfig.PrivacyCookieless
 	return d
 }
 

@@ -1,6 +1,7 @@
 package consent_test
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -17,23 +18,34 @@ const (
 	gpc         = onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC
 	dnt         = onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT
 	parameter   = onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER
+	tcfString   = onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF
 	usPrivacy   = onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY
 	google      = onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE
 )
 
 // The modes of a site.
 const (
-	measure    = siteconfig.PrivacyMeasure
-	cookieless = siteconfig.PrivacyCookieless
+	measure    = "privacy: measure"
+	cookieless = "privacy: cookieless"
 )
 
-// signals makes signals of parameters, given as name, value, name, value …; header and cookie have the names gpc, dnt, optout.
+// site is one with these keys in onepx.yaml.
+func site(t *testing.T, keys string) *siteconfig.Site {
+	t.Helper()
+	config, err := siteconfig.Parse("onepx.yaml", []byte("sites:\n  - id: shop\n    timezone: UTC\n    currency: EUR\n    "+keys+"\n"))
+	require.NoError(t, err)
+	return &config.Sites[0]
+}
+
+// signals makes signals of parameters, given as name, value, name, value …; header and cookie have the
+// names gpc, dnt, optout. A name with ! says that the value can't be used.
 func signals(t *testing.T, pairs ...string) consent.Signals {
 	t.Helper()
 	var s consent.Signals
 	for i := 0; i+1 < len(pairs); i += 2 {
+		name, unusable := strings.CutPrefix(pairs[i], "!")
 		readable, value := true, pairs[i+1]
-		switch pairs[i] {
+		switch name {
 		case "optout":
 			s.OptOut = value == "1"
 		case "gpc":
@@ -42,6 +54,10 @@ func signals(t *testing.T, pairs ...string) consent.Signals {
 			s.DNT = value == "1"
 		case "c":
 			s.Parameter = value
+		case "gdpr":
+			readable = s.GDPR.AddFlag(value)
+		case "gdpr_consent":
+			readable = s.GDPR.AddString(value)
 		case "us_privacy":
 			readable = s.USPrivacy.Add(value)
 		case "gcs":
@@ -51,7 +67,7 @@ func signals(t *testing.T, pairs ...string) consent.Signals {
 		default:
 			t.Fatalf("no signal %s", pairs[i])
 		}
-		require.True(t, readable, value)
+		require.Equal(t, !unusable, readable, value)
 	}
 	return s
 }
@@ -77,7 +93,7 @@ func TestDecide(t *testing.T) {
 	for _, test := range []struct {
 		why     string
 		signals []string
-		site    siteconfig.Privacy
+		site    string
 		want    string
 		by      onepxv1.ConsentSignal
 	}{
@@ -126,7 +142,7 @@ func TestDecide(t *testing.T) {
 		{"opting out goes before consent mode", []string{"optout", "1", "gcs", "G111"}, measure, "-", optOut},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			got := consent.Decide(signals(t, test.signals...), test.site)
+			got := consent.Decide(signals(t, test.signals...), site(t, test.site))
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
 		})
@@ -134,13 +150,13 @@ func TestDecide(t *testing.T) {
 }
 
 func TestNoSignalAddsToWhatAStrongerOneAllows(t *testing.T) {
-	pairs := [][]string{nil, {"optout", "1"}, {"gpc", "1"}, {"dnt", "1"}, {"us_privacy", "1YYN"}, {"gcs", "G101"}, {"gcd", "11p1t1t1t5"}, {"gcs", "G111"}, {"c", "0"}, {"c", "1"}}
+	pairs := [][]string{nil, {"optout", "1"}, {"gpc", "1"}, {"dnt", "1"}, {"gdpr", "1"}, {"gdpr", "1", "gdpr_consent", written{publisher: []int{1, 8}}.String()}, {"us_privacy", "1YYN"}, {"gcs", "G101"}, {"gcd", "11p1t1t1t5"}, {"gcs", "G111"}, {"c", "0"}, {"c", "1"}}
 	for _, a := range pairs[1:] {
 		for _, b := range pairs[1:] {
 			if a[0] == b[0] {
 				continue
 			}
-			one, both := consent.Decide(signals(t, a...), measure), consent.Decide(signals(t, append(append([]string{}, a...), b...)...), measure)
+			one, both := consent.Decide(signals(t, a...), site(t, measure)), consent.Decide(signals(t, append(append([]string{}, a...), b...)...), site(t, measure))
 			for _, letter := range allowed(both) {
 				if letter != '-' {
 					require.Contains(t, allowed(one), string(letter), "%v with %v", a, b)

@@ -1,6 +1,9 @@
 package consent
 
-import onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+import (
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+)
 
 // Rule says what one signal allows.
 type Rule struct {
@@ -9,7 +12,7 @@ type Rule struct {
 	// Given is when the signal counts as given, Allows what it then allows: for docs/privacy.md.
 	Given, Allows string
 
-	decide func(Signals) (allowed Decision, given bool)
+	decide func(*Signals, *siteconfig.Site) (allowed Decision, given bool)
 }
 
 // What several signals allow.
@@ -24,18 +27,22 @@ var (
 // signal: it allows no more than silence does.
 var Precedence = []Rule{
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_OPT_OUT_COOKIE, "cookie `onepx_optout=1`", "nothing is stored",
-		func(s Signals) (Decision, bool) { return nothing, s.OptOut }},
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return nothing, s.OptOut }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC, "a header `Sec-GPC: 1`", "measuring, with no cookie and no user key",
-		func(s Signals) (Decision, bool) { return measureOnly, s.GPC }},
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.GPC }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT, "a header `DNT` that begins with `1`", "measuring, with no cookie and no user key",
-		func(s Signals) (Decision, bool) { return measureOnly, s.DNT }},
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.DNT }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF, "`gdpr=1`, or a TC string without `gdpr=0`", "what the string allows (see below); without one that is valid, an anonymous event",
+		func(s *Signals, site *siteconfig.Site) (Decision, bool) {
+			return ofGDPR(&s.GDPR, site.TCF), s.GDPR.given()
+		}},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY, "`us_privacy` with `Y` or `y` in the third place, such as `1NYN`", "all but audiences and sharing",
-		func(s Signals) (Decision, bool) { return unasked, s.USPrivacy.OptOut }},
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return unasked, s.USPrivacy.OptOut }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE, "`gcs` or `gcd` in which a kind is set",
 		"measuring; cookie and user key with analytics storage; audiences with ad storage and ad personalization, sharing with ad storage and ad user data (`gcs` alone knows ad storage only)",
-		func(s Signals) (Decision, bool) { return ofGoogle(s.Google), s.Google.Given }},
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return ofGoogle(s.Google), s.Google.Given }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER, "`c=0` or `c=1`", "with `0` nothing is stored; with `1` everything",
-		func(s Signals) (Decision, bool) {
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) {
 			if s.Parameter == "0" {
 				return nothing, true
 			}

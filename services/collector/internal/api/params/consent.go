@@ -4,6 +4,10 @@ import "github.com/onepx/onepx/services/shared/reason"
 
 // A consent signal that can't be read is none: an unreplaced macro is flagged as a placeholder, anything else as invalid.
 
+func readGDPR(h *Hit, p Pair) { h.signal(p, h.Consent.GDPR.AddFlag) }
+
+func readGDPRConsent(h *Hit, p Pair) { h.signal(p, h.Consent.GDPR.AddString) }
+
 func readUSPrivacy(h *Hit, p Pair) { h.signal(p, h.Consent.USPrivacy.Add) }
 
 func readGCS(h *Hit, p Pair) { h.signal(p, h.Consent.Google.AddGCS) }

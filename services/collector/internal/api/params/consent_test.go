@@ -37,8 +37,34 @@ func TestConsentSignals(t *testing.T) {
 	}
 }
 
+func TestConsentStringsOfTheFramework(t *testing.T) {
+	const text = "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA"
+	for _, test := range []struct {
+		name, query            string
+		applies, not, said, ok bool
+		flags                  params.Flags
+	}{
+		{"flag and string", "gdpr=1&gdpr_consent=" + text, true, false, true, true, nil},
+		{"under other names", "gdprapplies=1&euconsent=" + text, true, false, true, true, nil},
+		{"a macro that was not replaced", "gdpr=1&gdpr_consent=${GDPR_CONSENT_123}", true, false, false, false, params.Flags{reason.Placeholder}},
+		{"neither was replaced", "gdpr=${GDPR}&gdpr_consent=${GDPR_CONSENT_123}", false, false, false, false, params.Flags{reason.Placeholder}},
+		{"the string in the flag's place", "gdpr=" + text + "&gdprapplies=1", true, false, false, false, params.Flags{reason.ConsentInvalid}},
+		{"a string cut off", "gdpr=1&gdpr_consent=" + text[:30], true, false, false, false, params.Flags{reason.ConsentInvalid}},
+		{"empty", "gdpr=0&gdpr_consent=", false, true, false, false, nil},
+		{"additional consent says nothing", "addtl_consent=2~1.35.41.101~dv.9.21.81", false, false, false, false, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hit := params.Read(params.ParseQuery("site=shop&"+test.query), time.Now(), "")
+			got := hit.Consent.GDPR
+			require.Equal(t, []bool{test.applies, test.not, test.said, test.ok}, []bool{got.Applies, got.DoesNotApply, got.Said, len(got.Strings) == 1})
+			require.Equal(t, test.flags, hit.Flags)
+			require.Empty(t, hit.Event.GetProps(), "a signal is no property")
+		})
+	}
+}
+
 func TestNamesThatMayBeASitesOwnStayProperties(t *testing.T) {
-	hit := params.Read(params.ParseQuery("site=shop&ccpa=1YYN&usp=fast&consent=1"), time.Now(), "")
-	require.Equal(t, map[string]string{"ccpa": "1YYN", "usp": "fast", "consent": "1"}, hit.Event.GetProps())
+	hit := params.Read(params.ParseQuery("site=shop&ccpa=1YYN&usp=fast&consent=1&consentString=x"), time.Now(), "")
+	require.Equal(t, map[string]string{"ccpa": "1YYN", "usp": "fast", "consent": "1", "consentString": "x"}, hit.Event.GetProps())
 	require.Zero(t, hit.Consent)
 }
