@@ -49,7 +49,7 @@ function model() {
   m.specialFeatureOptins.set(some(12));
   m.purposeConsents.set(some(24));
   m.purposeLegitimateInterests.set(some(24));
-  const vendors = [10, 100, 300, 1500, 20000][chance(0.01) ? 4 : below(4)];
+  const vendors = [10, 100, 300, 1500, 4000][chance(0.01) ? 4 : below(4)];
   m.vendorConsents.set(some(vendors));
   m.vendorLegitimateInterests.set(some(Math.min(vendors, 1500)));
   m.vendorsDisclosed.set(some(Math.min(vendors, 1500)));
