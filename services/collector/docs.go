@@ -2,7 +2,7 @@ package main
 
 import (
 	"bytes"
-	_ "embed" // the text of docs/pixel.md
+	_ "embed" // the texts of docs/pixel.md and docs/privacy.md
 	"fmt"
 	"html"
 	"strconv"
@@ -13,6 +13,7 @@ import (
 
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/api/params"
+	"github.com/onepx/onepx/services/collector/internal/consent"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
@@ -27,6 +28,7 @@ type docsCmd struct {
 func (c *docsCmd) Run() error {
 	return refdocs.Write(c.Dir, "collector docs", map[string]func(*bytes.Buffer) error{
 		"pixel.md":                   pixelPage,
+		"privacy.md":                 privacyPage,
 		"reasons.md":                 reasonsPage,
 		"configuration-collector.md": configurationPage,
 	})
@@ -34,6 +36,9 @@ func (c *docsCmd) Run() error {
 
 //go:embed pixel.md.tmpl
 var pixelText string
+
+//go:embed privacy.md.tmpl
+var privacyText string
 
 // snippet is a tag to paste.
 type snippet struct {
@@ -110,10 +115,24 @@ func pixelPage(page *bytes.Buffer) error {
 		return err
 	}
 	return text.Execute(page, map[string]any{
-		"Snippets": snippets(), "Params": params.Table, "ClickIDs": params.ClickIDs, "Stripped": params.StrippedParams,
+		"Snippets": snippets(), "Params": params.Table, "Aliases": params.Aliases, "ClickIDs": params.ClickIDs, "Stripped": params.StrippedParams,
 		"Endpoint": endpoint, "Examples": examples(), "MaxEvents": params.MaxEvents,
 		"Plain": endpoint + "?" + params.Encode("site", "shop", "e", "signup", "p.plan", "yearly"),
 	})
+}
+
+func privacyPage(page *bytes.Buffer) error {
+	text, err := template.New("privacy").Funcs(template.FuncMap{"cell": cell}).Parse(privacyText)
+	if err != nil {
+		return err
+	}
+	type rule struct{ Word, Given, Allows string }
+	var rules []rule
+	for _, r := range consent.Precedence {
+		word := strings.ToLower(strings.TrimPrefix(r.Signal.String(), "CONSENT_SIGNAL_"))
+		rules = append(rules, rule{word, r.Given, r.Allows})
+	}
+	return text.Execute(page, map[string]any{"Rules": rules})
 }
 
 // cell makes a text fit for a cell of a Markdown table.

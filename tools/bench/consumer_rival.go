@@ -39,7 +39,7 @@ const queueView = `SELECT
 	toDate(now('UTC')) AS batch_day, now64(3, 'UTC') AS declared_at, toDateTime64('2100-01-01', 3, 'UTC') AS insert_until,
 	'event' AS outcome, flags,
 	site_id, $id(event_id) AS event_id, transform(event_id_origin, [1, 2], ['client', 'collector'], 'unknown') AS event_id_origin,
-	transform(q.kind, [1, 2, 3, 4, 5, 6, 7, 8], ['page_view', 'custom', 'impression', 'order', 'email_open', 'email_click', 'email_unsubscribe', 'identify'], 'unknown') AS kind,
+	transform(q.kind, [1, 2, 3, 4, 5, 6, 7, 8, 9], ['page_view', 'custom', 'impression', 'order', 'email_open', 'email_click', 'email_unsubscribe', 'identify'], 'unknown') AS kind,
 	name,
 	fromUnixTimestamp64Milli(received_at_ms, 'UTC') AS received_at, fromUnixTimestamp64Milli(occurred_at_ms, 'UTC') AS occurred_at,
 	toDate(occurred_at, 'Europe/Berlin') AS site_day,
@@ -59,7 +59,7 @@ const queueView = `SELECT
 	client_language AS language, toUInt16(client_screen_width) AS screen_width, toUInt16(client_screen_height) AS screen_height,
 	'unknown' AS device, if(transport_kind = 3, 'server', 'person') AS traffic_class,
 	consent_measure, consent_profile, consent_share, consent_cookie,
-	transform(q.consent_decided_by, [1, 2, 3, 4, 5, 6], ['site_default', 'opt_out_cookie', 'gpc', 'dnt', 'parameter', 'suppression'], 'unknown') AS consent_decided_by,
+	transform(q.consent_decided_by, [1, 2, 3, 4, 5, 6, 7, 8], ['site_default', 'opt_out_cookie', 'gpc', 'dnt', 'parameter', 'suppression', 'us_privacy', 'google_consent_mode', 'tcf'], 'unknown') AS consent_decided_by,
 	transform(transport_kind, [1, 2, 3, 4], ['gif', 'beacon', 'server', 'redirect'], 'unknown') AS transport,
 	transport_dialect AS dialect, transport_prefetch AS prefetch, transport_head AS head, props, 395 AS retention_days
 FROM rival.queue AS q`

@@ -281,6 +281,12 @@ const (
 	ConsentSignal_CONSENT_SIGNAL_PARAMETER ConsentSignal = 5
 	// The suppression list.
 	ConsentSignal_CONSENT_SIGNAL_SUPPRESSION ConsentSignal = 6
+	// The IAB's US Privacy string (parameter `us_privacy`).
+	ConsentSignal_CONSENT_SIGNAL_US_PRIVACY ConsentSignal = 7
+	// Google's consent mode (parameters `gcs`, `gcd`).
+	ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE ConsentSignal = 8
+	// A TC string of IAB Europe's framework, or its absence where one was due (parameters `gdpr`, `gdpr_consent`).
+	ConsentSignal_CONSENT_SIGNAL_TCF ConsentSignal = 9
 )
 
 // Enum value maps for ConsentSignal.
@@ -293,15 +299,21 @@ var (
 		4: "CONSENT_SIGNAL_DNT",
 		5: "CONSENT_SIGNAL_PARAMETER",
 		6: "CONSENT_SIGNAL_SUPPRESSION",
+		7: "CONSENT_SIGNAL_US_PRIVACY",
+		8: "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
+		9: "CONSENT_SIGNAL_TCF",
 	}
 	ConsentSignal_value = map[string]int32{
-		"CONSENT_SIGNAL_UNSPECIFIED":    0,
-		"CONSENT_SIGNAL_SITE_DEFAULT":   1,
-		"CONSENT_SIGNAL_OPT_OUT_COOKIE": 2,
-		"CONSENT_SIGNAL_GPC":            3,
-		"CONSENT_SIGNAL_DNT":            4,
-		"CONSENT_SIGNAL_PARAMETER":      5,
-		"CONSENT_SIGNAL_SUPPRESSION":    6,
+		"CONSENT_SIGNAL_UNSPECIFIED":         0,
+		"CONSENT_SIGNAL_SITE_DEFAULT":        1,
+		"CONSENT_SIGNAL_OPT_OUT_COOKIE":      2,
+		"CONSENT_SIGNAL_GPC":                 3,
+		"CONSENT_SIGNAL_DNT":                 4,
+		"CONSENT_SIGNAL_PARAMETER":           5,
+		"CONSENT_SIGNAL_SUPPRESSION":         6,
+		"CONSENT_SIGNAL_US_PRIVACY":          7,
+		"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE": 8,
+		"CONSENT_SIGNAL_TCF":                 9,
 	}
 )
 
@@ -1191,7 +1203,8 @@ func (x *Client) GetScreenHeight() uint32 {
 // Consent is what the visitor allowed, decided at the edge before anything is stored.
 type Consent struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The event may be stored and counted.
+	// The visitor may be measured: told apart from others, at least within a day. If not, the event is a hit of nobody, without
+	// id, hash, address and click id.
 	Measure bool `protobuf:"varint,1,opt,name=measure,proto3" json:"measure,omitempty"`
 	// It may feed audiences of this site (retargeting).
 	Profile bool `protobuf:"varint,2,opt,name=profile,proto3" json:"profile,omitempty"`
@@ -1467,7 +1480,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x19NETWORK_CLASS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
-	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xe1\x01\n" +
+	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xc0\x02\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +
@@ -1475,7 +1488,10 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x12CONSENT_SIGNAL_GPC\x10\x03\x12\x16\n" +
 	"\x12CONSENT_SIGNAL_DNT\x10\x04\x12\x1c\n" +
 	"\x18CONSENT_SIGNAL_PARAMETER\x10\x05\x12\x1e\n" +
-	"\x1aCONSENT_SIGNAL_SUPPRESSION\x10\x06*\x9a\x01\n" +
+	"\x1aCONSENT_SIGNAL_SUPPRESSION\x10\x06\x12\x1d\n" +
+	"\x19CONSENT_SIGNAL_US_PRIVACY\x10\a\x12&\n" +
+	"\"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE\x10\b\x12\x16\n" +
+	"\x12CONSENT_SIGNAL_TCF\x10\t*\x9a\x01\n" +
 	"\rTransportKind\x12\x1e\n" +
 	"\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_KIND_GIF\x10\x01\x12\x19\n" +

@@ -90,6 +90,7 @@ const (
 	ItemsInvalid       Reason = "items_invalid"
 	VisitorInvalid     Reason = "visitor_invalid"
 	Placeholder        Reason = "placeholder"
+	ConsentInvalid     Reason = "consent_invalid"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 	IPInvalid          Reason = "ip_invalid"
 )
@@ -174,7 +175,8 @@ var All = []Entry{
 	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the amounts were left out."},
 	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items, or a price is in another currency than the event; what could not be read was left out."},
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
-	{Placeholder, "collector", Flagged, "An id was what scripts and templates print without a value (`undefined`, `null`, `{{id}}`, spaces …) and was left out."},
+	{Placeholder, "collector", Flagged, "An id or a consent signal was what scripts and templates print without a value (`undefined`, `null`, `{{id}}`, `${US_PRIVACY}`, spaces …) and was left out."},
+	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `us_privacy`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},

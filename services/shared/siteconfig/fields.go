@@ -23,6 +23,7 @@ var siteFields = []field[Site]{
 	{name: "allowed_origins", read: readOrigins},
 	{name: "cookie_domain", read: readCookieDomain},
 	{name: "privacy", read: readPrivacy},
+	{name: "consent", read: readConsent},
 	{name: "retention_days", read: readRetentionDays},
 	{name: "write_keys", read: readWriteKeys},
 	{name: "rate_limit", read: readRateLimit},
@@ -37,7 +38,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	firstUsing := map[KeyHash]string{} // write key to the path of its site
 	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
-		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays, Goals: defaultGoals()}
+		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Goals: defaultGoals()}
 		readMapping(p, path, element, siteFields, &site)
 		setGoalCurrencies(&site)
 		cfg.Sites = append(cfg.Sites, site)

@@ -59,14 +59,15 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal object } `json:"$defs"`
+		Defs struct{ Site, Goal, TCF object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
 	site, goal := schema.Defs.Site, schema.Defs.Goal
 	for yamlText, want := range map[string]object{
 		"x: 1": schema.object, "sites: [{x: 1}]": site,
-		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]": goal,
+		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":        goal,
+		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]": schema.Defs.TCF,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -87,6 +88,11 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		window := goal.Properties[name]
 		require.Equal(t, []int{siteconfig.MinWindowDays, siteconfig.MaxWindowDays}, []int{window.Minimum, window.Maximum})
 		require.EqualValues(t, want, window.Default)
+	}
+	tcf := schema.Defs.TCF.Properties
+	require.Equal(t, []int{siteconfig.MinVendor, siteconfig.MaxVendor}, []int{tcf["vendor"].Minimum, tcf["vendor"].Maximum})
+	for name, want := range map[string][]any{"measure": {8.0}, "profile": {3.0, 4.0}, "share": {2.0, 3.0, 4.0}} {
+		require.Equal(t, want, tcf[name].Default)
 	}
 	require.Equal(t, []string{"order", "event", "session", "hit"}, goal.Properties["once_per"].Enum)
 	require.EqualValues(t, siteconfig.OncePerOrder, goal.Properties["once_per"].Default)

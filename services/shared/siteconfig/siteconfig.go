@@ -81,6 +81,8 @@ type Site struct {
 	CookieDomain string
 	// Privacy is the mode; PrivacyMeasure unless set.
 	Privacy Privacy
+	// TCF says how consent strings are read.
+	TCF TCF
 	// RetentionDays is how many days rows are kept: MinRetentionDays to
 	// MaxRetentionDays, DefaultRetentionDays unless set.
 	RetentionDays int

@@ -66,6 +66,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		AllowedOrigins: []string{"https://shop.example.com", "https://*.example.com", "http://127.0.0.1:8080"},
 		CookieDomain:   "example.com",
 		Privacy:        siteconfig.PrivacyMeasure,
+		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}},
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,
@@ -79,6 +80,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Timezone:      time.UTC,
 		Currency:      "USD",
 		Privacy:       siteconfig.PrivacyCookieless,
+		TCF:           siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}},
 		RetentionDays: siteconfig.DefaultRetentionDays,
 		Goals:         []siteconfig.Goal{purchase},
 	}}, cfg.Sites)

@@ -132,6 +132,10 @@ func TestWhatConsentIsStamped(t *testing.T) {
 		{"GPC", "/p.gif?site=shop&c=1&uid=ann", []string{"Sec-GPC", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
 		{"DNT in a second header", "/p.gif?site=shop&uid=ann", []string{"DNT", "0", "DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
 		{"GPC folded into one header", "/p.gif?site=shop&uid=ann", []string{"Sec-GPC", "0, 1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
+		{"the GDPR applies and nobody has consented", "/p.gif?site=shop&gdpr=1&gdpr_consent=${GDPR_CONSENT_123}&c=1&uid=ann", nil, &onepxv1.Consent{DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF}},
+		{"consent to measuring by the framework", "/p.gif?site=shop&gdpr=1&gdpr_consent=CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", nil, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF}},
+		{"US Privacy opts out", "/p.gif?site=shop&c=1&us_privacy=1YYN", nil, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY}},
+		{"consent mode denies storage", "/p.gif?site=shop&gcs=G100&uid=ann", nil, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE}},
 		{"DNT", "/p.gif?site=shop&uid=ann", []string{"DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

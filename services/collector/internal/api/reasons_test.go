@@ -88,6 +88,7 @@ var flagged = map[reason.Reason]hit{
 	reason.ItemsInvalid:       {target: "/p.gif?site=shop&items=tea"},
 	reason.VisitorInvalid:     {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_v=garbage"}},
 	reason.Placeholder:        {target: "/p.gif?site=shop&uid=undefined"},
+	reason.ConsentInvalid:     {target: "/p.gif?site=shop&us_privacy=yes"},
 	reason.IPInvalid:          {target: "/v1/events", body: `{"ip":"unknown"}`, headers: withKey},
 	reason.ForwardedInvalid:   {target: "/p.gif?site=shop", headers: []string{"X-Forwarded-For", "unknown"}},
 }

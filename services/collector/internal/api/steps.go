@@ -267,11 +267,11 @@ const (
 )
 
 func (s *Server) consent(b *batch, h *hit) {
-	signals := consent.Signals{Parameter: h.params.Consent}
+	signals := h.params.Consent
 	if !b.fromServer() {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
-	h.decision = consent.Decide(signals, h.site.Privacy)
+	h.decision = consent.Decide(signals, h.site)
 	if !h.decision.Store {
 		h.reason = reason.OptedOut
 		b.optedOut = b.optedOut || !h.debug
@@ -279,6 +279,9 @@ func (s *Server) consent(b *batch, h *hit) {
 			b.cookie = expired(newVisitorCookie("", b.request.Host, h.client.HTTPS, h.site))
 		}
 		return
+	}
+	if !h.decision.Measure {
+		h.anonymise()
 	}
 	h.event.Consent = &onepxv1.Consent{
 		Measure: h.decision.Measure, Profile: h.decision.Profile, Share: h.decision.Share, Cookie: h.decision.Cookie,

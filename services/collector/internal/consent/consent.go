@@ -1,5 +1,6 @@
 // Package consent decides what may be kept of an event, before anything is stored. It is a pure function of the visitor's
-// signals and the site's privacy mode; the API step hands them in and obeys the decision.
+// signals and the site's policy; the API step hands them in and obeys the decision. Precedence is the rule; the
+// table in docs/privacy.md is made from it.
 package consent
 
 import (
@@ -15,11 +16,18 @@ type Signals struct {
 	GPC, DNT bool
 	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
 	Parameter string
+	// GDPR is a banner of the Transparency & Consent Framework.
+	GDPR GDPR
+	// USPrivacy is the IAB's US Privacy string.
+	USPrivacy USPrivacy
+	// Google is Google's consent mode.
+	Google Google
 }
 
 // Decision is what is allowed.
 type Decision struct {
-	// Store tells whether anything of the event may be stored. If not, the other fields are false.
+	// Store tells whether anything of the event may be stored. If not, the other fields are false. With Store alone the
+	// event is anonymous.
 	Store bool
 	// Measure, Profile, Share and Cookie are the fields of the event's consent. An id that outlives a day is allowed
 	// only with Cookie.
@@ -30,27 +38,37 @@ type Decision struct {
 	By onepxv1.ConsentSignal
 }
 
-// Decide goes through the signals from the strongest to the weakest; the first one given decides.
-func Decide(s Signals, site siteconfig.Privacy) Decision {
-	cookies := site != siteconfig.PrivacyCookieless
-	switch {
-	case s.OptOut:
-		return Decision{By: onepxv1.ConsentSignal_CONSENT_SIGNAL_OPT_OUT_COOKIE}
-	case s.Parameter == "0":
-		return Decision{By: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER}
-	case s.GPC:
-		return Decision{Store: true, Measure: true, By: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}
-	case s.DNT:
-		return Decision{Store: true, Measure: true, By: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}
-	case s.Parameter == "1":
-		return Decision{
-			Store: true, Measure: true, Profile: true, Share: true, Cookie: cookies, UserKey: true,
-			By: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER,
+// Decide goes through the signals from the strongest to the weakest. The first one given decides; each weaker one can only
+// take away, so that of signals that contradict each other the stricter wins. By names the last one that took something
+// away, else the first. Without a signal the site's mode decides.
+func Decide(s Signals, site *siteconfig.Site) Decision {
+	var d Decision
+	for i := range Precedence {
+		rule := &Precedence[i]
+		own, given := rule.decide(&s, site)
+		if !given {
+			continue
 		}
-	default:
-		return Decision{
-			Store: true, Measure: true, Cookie: cookies, UserKey: true,
-			By: onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT,
+		if d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED {
+			d, d.By = own, rule.Signal
+		} else if both := d.and(own); both != d {
+			d, d.By = both, rule.Signal
 		}
 	}
+	if d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED {
+		d, d.By = unasked, onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
+	}
+	d.Cookie = d.Cookie && site.Privacy != siteconfig.PrivacyCookieless
+	return d
+}
+
+// and is what both allow, decided by the first.
+func (d Decision) and(other Decision) Decision {
+	d.Store = d.Store && other.Store
+	d.Measure = d.Measure && other.Measure
+	d.Profile = d.Profile && other.Profile
+	d.Share = d.Share && other.Share
+	d.Cookie = d.Cookie && other.Cookie
+	d.UserKey = d.UserKey && other.UserKey
+	return d
 }

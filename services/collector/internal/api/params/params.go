@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+	"github.com/onepx/onepx/services/collector/internal/consent"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -50,8 +52,8 @@ type Hit struct {
 	VisitorID, UserID string
 	// IP and UserAgent are what a server says of its visitor (ip, ua), as sent; from anybody else they mean nothing.
 	IP, UserAgent string
-	// Consent is the value of c.
-	Consent string
+	// Consent is what the parameters say of the visitor's wish.
+	Consent consent.Signals
 	// Flags are the repairs so far.
 	Flags Flags
 	// Reject is why the event can't be stored, or "". The first reason found counts.

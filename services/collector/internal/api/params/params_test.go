@@ -209,7 +209,7 @@ func TestOtherParameters(t *testing.T) {
 	hit := read("sr=1920x1080&c=1&v=abc&uid=Ann@Example.com")
 	require.EqualValues(t, 1920, hit.Event.Client.ScreenWidth)
 	require.EqualValues(t, 1080, hit.Event.Client.ScreenHeight)
-	require.Equal(t, []string{"1", "abc", "Ann@Example.com"}, []string{hit.Consent, hit.VisitorID, hit.UserID})
+	require.Equal(t, []string{"1", "abc", "Ann@Example.com"}, []string{hit.Consent.Parameter, hit.VisitorID, hit.UserID})
 	for _, sr := range []string{"1920", "x", "1920x", "1x70000", "-1x5", "axb"} {
 		require.Zero(t, read("sr="+sr).Event.Client.ScreenWidth, sr)
 	}

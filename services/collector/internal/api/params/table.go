@@ -85,19 +85,37 @@ var Table = []Param{
 			h.Event.Client.ScreenWidth, h.Event.Client.ScreenHeight = width, height
 		}
 	}},
-	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent = p.Value }},
+	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent.Parameter = p.Value }},
+	{"gdpr", "`consent`", "`0` or `1`, else `consent_invalid`", "Whether the GDPR applies. With `1` and no valid `gdpr_consent` the event is anonymous.", "0", readGDPR},
+	{"gdpr_consent", "`consent`", "a valid TC string of version 2, 8192 characters; else `consent_invalid`", "What the visitor allowed, as a banner of IAB Europe's framework writes it. Not stored.", "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", readGDPRConsent},
+	{"addtl_consent", "nothing", "any text", "Google's additional consent: consent to companies that are not in IAB Europe's framework. Left out.", "2~1.35.41.101~dv.9.21.81", ignore},
+	{"us_privacy", "`consent`", "`1` and three of `Y`, `N` and `-`; else `consent_invalid`", "The IAB's US Privacy string: `Y` in the third place, the opt-out of sale, allows neither audiences nor sharing.", "1YNN", readUSPrivacy},
+	{"gcs", "`consent`", "`G1` and two of `0`, `1` and `-`; else `consent_invalid`", "Google's consent mode: storage for ads, storage for analytics.", "G111", readGCS},
+	{"gcd", "`consent`", "as Google's tags write it; else `consent_invalid`", "Google's consent mode, version 2: also data for ads and personal ads.", "11t1t1t1t5", readGCD},
 	{"ip", "`client.ip_prefix`, `client.country`, `client.region`", "IPv4 or IPv6 address, else `ip_invalid`", "The visitor's address, cut at once. Read from `/v1/events` only; from elsewhere it is left out.", "81.2.69.160", func(h *Hit, p Pair) { h.IP = p.Value }},
 	{"ua", "`client.user_agent`", "1024 bytes, longer is cut", "The visitor's User-Agent header. Read from `/v1/events` only; from elsewhere it is left out.", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", func(h *Hit, p Pair) { h.UserAgent = p.Value }},
 	{"debug", "nothing", "`1`", "Answers with JSON of what would be stored, or why not; stores nothing and sets no cookie.", "1", ignore},
 	{"p.NAME", "`props[NAME]`", "64 properties, else `too_many_props`; names 1 to 64 characters, else `prop_name_invalid`; values 1024 bytes, longer are cut", "A property of the site's own choice. Unknown parameters become properties too. In JSON also an object `props`.", "red", nil},
 }
 
+// Aliases are other names of parameters, by the name in Table: those of the field that can mean nothing else. `ccpa`, `usp`,
+// `consent` and `consentString` may be a site's own properties, and are.
+var Aliases = map[string][]string{
+	"gdpr":         {"gdprapplies"},
+	"gdpr_consent": {"gdprConsent", "gdprstring", "euconsent"},
+	"us_privacy":   {"usprivacy", "uspstring", "usp_consent", "ccpa_consent"},
+}
+
 // byName is Table without p.NAME, which is no name but a form of names.
 var byName = func() map[string]*Param {
 	names := map[string]*Param{}
 	for i := range Table {
-		if Table[i].read != nil {
-			names[Table[i].Name] = &Table[i]
+		if Table[i].read == nil {
+			continue
+		}
+		names[Table[i].Name] = &Table[i]
+		for _, alias := range Aliases[Table[i].Name] {
+			names[alias] = &Table[i]
 		}
 	}
 	return names

@@ -1,0 +1,13 @@
+package api
+
+import "github.com/onepx/onepx/services/collector/internal/api/params"
+
+// anonymise takes out of the event what would tell its visitor from others, where not even measuring is allowed: the
+// address, of which the daily hash is made too, and ids of clicks. The decision keeps out the ids of identity.
+func (h *hit) anonymise() {
+	h.client.Prefix, h.event.Client.IpPrefix = "", ""
+	h.event.Marketing.ClickId = ""
+	for _, id := range params.ClickIDs {
+		delete(h.event.Props, id.Name)
+	}
+}

@@ -1,0 +1,70 @@
+package params_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/collector/internal/api/params"
+	"github.com/onepx/onepx/services/collector/internal/consent"
+	"github.com/onepx/onepx/services/shared/reason"
+)
+
+func TestConsentSignals(t *testing.T) {
+	optOut := consent.Signals{USPrivacy: consent.USPrivacy{OptOut: true}}
+	for _, test := range []struct {
+		name, query string
+		want        consent.Signals
+		flags       params.Flags
+	}{
+		{"a US Privacy string", "us_privacy=1YYN", optOut, nil},
+		{"under another name", "uspstring=1YYN", optOut, nil},
+		{"under two names the stricter counts", "usprivacy=1YNN&us_privacy=1YYN&usp_consent=1---", optOut, nil},
+		{"a macro that was not replaced is none", "us_privacy=${US_PRIVACY}", consent.Signals{}, params.Flags{reason.Placeholder}},
+		{"another macro", "ccpa_consent=%25%25CCPA%25%25&gcs=%7B%7Bgcs%7D%7D", consent.Signals{}, params.Flags{reason.Placeholder}},
+		{"what has no format is none", "us_privacy=1", consent.Signals{}, params.Flags{reason.ConsentInvalid}},
+		{"an empty one is none", "us_privacy=&gcs=&gcd=", consent.Signals{}, nil},
+		{"consent mode in both parameters", "gcs=G101&gcd=11p1t1p1p5", consent.Signals{Google: consent.Google{Given: true, NoAdStorage: true, NoAdUserData: true, NoAdPersonalization: true}}, nil},
+		{"consent mode that can't be read", "gcs=1&gcd=G111", consent.Signals{}, params.Flags{reason.ConsentInvalid}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hit := params.Read(params.ParseQuery("site=shop&"+test.query), time.Now(), "")
+			require.Equal(t, test.want, hit.Consent)
+			require.Equal(t, test.flags, hit.Flags)
+			require.Empty(t, hit.Event.GetProps(), "a signal is no property")
+		})
+	}
+}
+
+func TestConsentStringsOfTheFramework(t *testing.T) {
+	const text = "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA"
+	for _, test := range []struct {
+		name, query            string
+		applies, not, said, ok bool
+		flags                  params.Flags
+	}{
+		{"flag and string", "gdpr=1&gdpr_consent=" + text, true, false, true, true, nil},
+		{"under other names", "gdprapplies=1&euconsent=" + text, true, false, true, true, nil},
+		{"a macro that was not replaced", "gdpr=1&gdpr_consent=${GDPR_CONSENT_123}", true, false, false, false, params.Flags{reason.Placeholder}},
+		{"neither was replaced", "gdpr=${GDPR}&gdpr_consent=${GDPR_CONSENT_123}", false, false, false, false, params.Flags{reason.Placeholder}},
+		{"the string in the flag's place", "gdpr=" + text + "&gdprapplies=1", true, false, false, false, params.Flags{reason.ConsentInvalid}},
+		{"a string cut off", "gdpr=1&gdpr_consent=" + text[:30], true, false, false, false, params.Flags{reason.ConsentInvalid}},
+		{"empty", "gdpr=0&gdpr_consent=", false, true, false, false, nil},
+		{"additional consent says nothing", "addtl_consent=2~1.35.41.101~dv.9.21.81", false, false, false, false, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hit := params.Read(params.ParseQuery("site=shop&"+test.query), time.Now(), "")
+			got := hit.Consent.GDPR
+			require.Equal(t, []bool{test.applies, test.not, test.said, test.ok}, []bool{got.Applies, got.DoesNotApply, got.Said, len(got.Strings) == 1})
+			require.Equal(t, test.flags, hit.Flags)
+			require.Empty(t, hit.Event.GetProps(), "a signal is no property")
+		})
+	}
+}
+
+func TestNamesThatMayBeASitesOwnStayProperties(t *testing.T) {
+	hit := params.Read(params.ParseQuery("site=shop&ccpa=1YYN&usp=fast&consent=1&consentString=x"), time.Now(), "")
+	require.Equal(t, map[string]string{"ccpa": "1YYN", "usp": "fast", "consent": "1", "consentString": "x"}, hit.Event.GetProps())
+	require.Zero(t, hit.Consent)
+}

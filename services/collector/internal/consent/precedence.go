@@ -1,0 +1,60 @@
+package consent
+
+import (
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+)
+
+// Rule says what one signal allows.
+type Rule struct {
+	// Signal is the word in the event.
+	Signal onepxv1.ConsentSignal
+	// Given is when the signal counts as given, Allows what it then allows: for docs/privacy.md.
+	Given, Allows string
+
+	decide func(*Signals, *siteconfig.Site) (allowed Decision, given bool)
+}
+
+// What several signals allow.
+var (
+	nothing     = Decision{}
+	measureOnly = Decision{Store: true, Measure: true}
+	unasked     = Decision{Store: true, Measure: true, Cookie: true, UserKey: true}
+	everything  = Decision{Store: true, Measure: true, Profile: true, Share: true, Cookie: true, UserKey: true}
+)
+
+// Precedence lists the signals from the strongest to the weakest. What says that the visitor did not object (`1YNN`) is no
+// signal: it allows no more than silence does.
+var Precedence = []Rule{
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_OPT_OUT_COOKIE, "cookie `onepx_optout=1`", "nothing is stored",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return nothing, s.OptOut }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC, "a header `Sec-GPC: 1`", "measuring, with no cookie and no user key",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.GPC }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT, "a header `DNT` that begins with `1`", "measuring, with no cookie and no user key",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.DNT }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF, "`gdpr=1`, or a TC string without `gdpr=0`", "what the string allows (see below); without one that is valid, an anonymous event",
+		func(s *Signals, site *siteconfig.Site) (Decision, bool) {
+			return ofGDPR(&s.GDPR, site.TCF), s.GDPR.given()
+		}},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY, "`us_privacy` with `Y` or `y` in the third place, such as `1NYN`", "all but audiences and sharing",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return unasked, s.USPrivacy.OptOut }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE, "`gcs` or `gcd` in which a kind is set",
+		"measuring; cookie and user key with analytics storage; audiences with ad storage and ad personalization, sharing with ad storage and ad user data (`gcs` alone knows ad storage only)",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return ofGoogle(s.Google), s.Google.Given }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER, "`c=0` or `c=1`", "with `0` nothing is stored; with `1` everything",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) {
+			if s.Parameter == "0" {
+				return nothing, true
+			}
+			return everything, s.Parameter == "1"
+		}},
+}
+
+func ofGoogle(g Google) Decision {
+	return Decision{
+		Store: true, Measure: true,
+		Cookie: !g.NoAnalyticsStorage, UserKey: !g.NoAnalyticsStorage,
+		Profile: !g.NoAdStorage && !g.NoAdPersonalization,
+		Share:   !g.NoAdStorage && !g.NoAdUserData,
+	}
+}
