@@ -29,7 +29,7 @@
             argMin({{template "hit"}}, (occurred_at, event_id)) AS hit,
             if(countIf(known) > 0, argMinIf(who, (occurred_at, event_id), known), argMin(who, (occurred_at, event_id))) AS who,
             count() AS hits
-        FROM (SELECT *, {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} != {{.NoID}} OR user_key != {{.NoID}} AS known FROM people)
+        FROM (SELECT *, user_key != {{.NoID}} OR {{.VisitorOfHit (printf "daily_hash = %s" .NoID)}} != {{.NoID}} AS known FROM people)
         WHERE once_per = 'order' AND order_id != '' AND cityHash64(goal, order_id) IN (SELECT hash FROM repeated)
         GROUP BY goal, order_id
         UNION ALL
@@ -56,7 +56,7 @@
     -- session: the first in the session of the visitor; hits outside of sessions all count
     session_hits AS
     (
-        SELECT *, {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor
+        SELECT *, {{.VisitorOfHit "once_per = 'session'"}} AS visitor
         FROM people
         WHERE once_per = 'session' AND site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}}
     ),

@@ -8,9 +8,9 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_ids {{.OnCluster}} AS
 WITH
     hits AS
     (
-        SELECT arrayJoin([{{.ShortID "visitor_id"}}, {{.ShortID "hash"}}, {{.ShortID "user_key"}}]) AS id
+        SELECT arrayJoin([visitor_id, hash, user_key]) AS one, {{.ShortID "one"}} AS id
         FROM (SELECT *, {{template "hash"}} AS hash FROM {{.Database}}.conversion_hits)
-        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND id != 0 AND (site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} OR order_id IN
+        WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND one != {{.NoID}} AND (site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} OR order_id IN
         (
             SELECT order_id FROM {{.Database}}.conversion_hits
             WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND order_id != ''
@@ -18,11 +18,11 @@ WITH
     )
 SELECT id FROM hits
 UNION ALL
-SELECT arrayJoin([{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}]) AS id FROM {{.Database}}.identities
-WHERE site_id = {site:String} AND id != 0 AND user_key IN
+SELECT {{.ShortID "one"}} AS id FROM {{.Database}}.identities ARRAY JOIN [visitor_id, daily_hash, user_key] AS one
+WHERE site_id = {site:String} AND one != {{.NoID}} AND user_key IN
 (
     SELECT user_key FROM {{.Database}}.identities
-    WHERE site_id = {site:String} AND arrayExists(i -> i IN hits, [{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}])
+    WHERE site_id = {site:String} AND arrayExists(i -> i IN (SELECT id FROM hits), [{{.ShortID "visitor_id"}}, {{.ShortID "daily_hash"}}, {{.ShortID "user_key"}}])
 );
 
 -- Conversions with their person; docs/questions.md, Person.

@@ -22,8 +22,12 @@ func (s Schema) DaysAfter(days string) string {
 // Known tells whether an event's visitor is its visitor id and not its daily hash: browsers or the site have sent us the id.
 // The arguments are the columns of the visitor's kind and id; the query has the parameter site.
 func (s Schema) Known(kind, id string) string {
+	return s.knownAmong(kind, id, "")
+}
+
+func (s Schema) knownAmong(kind, id, among string) string {
 	return "multiIf(" + kind + " IN ('cookie', 'provided'), true, " + kind + " = 'minted', " + id +
-		" IN (SELECT visitor_id FROM " + s.Database + ".visitors WHERE site_id = {site:String} AND returned), false)"
+		" IN (SELECT visitor_id FROM " + s.Database + ".visitors WHERE site_id = {site:String} AND returned" + among + "), false)"
 }
 
 // Visitor is the visitor of an event, NoID when there is none, from its columns of the visitor's kind, id and daily hash.
@@ -31,11 +35,16 @@ func (s Schema) Visitor(kind, id, hash string) string {
 	return "if(" + s.Known(kind, id) + ", " + id + ", " + hash + ")"
 }
 
-// ShortID is a number that sets are made of where more than needed does no harm: of an id's 128 bits it has 64, of which sets
-// are several times as fast. It is 0 for NoID only: a site may give ids whose first half is zero.
-func (s Schema) ShortID(id string) string {
-	return "greatest(reinterpretAsUInt64(" + id + "), toUInt64(" + id + " != " + s.NoID() + "))"
+// VisitorOfHit is the visitor of a row of conversion_hits for which the condition holds. Few have an id that was only minted,
+// so that it need not read all visitors.
+func (s Schema) VisitorOfHit(condition string) string {
+	among := " AND visitor_id IN (SELECT visitor_id FROM " + s.Database + ".conversion_hits WHERE site_id = {site:String} AND visitor_kind = 'minted' AND " + condition + ")"
+	return "if(" + s.knownAmong("visitor_kind", "visitor_id", among) + ", visitor_id, daily_hash)"
 }
+
+// ShortID is a number that sets are made of where more than needed does no harm: of an id's 128 bits it has 64, of which sets
+// are several times as fast. A site may give ids of which these are 0, as they are of NoID.
+func (s Schema) ShortID(id string) string { return "reinterpretAsUInt64(" + id + ")" }
 
 // Person is the person of an event: its own user key, else one of its visitor's, else the visitor. given are the user keys
 // of the visitor, one tuple (instant, event id, user key) for each instant, in order. No AND and no BETWEEN: above nested
