@@ -140,7 +140,7 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 		(cd "$$(dirname "$$file")" && go test -run '^$$' -fuzz "^$${target#func }$$" -fuzztime $(FUZZTIME) .); \
 	done
 
-bench: ## measure against bare alternatives on real parts, about 20 minutes; writes docs/benchmarks.md (ONLY=name)
+bench: ## measure against bare alternatives on real parts, about 45 minutes; writes docs/benchmarks.md (ONLY=name)
 	@go build -o bin/bench ./tools/bench
 	bin/bench $(if $(ONLY),--only $(ONLY))
 

@@ -80,12 +80,10 @@ FROM {{.Database}}.session_events(site={site:String}, from={from:Date}, to={to:D
 WHERE session_day BETWEEN {from:Date} AND {to:Date}
 GROUP BY visitor, session_day, session_start, session_event, session_channel;
 
--- Visitors who had a hit of a goal on the days of the range, or one of an order that had a hit on them; by once_per of the goal.
+-- Visitors who had a hit of a goal on the days of the range, or one of an order that had a hit on them.
 -- Windows over their events alone find the sessions of all conversions.
 CREATE VIEW IF NOT EXISTS {{.Database}}.hit_visitors {{.OnCluster}} AS
-SELECT
-    {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor,
-    once_per
+SELECT {{.Visitor "visitor_kind" "visitor_id" "daily_hash"}} AS visitor
 FROM {{.Database}}.conversion_hits
 WHERE site_id = {site:String} AND outcome = 'event' AND NOT is_bot
   AND (site_day BETWEEN {from:Date} AND {to:Date}

@@ -116,7 +116,8 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.counted_hits {{.OnCluster}} AS
 {{template "counted_hits" .}};
 
 -- What each conversion is worth in the currency of the site: the net of its order, or the value of the goal.
-{{define "valued_conversions"}}WITH
+CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
+WITH
     own_rates AS (SELECT currency AS own_currency, day AS own_day, rate_pico AS own_units FROM ({{template "exchange_rates" .}})),
     site_rates AS (SELECT currency AS site_rate_currency, day AS site_rate_day, rate_pico AS site_units FROM ({{template "exchange_rates" .}})),
     -- the value of a hit at the rate of its day; half a micro is rounded away from zero
@@ -173,6 +174,4 @@ SELECT
     who_kind, who_visitor_id, who_daily_hash, who_user_key, who_at, hits, of_order,
     net_micros, gross_micros, worth_currency AS currency, rate_missing,
     arrayConcat(if(value = 'event', if(net_micros IS NULL, ['value_unknown'], []), []), if(of_order, if(over_refunded, ['over_refunded'], []), [])) AS flags
-FROM worth{{end}}
-CREATE VIEW IF NOT EXISTS {{.Database}}.valued_conversions {{.OnCluster}} AS
-{{template "valued_conversions" .}};
+FROM worth;

@@ -1,7 +1,6 @@
 -- oldest consumer: 1
 {{define "touched"}}site_id = {site:String}
           AND site_day BETWEEN {{.DaysBefore (printf "2 + (SELECT max(click_window_days) FROM %s.conversion_hits WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date})" .Database)}} AND {{.DaysAfter "1"}}{{end}}
-{{define "hash"}}if(visitor_kind IN ('minted', 'daily_hash'), daily_hash, toUUID('00000000-0000-0000-0000-000000000000')){{end}}
 -- Whoever may be the person of a conversion in the range: user keys, and the ids and hashes of all their visitors, as short ids.
 -- More than needed does no harm, since the exact rule follows in conversion_paths.
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_ids {{.OnCluster}} AS
@@ -9,7 +8,7 @@ WITH
     hits AS
     (
         SELECT arrayJoin([visitor_id, hash, user_key]) AS one, {{.ShortID "one"}} AS id
-        FROM (SELECT *, {{template "hash"}} AS hash FROM {{.Database}}.conversion_hits)
+        FROM (SELECT *, if(visitor_kind IN ('minted', 'daily_hash'), daily_hash, {{.NoID}}) AS hash FROM {{.Database}}.conversion_hits)
         WHERE site_id = {site:String} AND NOT is_bot AND outcome = 'event' AND one != {{.NoID}} AND (site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} OR order_id IN
         (
             SELECT order_id FROM {{.Database}}.conversion_hits
