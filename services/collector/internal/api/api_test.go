@@ -100,7 +100,7 @@ type suppressions struct {
 	panics bool
 }
 
-func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
+func (s *suppressions) Contains(kind suppression.Kind, id []byte, _ time.Time) bool {
 	found := len(id) > 0 && kind == s.kind && bytes.Equal(id, s.id)
 	if found && s.panics {
 		panic("a defect")
