@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +17,8 @@ import (
 	"github.com/google/uuid"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+	"github.com/onepx/onepx/services/shared/userkey"
 )
 
 const (
@@ -59,9 +60,10 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, user, provided *key
-	secret                          []byte
-	day                             atomic.Pointer[dayKey]
+	visitor, cookie, provided *key
+	user                      *userkey.Maker
+	secret                    []byte
+	day                       atomic.Pointer[dayKey]
 }
 
 type dayKey struct {
@@ -78,9 +80,9 @@ func newKey(secret []byte) *key {
 
 // New returns a maker. Collectors with the same secret make the same ids.
 func New(secret string) *Maker {
-	m := &Maker{secret: []byte(secret)}
+	m := &Maker{secret: []byte(secret), user: userkey.New(secret)}
 	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
-	m.user, m.provided = m.derive("user key"), m.derive("provided id")
+	m.provided = m.derive("provided id")
 	return m
 }
 
@@ -98,9 +100,7 @@ func (m *Maker) Identify(r Request) Result {
 		res.Visitor.DailyHash, res.Visitor.Kind = hash, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH
 	}
 	if r.UserKeyAllowed {
-		if user := strings.ToLower(strings.TrimSpace(r.UserID)); user != "" {
-			res.Visitor.UserKey = keyed(m.user, r.Site, user)
-		}
+		res.Visitor.UserKey = m.user.Of(r.Site, r.UserID)
 	}
 	if r.CookieAllowed {
 		m.giveID(r, &res)

@@ -18,6 +18,8 @@ const (
 	OutcomeDuplicate = "duplicate"
 	// OutcomeEvent: it counts.
 	OutcomeEvent = "event"
+	// OutcomeErased: it was an event or a duplicate of a person who has been erased since. Only an erasure writes it.
+	OutcomeErased = "erased"
 )
 
 // Row is one row of the table events; the tags are the only place in the code that names its columns. What they mean
