@@ -65,8 +65,8 @@ type Worker struct {
 
 // The pause between two attempts grows from retryMin to retryMax.
 const (
-	retryMin = 500 * time.Millisecond
-	retryMax = 30 * time.Second
+	retryMin = 200 * time.Millisecond
+	retryMax = 10 * time.Second
 )
 
 // Run works until the context ends. Nothing else ends it: what fails is tried again.
