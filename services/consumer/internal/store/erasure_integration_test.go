@@ -52,7 +52,7 @@ func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T)
 
 // crowd are rows of n events of some visitors, users and recipients: all kinds of facts come from them.
 func crowd(n int) []store.Row {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test
+	random := rand.New(rand.NewPCG(1, 2))
 	rows := batch(0, n)
 	for i := range rows {
 		r := &rows[i]
