@@ -104,7 +104,7 @@ func TestAnEventInKafkaBecomesARowAndIsInTheViewsAndTheReports(t *testing.T) {
 
 	golden(t, "row", w.query("SELECT * EXCEPT (record_time, record_hash, batch_day, batch_last, declared_at, insert_until, rules, received_at, occurred_at, site_day) FROM %s.events WHERE name = 'purchase'"))
 	golden(t, "traffic_daily", w.query("SELECT * EXCEPT (site_day) FROM %s.traffic_daily FINAL ORDER BY channel"))
-	golden(t, "visitor_days", w.query("SELECT * EXCEPT (site_day) FROM %s.visitor_days FINAL ORDER BY channel"))
+	golden(t, "visitor_days", w.query("SELECT * EXCEPT (site_day, expires_at) FROM %s.visitor_days FINAL ORDER BY channel"))
 	today := day.Format(time.DateOnly)
 	golden(t, "traffic", w.query("SELECT * EXCEPT (day) FROM %s.traffic(site = 'shop', from = '"+today+"', to = '"+today+"')"))
 	golden(t, "session_activity", w.query("SELECT * EXCEPT (occurred_at) FROM %s.session_activity(site = 'shop', visitor = '"+visitorID.String()+"')"))
