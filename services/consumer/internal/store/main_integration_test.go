@@ -25,13 +25,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE.
 type db struct {
 	*store.Store
-	t      *testing.T
+	t      testing.TB
 	conn   driver.Conn
 	name   string
 	schema store.Schema
 }
 
-func open(t *testing.T) db {
+func open(t testing.TB) db {
 	t.Helper()
 	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
@@ -52,7 +52,7 @@ func open(t *testing.T) db {
 	return d
 }
 
-func migrated(t *testing.T) db {
+func migrated(t testing.TB) db {
 	t.Helper()
 	d := open(t)
 	require.NoError(t, d.schema.Migrate(t.Context(), d.conn, func(store.Migration) {}))
@@ -85,7 +85,7 @@ func (d db) Insert(ctx context.Context, token string, rows []store.Row) error {
 }
 
 // within is the context of an insert: it has a deadline, as every insert does.
-func within(t *testing.T) context.Context {
+func within(t testing.TB) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx
