@@ -77,7 +77,7 @@ func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {
 				return nil
 			}).Run(ctx)
 		}()
-		time.Sleep(time.Hour)
+		<-time.After(time.Hour)
 		synctest.Wait()
 		cancel()
 		<-done
