@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -13,22 +15,26 @@ const (
 	questionSite   = "crowded"
 )
 
-// standardQuestions are the reports of docs/questions.md that read a range of days, with their other parameters.
-var standardQuestions = []struct{ view, parameters string }{
-	{"traffic", ""},
-	{"sessions_daily", ""},
-	{"channel_daily", ""},
-	{"new_vs_returning", ""},
-	{"conversion_rate", ""},
-	{"funnel", ", steps = ['/product', 'add_to_cart', 'purchase'], window_days = 7"},
-	{"conversions", ""},
-	{"revenue_ledger", ""},
-	{"time_to_convert", ""},
-	{"campaign_revenue", ""},
-	{"model_comparison", ""},
-	{"roas", ""},
-	{"why_not_counted", ""},
-	{"view_through", ""},
+// standardQuestions are the reports of docs/questions.md that read a range of days, with their other parameters and
+// whether a rollup has them.
+var standardQuestions = []struct {
+	view, parameters string
+	rolledUp         bool
+}{
+	{"traffic", "", true},
+	{"sessions_daily", "", true},
+	{"channel_daily", "", true},
+	{"new_vs_returning", "", true},
+	{"conversion_rate", "", true},
+	{"funnel", ", steps = ['/product', 'add_to_cart', 'purchase'], window_days = 7", false},
+	{"conversions", "", false},
+	{"revenue_ledger", "", false},
+	{"time_to_convert", "", true},
+	{"campaign_revenue", "", true},
+	{"model_comparison", "", true},
+	{"roas", "", true},
+	{"why_not_counted", "", false},
+	{"view_through", "", true},
 }
 
 // crowdedDay is a day of a shop's events, in sessions of five: a landing page by a campaign or without one, three pages, and
@@ -75,30 +81,42 @@ func questionBench(ctx context.Context, w *world) (report, error) {
 		}
 		result.numbers = append(result.numbers, number{"question_" + q.view, took, "s", atMost(1), "`" + q.view + "` of thirty days"})
 	}
-	kept, err := w.keep(ctx)
+	rolled, err := w.rollup(ctx, questionSite)
 	if err != nil {
 		return report{}, err
 	}
-	result.numbers = append(result.numbers, number{"question_kept", kept, "s", atMost(1), "`sessions_daily` of thirty days out of a table that ClickHouse refreshes ([Large sites](questions.md#large-sites))"})
+	result.numbers = append(result.numbers, number{"question_rollup_run", rolled, "s", nil, "`consumer rollup` of the sixty days"})
+	for _, q := range standardQuestions {
+		if !q.rolledUp {
+			continue
+		}
+		took, err := w.ask(ctx, fmt.Sprintf("SELECT * FROM onepx.rollup_%s(site = '%s', %s)", q.view, questionSite, thirtyDays))
+		if err != nil {
+			return report{}, err
+		}
+		result.numbers = append(result.numbers, number{"question_rollup_" + q.view, took, "s", atMost(1), "`rollup_" + q.view + "` of thirty days"})
+	}
 	result.method = fmt.Sprintf(`%d events of %d visitors over %d days, made by ClickHouse from numbers (in %s) and inserted into events, so that the
 product's own views fill all tables; each question is asked about the last thirty days. Seconds are those of the whole query over HTTP.`,
 		questionEvents, questionEvents/20, questionDays, made.Round(time.Second))
 	return result, nil
 }
 
-// keep has ClickHouse keep an answer, and returns how many seconds it takes to read it.
-func (w *world) keep(ctx context.Context) (float64, error) {
-	for _, statement := range []string{
-		fmt.Sprintf("CREATE MATERIALIZED VIEW onepx.kept REFRESH EVERY 1 HOUR ENGINE = MergeTree ORDER BY day AS SELECT * FROM onepx.sessions_daily(site = '%s', %s)", questionSite, thirtyDays),
-		"SYSTEM WAIT VIEW onepx.kept",
-	} {
-		if err := w.exec(ctx, statement); err != nil {
-			return 0, err
-		}
+// rollup computes the sums by day of all days of the benchmarks' data, and returns how many seconds that takes.
+func (w *world) rollup(ctx context.Context, site string) (float64, error) {
+	file := filepath.Join(w.dir, site+".yaml")
+	if err := os.WriteFile(file, []byte("sites:\n  - {id: "+site+", timezone: UTC, currency: EUR}\n"), 0o600); err != nil {
+		return 0, err
 	}
-	return w.ask(ctx, "SELECT * FROM onepx.kept")
+	days := int(time.Since(time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 1
+	begun := time.Now()
+	if out, err := w.pipeline.Consumer(ctx, "rollup", "--config", file, "--days", strconv.Itoa(days)); err != nil {
+		return 0, fmt.Errorf("consumer rollup: %w\n%s", err, out)
+	}
+	return time.Since(begun).Seconds(), nil
 }
 
 const questionTried = `What is above a second and why: sessions_daily, channel_daily and conversion_rate put all events of the range in order, visitor by visitor, each time they are asked, since a
 late event may change any session; funnel and new_vs_returning group them by visitor. Those on revenue read the orders and touches of their range, and take more than a second to be
-analysed (see the benchmark above). None of them has a table of sums of its own: [a kept answer](questions.md#large-sites) is that.`
+analysed (see the benchmark above). [Rollups](questions.md#large-sites) have these answers in milliseconds. None has conversions (people are in it), funnel (its
+steps are the caller's) and why_not_counted.`
