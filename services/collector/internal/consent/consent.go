@@ -16,6 +16,8 @@ type Signals struct {
 	GPC, DNT bool
 	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
 	Parameter string
+	// GPP are strings of the Global Privacy Platform.
+	GPP GPP
 	// GDPR is a banner of the Transparency & Consent Framework.
 	GDPR GDPR
 	// USPrivacy is the IAB's US Privacy string.
@@ -34,6 +36,8 @@ type Decision struct {
 	Measure, Profile, Share, Cookie bool
 	// UserKey tells whether the customer's key may be stored.
 	UserKey bool
+	// PreciseIP tells that the longer of the two prefixes of the address may be kept.
+	PreciseIP bool
 	// By is the signal that decided.
 	By onepxv1.ConsentSignal
 }
@@ -42,6 +46,7 @@ type Decision struct {
 // take away, so that of signals that contradict each other the stricter wins. By names the last one that took something
 // away, else the first. Without a signal the site's mode decides.
 func Decide(s Signals, site *siteconfig.Site) Decision {
+	s.GPP.handOver(&s.GDPR, &s.USPrivacy)
 	var d Decision
 	for i := range Precedence {
 		rule := &Precedence[i]
@@ -70,5 +75,6 @@ func (d Decision) and(other Decision) Decision {
 	d.Share = d.Share && other.Share
 	d.Cookie = d.Cookie && other.Cookie
 	d.UserKey = d.UserKey && other.UserKey
+	d.PreciseIP = d.PreciseIP && other.PreciseIP
 	return d
 }
