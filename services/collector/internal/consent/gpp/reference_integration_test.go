@@ -28,7 +28,7 @@ type known struct {
 	}
 	Sections []struct {
 		ID     int
-		Fields map[string]any
+		Fields map[string][]int
 	}
 	TCF *struct {
 		Policy                                                       int
@@ -111,35 +111,30 @@ func compareSections(t *testing.T, want known, got *gpp.String) {
 	for i, section := range want.Sections {
 		s := &got.Sections[i]
 		require.Equal(t, section.ID, s.ID)
-		for name, value := range section.Fields {
+		for name, answers := range section.Fields {
+			got := []int{}
 			switch name {
 			case "Version", "MspaVersion":
-				require.EqualValues(t, value, s.Version, want.Text)
-				continue
+				got = append(got, s.Version)
 			case "Gpc":
-				require.Equal(t, value, s.GPC, want.Text)
-				continue
+				if got = append(got, 0); s.GPC {
+					got[0] = 1
+				}
 			case "GpcSegmentType":
 				continue
-			}
-			list, isList := value.([]any)
-			if !isList {
-				list = []any{value}
-			}
-			field, named := fields[name]
-			require.True(t, named, name)
-			if section.ID > 24 && field == gpp.SensitiveDataProcessing {
-				list = nil // in a segment of its own, which is passed over
-			}
-			answers := []any{}
-			for n := 0; ; n++ {
-				answer, ok := s.Value(field, n)
-				if !ok {
-					break
+			default:
+				field, named := fields[name]
+				require.True(t, named, name)
+				if section.ID > 24 && field == gpp.SensitiveDataProcessing {
+					continue // in a segment of its own, which is passed over
 				}
-				answers = append(answers, float64(answer))
+				for answer, ok := s.Value(field, 0); ok; answer, ok = s.Value(field, len(got)) {
+					got = append(got, int(answer))
+				}
 			}
-			require.True(t, slices.Equal(list, answers), "%s of %d in %s", name, section.ID, want.Text)
+			if !slices.Equal(answers, got) { // not require, which would take long
+				t.Fatalf("%s of %d in %s: %v, not %v", name, section.ID, want.Text, got, answers)
+			}
 		}
 	}
 }

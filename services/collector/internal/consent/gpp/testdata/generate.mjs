@@ -50,11 +50,12 @@ function fillTCF(model) {
   set("PolicyVersion", below(64));
 }
 
+const numbers = (fields) => Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, [].concat(value).map(Number)]));
 const members = (list) => list.flatMap((on, i) => (on ? [i + 1] : []));
 
 for (let n = 0; n < count; n++) {
   const from = new iab.GppModel();
-  const each = [0.05, 0.2, 0.9][below(3)];
+  const each = [0.04, 0.1, 0.6][below(3)];
   if (chance(0.2)) fillTCF(from);
   if (chance(0.1)) fill(from, "uspv1");
   for (const name of states) if (chance(each)) fill(from, name);
@@ -63,7 +64,7 @@ for (let n = 0; n < count; n++) {
   const object = read.toObject();
   const known = { text, ids: read.getSectionIds(), usPrivacy: read.hasSection("uspv1") ? read.getSection("uspv1") : null, sections: [], tcf: null };
   for (const name of states) {
-    if (object[name]) known.sections.push({ id: iab[Object.keys(iab).find((k) => iab[k].NAME === name)].ID, fields: object[name] });
+    if (object[name]) known.sections.push({ id: iab[Object.keys(iab).find((k) => iab[k].NAME === name)].ID, fields: numbers(object[name]) });
   }
   if (object.tcfeuv2) {
     const t = object.tcfeuv2;
