@@ -289,6 +289,8 @@ const (
 	ConsentSignal_CONSENT_SIGNAL_TCF ConsentSignal = 9
 	// A section of a US law in a GPP string (parameters `gpp`, `gpp_sid`).
 	ConsentSignal_CONSENT_SIGNAL_GPP ConsentSignal = 10
+	// The visitor is a child (parameter `coppa`).
+	ConsentSignal_CONSENT_SIGNAL_COPPA ConsentSignal = 11
 )
 
 // Enum value maps for ConsentSignal.
@@ -305,6 +307,7 @@ var (
 		8:  "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
 		9:  "CONSENT_SIGNAL_TCF",
 		10: "CONSENT_SIGNAL_GPP",
+		11: "CONSENT_SIGNAL_COPPA",
 	}
 	ConsentSignal_value = map[string]int32{
 		"CONSENT_SIGNAL_UNSPECIFIED":         0,
@@ -318,6 +321,7 @@ var (
 		"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE": 8,
 		"CONSENT_SIGNAL_TCF":                 9,
 		"CONSENT_SIGNAL_GPP":                 10,
+		"CONSENT_SIGNAL_COPPA":               11,
 	}
 )
 
@@ -1485,7 +1489,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x19NETWORK_CLASS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
-	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xd8\x02\n" +
+	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xf2\x02\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +
@@ -1498,7 +1502,8 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE\x10\b\x12\x16\n" +
 	"\x12CONSENT_SIGNAL_TCF\x10\t\x12\x16\n" +
 	"\x12CONSENT_SIGNAL_GPP\x10\n" +
-	"*\x9a\x01\n" +
+	"\x12\x18\n" +
+	"\x14CONSENT_SIGNAL_COPPA\x10\v*\x9a\x01\n" +
 	"\rTransportKind\x12\x1e\n" +
 	"\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_KIND_GIF\x10\x01\x12\x19\n" +

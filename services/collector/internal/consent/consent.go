@@ -16,6 +16,8 @@ type Signals struct {
 	GPC, DNT bool
 	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
 	Parameter string
+	// Child tells that the site is for children, or knows that the visitor is one (COPPA).
+	Child bool
 	// GPP are strings of the Global Privacy Platform.
 	GPP GPP
 	// GDPR is a banner of the Transparency & Consent Framework.
@@ -24,6 +26,12 @@ type Signals struct {
 	USPrivacy USPrivacy
 	// Google is Google's consent mode.
 	Google Google
+}
+
+// AddCOPPA reads `coppa`. It returns false if the text is neither 1 nor 0.
+func (s *Signals) AddCOPPA(text string) bool {
+	s.Child = s.Child || text == "1"
+	return text == "0" || text == "1"
 }
 
 // Decision is what is allowed.

@@ -18,6 +18,7 @@ const (
 	gpc         = onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC
 	dnt         = onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT
 	parameter   = onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER
+	coppa       = onepxv1.ConsentSignal_CONSENT_SIGNAL_COPPA
 	gppString   = onepxv1.ConsentSignal_CONSENT_SIGNAL_GPP
 	tcfString   = onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF
 	usPrivacy   = onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY
@@ -59,6 +60,8 @@ func signals(t *testing.T, pairs ...string) consent.Signals {
 			readable = s.GDPR.AddFlag(value)
 		case "gdpr_consent":
 			readable = s.GDPR.AddString(value)
+		case "coppa":
+			readable = s.AddCOPPA(value)
 		case "addtl_consent":
 			readable = s.GDPR.AddProviders(value)
 		case "gpp":
@@ -122,6 +125,14 @@ func TestDecide(t *testing.T) {
 		{"opting out goes before everything", []string{"optout", "1", "gpc", "1", "dnt", "1", "c", "1"}, measure, "-", optOut},
 		{"opting out and refusing: the stronger of the two is named", []string{"optout", "1", "c", "0"}, measure, "-", optOut},
 
+		{"a child: measured only", []string{"coppa", "1"}, measure, "sm", coppa},
+		{"a child on a cookieless site", []string{"coppa", "1"}, cookieless, "sm", coppa},
+		{"a child goes before consent given to the site", []string{"coppa", "1", "c", "1"}, measure, "sm", coppa},
+		{"no child is no signal", []string{"coppa", "0", "c", "1"}, measure, "smphcui", parameter},
+		{"said to be one and not to be one: a child", []string{"coppa", "0", "coppa", "1"}, measure, "sm", coppa},
+		{"another string in its place, which some tags send, is no signal", []string{"!coppa", "1YNN", "c", "1"}, measure, "smphcui", parameter},
+		{"a refusal is stricter than being a child", []string{"coppa", "1", "c", "0"}, measure, "-", parameter},
+
 		{"US Privacy, opted out of sale: no audiences, no sharing, measured as ever", []string{"us_privacy", "1YYN"}, measure, "smcui", usPrivacy},
 		{"the same on a cookieless site", []string{"us_privacy", "1YYN"}, cookieless, "smui", usPrivacy},
 		{"opted out of sale goes before consent given to the site", []string{"us_privacy", "1YYN", "c", "1"}, measure, "smcui", usPrivacy},
@@ -158,7 +169,7 @@ func TestDecide(t *testing.T) {
 }
 
 func TestNoSignalAddsToWhatAStrongerOneAllows(t *testing.T) {
-	pairs := [][]string{nil, {"optout", "1"}, {"gpc", "1"}, {"dnt", "1"}, {"gpp", usSale}, {"gpp", texasGPC}, {"gpp", delawareChild}, {"gdpr", "1"}, {"gdpr", "1", "gdpr_consent", written{publisher: []int{1, 8}}.String()}, {"us_privacy", "1YYN"}, {"gcs", "G101"}, {"gcd", "11p1t1t1t5"}, {"gcs", "G111"}, {"c", "0"}, {"c", "1"}}
+	pairs := [][]string{nil, {"optout", "1"}, {"gpc", "1"}, {"dnt", "1"}, {"coppa", "1"}, {"gpp", usSale}, {"gpp", texasGPC}, {"gpp", delawareChild}, {"gdpr", "1"}, {"gdpr", "1", "gdpr_consent", written{publisher: []int{1, 8}}.String()}, {"us_privacy", "1YYN"}, {"gcs", "G101"}, {"gcd", "11p1t1t1t5"}, {"gcs", "G111"}, {"c", "0"}, {"c", "1"}}
 	for _, a := range pairs[1:] {
 		for _, b := range pairs[1:] {
 			if a[0] == b[0] {

@@ -32,8 +32,10 @@ var Precedence = []Rule{
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.GPC }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT, "a header `DNT` that begins with `1`", "measuring, with no cookie, no user key and the short prefix of the address",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.DNT }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_COPPA, "`coppa=1`", "measuring, with no cookie, no user key and the short prefix of the address",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.Child }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPP, "a section of a US law in `gpp` opts out of sale, sharing or targeted ads, tells of GPC, or refuses what is about a child (see [below](#gpp-strings))",
-		"all but audiences and sharing; about a child as GPC",
+		"all but audiences and sharing; about a child as `coppa=1`",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return s.GPP.us() }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF, "`gdpr=1`, 2 in `gpp_sid`, or a TC string without `gdpr=0`", "what the string allows (see [below](#tc-strings)); without one that is valid, an anonymous event",
 		func(s *Signals, site *siteconfig.Site) (Decision, bool) {

@@ -24,6 +24,8 @@ func readGPPSections(h *Hit, p Pair) {
 	h.signal(p, h.Consent.GPP.AddSections)
 }
 
+func readCOPPA(h *Hit, p Pair) { h.signal(p, h.Consent.AddCOPPA) }
+
 func readUSPrivacy(h *Hit, p Pair) { h.signal(p, h.Consent.USPrivacy.Add) }
 
 func readGCS(h *Hit, p Pair) { h.signal(p, h.Consent.Google.AddGCS) }
