@@ -285,23 +285,29 @@ const (
 	ConsentSignal_CONSENT_SIGNAL_US_PRIVACY ConsentSignal = 7
 	// Google's consent mode (parameters `gcs`, `gcd`).
 	ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE ConsentSignal = 8
-	// A TC string of IAB Europe's framework, or its absence where one was due (parameters `gdpr`, `gdpr_consent`).
+	// A TC string of IAB Europe's framework, or its absence where one was due (parameters `gdpr`, `gdpr_consent`, or in `gpp`).
 	ConsentSignal_CONSENT_SIGNAL_TCF ConsentSignal = 9
+	// A section of a US law in a GPP string (parameters `gpp`, `gpp_sid`).
+	ConsentSignal_CONSENT_SIGNAL_GPP ConsentSignal = 10
+	// The visitor is a child (parameter `coppa`).
+	ConsentSignal_CONSENT_SIGNAL_COPPA ConsentSignal = 11
 )
 
 // Enum value maps for ConsentSignal.
 var (
 	ConsentSignal_name = map[int32]string{
-		0: "CONSENT_SIGNAL_UNSPECIFIED",
-		1: "CONSENT_SIGNAL_SITE_DEFAULT",
-		2: "CONSENT_SIGNAL_OPT_OUT_COOKIE",
-		3: "CONSENT_SIGNAL_GPC",
-		4: "CONSENT_SIGNAL_DNT",
-		5: "CONSENT_SIGNAL_PARAMETER",
-		6: "CONSENT_SIGNAL_SUPPRESSION",
-		7: "CONSENT_SIGNAL_US_PRIVACY",
-		8: "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
-		9: "CONSENT_SIGNAL_TCF",
+		0:  "CONSENT_SIGNAL_UNSPECIFIED",
+		1:  "CONSENT_SIGNAL_SITE_DEFAULT",
+		2:  "CONSENT_SIGNAL_OPT_OUT_COOKIE",
+		3:  "CONSENT_SIGNAL_GPC",
+		4:  "CONSENT_SIGNAL_DNT",
+		5:  "CONSENT_SIGNAL_PARAMETER",
+		6:  "CONSENT_SIGNAL_SUPPRESSION",
+		7:  "CONSENT_SIGNAL_US_PRIVACY",
+		8:  "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
+		9:  "CONSENT_SIGNAL_TCF",
+		10: "CONSENT_SIGNAL_GPP",
+		11: "CONSENT_SIGNAL_COPPA",
 	}
 	ConsentSignal_value = map[string]int32{
 		"CONSENT_SIGNAL_UNSPECIFIED":         0,
@@ -314,6 +320,8 @@ var (
 		"CONSENT_SIGNAL_US_PRIVACY":          7,
 		"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE": 8,
 		"CONSENT_SIGNAL_TCF":                 9,
+		"CONSENT_SIGNAL_GPP":                 10,
+		"CONSENT_SIGNAL_COPPA":               11,
 	}
 )
 
@@ -1071,7 +1079,8 @@ func (x *Mail) GetLinkId() string {
 // Client is what the browser or mail client says of itself; set by the collector's client step.
 type Client struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The truncated address: IPv4 /24 or IPv6 /48 in text form; never the full one. Personal in some laws.
+	// The truncated address in text form: IPv4 /24 or IPv6 /48, where the visitor's signals allow no precise location /16 or
+	// /32; never the full one. Personal in some laws.
 	IpPrefix string `protobuf:"bytes,1,opt,name=ip_prefix,json=ipPrefix,proto3" json:"ip_prefix,omitempty"`
 	// ISO 3166-1 alpha-2, upper case; empty = unknown.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
@@ -1480,7 +1489,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x19NETWORK_CLASS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
-	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xc0\x02\n" +
+	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xf2\x02\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +
@@ -1491,7 +1500,10 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x1aCONSENT_SIGNAL_SUPPRESSION\x10\x06\x12\x1d\n" +
 	"\x19CONSENT_SIGNAL_US_PRIVACY\x10\a\x12&\n" +
 	"\"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE\x10\b\x12\x16\n" +
-	"\x12CONSENT_SIGNAL_TCF\x10\t*\x9a\x01\n" +
+	"\x12CONSENT_SIGNAL_TCF\x10\t\x12\x16\n" +
+	"\x12CONSENT_SIGNAL_GPP\x10\n" +
+	"\x12\x18\n" +
+	"\x14CONSENT_SIGNAL_COPPA\x10\v*\x9a\x01\n" +
 	"\rTransportKind\x12\x1e\n" +
 	"\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_KIND_GIF\x10\x01\x12\x19\n" +

@@ -176,7 +176,7 @@ var All = []Entry{
 	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items, or a price is in another currency than the event; what could not be read was left out."},
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
 	{Placeholder, "collector", Flagged, "An id or a consent signal was what scripts and templates print without a value (`undefined`, `null`, `{{id}}`, `${US_PRIVACY}`, spaces …) and was left out."},
-	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `us_privacy`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
+	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `addtl_consent`, `gpp`, `gpp_sid`, `us_privacy`, `coppa`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},

@@ -91,6 +91,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	tcf := schema.Defs.TCF.Properties
 	require.Equal(t, []int{siteconfig.MinVendor, siteconfig.MaxVendor}, []int{tcf["vendor"].Minimum, tcf["vendor"].Maximum})
+	require.Equal(t, []int{siteconfig.MinProvider, siteconfig.MaxProvider}, []int{tcf["ac_provider"].Minimum, tcf["ac_provider"].Maximum})
 	for name, want := range map[string][]any{"measure": {8.0}, "profile": {3.0, 4.0}, "share": {2.0, 3.0, 4.0}} {
 		require.Equal(t, want, tcf[name].Default)
 	}

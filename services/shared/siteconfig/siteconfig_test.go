@@ -66,7 +66,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		AllowedOrigins: []string{"https://shop.example.com", "https://*.example.com", "http://127.0.0.1:8080"},
 		CookieDomain:   "example.com",
 		Privacy:        siteconfig.PrivacyMeasure,
-		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}},
+		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}, ACProvider: 101},
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,

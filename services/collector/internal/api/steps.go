@@ -280,6 +280,9 @@ func (s *Server) consent(b *batch, h *hit) {
 		}
 		return
 	}
+	if !h.decision.PreciseIP {
+		h.event.Client.IpPrefix = h.client.ShortPrefix()
+	}
 	if !h.decision.Measure {
 		h.anonymise()
 	}

@@ -16,12 +16,22 @@ type Signals struct {
 	GPC, DNT bool
 	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
 	Parameter string
+	// Child tells that the site is for children, or knows that the visitor is one (COPPA).
+	Child bool
+	// GPP are strings of the Global Privacy Platform.
+	GPP GPP
 	// GDPR is a banner of the Transparency & Consent Framework.
 	GDPR GDPR
 	// USPrivacy is the IAB's US Privacy string.
 	USPrivacy USPrivacy
 	// Google is Google's consent mode.
 	Google Google
+}
+
+// AddCOPPA reads `coppa`. It returns false if the text is neither 1 nor 0.
+func (s *Signals) AddCOPPA(text string) bool {
+	s.Child = s.Child || text == "1"
+	return text == "0" || text == "1"
 }
 
 // Decision is what is allowed.
@@ -34,6 +44,8 @@ type Decision struct {
 	Measure, Profile, Share, Cookie bool
 	// UserKey tells whether the customer's key may be stored.
 	UserKey bool
+	// PreciseIP tells that the longer of the two prefixes of the address may be kept.
+	PreciseIP bool
 	// By is the signal that decided.
 	By onepxv1.ConsentSignal
 }
@@ -42,6 +54,7 @@ type Decision struct {
 // take away, so that of signals that contradict each other the stricter wins. By names the last one that took something
 // away, else the first. Without a signal the site's mode decides.
 func Decide(s Signals, site *siteconfig.Site) Decision {
+	s.GPP.handOver(&s.GDPR, &s.USPrivacy)
 	var d Decision
 	for i := range Precedence {
 		rule := &Precedence[i]
@@ -70,5 +83,6 @@ func (d Decision) and(other Decision) Decision {
 	d.Share = d.Share && other.Share
 	d.Cookie = d.Cookie && other.Cookie
 	d.UserKey = d.UserKey && other.UserKey
+	d.PreciseIP = d.PreciseIP && other.PreciseIP
 	return d
 }

@@ -19,8 +19,8 @@ type Rule struct {
 var (
 	nothing     = Decision{}
 	measureOnly = Decision{Store: true, Measure: true}
-	unasked     = Decision{Store: true, Measure: true, Cookie: true, UserKey: true}
-	everything  = Decision{Store: true, Measure: true, Profile: true, Share: true, Cookie: true, UserKey: true}
+	unasked     = Decision{Store: true, Measure: true, Cookie: true, UserKey: true, PreciseIP: true}
+	everything  = Decision{Store: true, Measure: true, Profile: true, Share: true, Cookie: true, UserKey: true, PreciseIP: true}
 )
 
 // Precedence lists the signals from the strongest to the weakest. What says that the visitor did not object (`1YNN`) is no
@@ -28,18 +28,23 @@ var (
 var Precedence = []Rule{
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_OPT_OUT_COOKIE, "cookie `onepx_optout=1`", "nothing is stored",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return nothing, s.OptOut }},
-	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC, "a header `Sec-GPC: 1`", "measuring, with no cookie and no user key",
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC, "a header `Sec-GPC: 1`", "measuring, with no cookie, no user key and the short prefix of the address",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.GPC }},
-	{onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT, "a header `DNT` that begins with `1`", "measuring, with no cookie and no user key",
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT, "a header `DNT` that begins with `1`", "measuring, with no cookie, no user key and the short prefix of the address",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.DNT }},
-	{onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF, "`gdpr=1`, or a TC string without `gdpr=0`", "what the string allows (see below); without one that is valid, an anonymous event",
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_COPPA, "`coppa=1`", "measuring, with no cookie, no user key and the short prefix of the address",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return measureOnly, s.Child }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GPP, "a section of a US law in `gpp` opts out of sale, sharing or targeted ads, tells of GPC, or refuses what is about a child (see [below](#gpp-strings))",
+		"all but audiences and sharing; about a child as `coppa=1`",
+		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return s.GPP.us() }},
+	{onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF, "`gdpr=1`, 2 in `gpp_sid`, or a TC string without `gdpr=0`", "what the string allows (see [below](#tc-strings)); without one that is valid, an anonymous event",
 		func(s *Signals, site *siteconfig.Site) (Decision, bool) {
 			return ofGDPR(&s.GDPR, site.TCF), s.GDPR.given()
 		}},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY, "`us_privacy` with `Y` or `y` in the third place, such as `1NYN`", "all but audiences and sharing",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return unasked, s.USPrivacy.OptOut }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE, "`gcs` or `gcd` in which a kind is set",
-		"measuring; cookie and user key with analytics storage; audiences with ad storage and ad personalization, sharing with ad storage and ad user data (`gcs` alone knows ad storage only)",
+		"measuring; cookie, user key and the longer prefix of the address with analytics storage; audiences with ad storage and ad personalization, sharing with ad storage and ad user data (`gcs` alone knows ad storage only)",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) { return ofGoogle(s.Google), s.Google.Given }},
 	{onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER, "`c=0` or `c=1`", "with `0` nothing is stored; with `1` everything",
 		func(s *Signals, _ *siteconfig.Site) (Decision, bool) {
@@ -53,7 +58,7 @@ var Precedence = []Rule{
 func ofGoogle(g Google) Decision {
 	return Decision{
 		Store: true, Measure: true,
-		Cookie: !g.NoAnalyticsStorage, UserKey: !g.NoAnalyticsStorage,
+		Cookie: !g.NoAnalyticsStorage, UserKey: !g.NoAnalyticsStorage, PreciseIP: !g.NoAnalyticsStorage,
 		Profile: !g.NoAdStorage && !g.NoAdPersonalization,
 		Share:   !g.NoAdStorage && !g.NoAdUserData,
 	}
