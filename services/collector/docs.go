@@ -132,7 +132,7 @@ func privacyPage(page *bytes.Buffer) error {
 		word := strings.ToLower(strings.TrimPrefix(r.Signal.String(), "CONSENT_SIGNAL_"))
 		rules = append(rules, rule{word, r.Given, r.Allows})
 	}
-	return text.Execute(page, map[string]any{"Rules": rules})
+	return text.Execute(page, map[string]any{"Rules": rules, "Modes": consent.Modes})
 }
 
 // cell makes a text fit for a cell of a Markdown table.

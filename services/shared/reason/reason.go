@@ -58,6 +58,7 @@ const (
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
+	NoConsent        Reason = "no_consent"
 	OnSuppression    Reason = "suppression_list"
 	InSpool          Reason = "spooled"
 	SpoolFull        Reason = "spool_full"
@@ -148,6 +149,7 @@ var All = []Entry{
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
+	{NoConsent, "collector", Suppressed, "The visitor may not be measured, for want of consent, and the site wants no anonymous events (`consent.without` in onepx.yaml)."},
 	{OnSuppression, "collector, consumer", Suppressed, "The visitor or user key stands on the suppression list."},
 	{InSpool, "collector", Spooled, "Kafka did not acknowledge the event in time; it is durable on the collector's disk and goes to Kafka when that is back."},
 	{SpoolFull, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool has no room for it (`ONEPX_SPOOL_QUOTA_BYTES`)."},

@@ -34,7 +34,9 @@ func defaultTCF() TCF {
 
 // consentFields are the keys of consent.
 var consentFields = []field[Site]{
-	{name: "tcf", required: true, read: func(p *problems, path string, node ast.Node, s *Site) {
+	{name: "regions", read: readRegions},
+	{name: "without", read: readWithoutConsent},
+	{name: "tcf", read: func(p *problems, path string, node ast.Node, s *Site) {
 		readMapping(p, path, node, tcfFields, &s.TCF)
 	}},
 }

@@ -45,6 +45,7 @@ sites:
   - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
   - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}}
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
+  - {id: asking, timezone: UTC, currency: USD, privacy: opt_in, consent: {without: count}}
   - {id: slow, timezone: UTC, currency: USD, rate_limit: 10, allowed_origins: ["https://shop.example"]}
 `
 

@@ -271,7 +271,11 @@ func (s *Server) consent(b *batch, h *hit) {
 	if !b.fromServer() {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
-	h.decision = consent.Decide(signals, h.site)
+	h.decision = consent.Decide(signals, h.site, h.client.Country, h.client.Region)
+	if h.decision.NoConsent {
+		h.reason = reason.NoConsent
+		return
+	}
 	if !h.decision.Store {
 		h.reason = reason.OptedOut
 		b.optedOut = b.optedOut || !h.debug

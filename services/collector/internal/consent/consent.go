@@ -36,9 +36,12 @@ func (s *Signals) AddCOPPA(text string) bool {
 
 // Decision is what is allowed.
 type Decision struct {
-	// Store tells whether anything of the event may be stored. If not, the other fields are false. With Store alone the
+	// Store tells whether anything of the event may be stored. If not, what is allowed is nothing. With Store alone the
 	// event is anonymous.
 	Store bool
+	// NoConsent tells that nothing is stored because consent lacks and the site wants no anonymous events; otherwise the
+	// visitor has refused.
+	NoConsent bool
 	// Measure, Profile, Share and Cookie are the fields of the event's consent. An id that outlives a day is allowed
 	// only with Cookie.
 	Measure, Profile, Share, Cookie bool
@@ -50,28 +53,36 @@ type Decision struct {
 	By onepxv1.ConsentSignal
 }
 
-// Decide goes through the signals from the strongest to the weakest. The first one given decides; each weaker one can only
-// take away, so that of signals that contradict each other the stricter wins. By names the last one that took something
-// away, else the first. Without a signal the site's mode decides.
-func Decide(s Signals, site *siteconfig.Site) Decision {
+// Decide begins with what the site's mode for the place allows visitors who have said nothing or, where a signal gives consent,
+// with everything; each signal can only take away, so that of signals that contradict each other the stricter wins. By names
+// the last one that took something away; else the strongest that is no less strict than what holds without it; else the mode has decided.
+// country and region are those of siteconfig.Site.PrivacyIn.
+func Decide(s Signals, site *siteconfig.Site, country, region string) Decision {
 	s.GPP.handOver(&s.GDPR, &s.USPrivacy)
-	var d Decision
+	mode := site.PrivacyIn(country, region)
+	base := silent(mode)
+	for i := range Precedence {
+		if gives := Precedence[i].gives; gives != nil && gives(&s) {
+			base = everything
+		}
+	}
+	d := base
+	d.By = onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
 	for i := range Precedence {
 		rule := &Precedence[i]
 		own, given := rule.decide(&s, site)
 		if !given {
 			continue
 		}
-		if d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED {
-			d, d.By = own, rule.Signal
-		} else if both := d.and(own); both != d {
+		unnamed := d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
+		if both := d.and(own); both != d || unnamed && own == own.and(base) {
 			d, d.By = both, rule.Signal
 		}
 	}
-	if d.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED {
-		d, d.By = unasked, onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
+	d.Cookie = d.Cookie && mode != siteconfig.PrivacyCookieless
+	if d.Store && !d.Measure && site.WithoutConsent != siteconfig.WithoutConsentAnonymous {
+		d = Decision{NoConsent: true, By: d.By}
 	}
-	d.Cookie = d.Cookie && site.Privacy != siteconfig.PrivacyCookieless
 	return d
 }
 

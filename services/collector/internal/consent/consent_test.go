@@ -146,7 +146,7 @@ func TestDecide(t *testing.T) {
 		{"consent mode on a cookieless site: still no cookie", []string{"gcs", "G111"}, cookieless, "smphui", google},
 		{"consent mode, none granted: counted without an id", []string{"gcs", "G100"}, measure, "sm", google},
 		{"analytics only: cookie, no audiences", []string{"gcs", "G101"}, measure, "smcui", google},
-		{"ads only: no cookie, which is for measuring", []string{"gcs", "G110"}, measure, "smph", google},
+		{"ads only: counted without an id, and so no audiences", []string{"gcs", "G110"}, measure, "sm", google},
 		{"version 2, all granted: everything", []string{"gcd", "11t1t1t1t5"}, measure, "smphcui", google},
 		{"no data for ads: no sharing", []string{"gcd", "11r1r1p1r5"}, measure, "smpcui", google},
 		{"no personal ads: no audiences", []string{"gcd", "11r1r1r1p5"}, measure, "smhcui", google},
@@ -161,7 +161,7 @@ func TestDecide(t *testing.T) {
 		{"opting out goes before consent mode", []string{"optout", "1", "gcs", "G111"}, measure, "-", optOut},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			got := consent.Decide(signals(t, test.signals...), site(t, test.site))
+			got := consent.Decide(signals(t, test.signals...), site(t, test.site), "", "")
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
 		})
@@ -175,7 +175,7 @@ func TestNoSignalAddsToWhatAStrongerOneAllows(t *testing.T) {
 			if a[0] == b[0] {
 				continue
 			}
-			one, both := consent.Decide(signals(t, a...), site(t, measure)), consent.Decide(signals(t, append(append([]string{}, a...), b...)...), site(t, measure))
+			one, both := consent.Decide(signals(t, a...), site(t, measure), "", ""), consent.Decide(signals(t, append(append([]string{}, a...), b...)...), site(t, measure), "", "")
 			for _, letter := range allowed(both) {
 				if letter != '-' {
 					require.Contains(t, allowed(one), string(letter), "%v with %v", a, b)

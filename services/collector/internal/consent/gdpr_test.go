@@ -123,7 +123,7 @@ func TestDecideByTheFramework(t *testing.T) {
 		{"consent mode grants what the string refuses", []string{"gdpr", "1", "gdpr_consent", refused, "gcs", "G111"}, asPublisher, "s", tcfString},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			got := consent.Decide(signals(t, test.signals...), site(t, test.site))
+			got := consent.Decide(signals(t, test.signals...), site(t, test.site), "", "")
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
 		})

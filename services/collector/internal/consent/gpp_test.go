@@ -95,7 +95,7 @@ func TestDecideByThePlatform(t *testing.T) {
 		{"a refusal is stricter than a US section", []string{"gpp", usSale, "gpp_sid", "7", "c", "0"}, measure, "-", parameter},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			got := consent.Decide(signals(t, test.signals...), site(t, test.site))
+			got := consent.Decide(signals(t, test.signals...), site(t, test.site), "", "")
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
 		})
@@ -104,7 +104,7 @@ func TestDecideByThePlatform(t *testing.T) {
 
 func TestDecidingTwiceIsTheSame(t *testing.T) {
 	s := signals(t, "gdpr_consent", written{publisher: fromOneTo(11)}.String(), "gpp", inGPP(written{publisher: []int{1, 8}}))
-	first := consent.Decide(s, site(t, measure))
-	require.Equal(t, first, consent.Decide(s, site(t, measure)))
+	first := consent.Decide(s, site(t, measure), "", "")
+	require.Equal(t, first, consent.Decide(s, site(t, measure), "", ""))
 	require.Len(t, s.GDPR.Strings, 1)
 }
