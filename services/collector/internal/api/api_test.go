@@ -25,6 +25,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -46,6 +47,7 @@ sites:
   - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}}
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
   - {id: asking, timezone: UTC, currency: USD, privacy: opt_in, consent: {without: count}}
+  - {id: silent, timezone: UTC, currency: USD, privacy: opt_in, consent: {without: nothing}}
   - {id: slow, timezone: UTC, currency: USD, rate_limit: 10, allowed_origins: ["https://shop.example"]}
 `
 
@@ -116,6 +118,7 @@ type edge struct {
 	server       *api.Server
 	publisher    *publisher
 	suppressions *suppressions
+	tallies      []tally.Key
 	telemetry    *telemetry.Telemetry
 	log          *bytes.Buffer
 }
@@ -132,7 +135,7 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
-		Suppressions: e.suppressions, Publisher: e.publisher, WriteTimeout: 20 * time.Second,
+		Suppressions: e.suppressions, Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
 	}
 	for _, change := range changes {

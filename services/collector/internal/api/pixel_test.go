@@ -15,6 +15,8 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/tally"
+	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -119,6 +121,29 @@ func TestOptedOutMeansNothingIsKept(t *testing.T) {
 	require.Equal(t, "suppressed; reason=opted_out", e.get("/p.gif?site=shop&c=0").onepx())
 	require.Equal(t, "stored", e.get("/p.gif?site=shop", "Cookie", "onepx_optout=0").onepx())
 	require.Len(t, e.publisher.events, 1)
+}
+
+func TestHitsThatAreNotStoredAreTallied(t *testing.T) {
+	e := start(t)
+	e.suppressions.kind, e.suppressions.id = suppression.User, userKey(t, e, "ann")
+	e.publisher.events = nil
+	for _, target := range []string{"/p.gif?site=shop&e=purchase&c=0", "/p.gif?site=shop&uid=ann", "/p.gif?site=asking", "/p.gif?site=silent", "/p.gif?site=shop&c=0&debug=1", "/p.gif?site=nowhere&c=0"} {
+		e.get(target)
+	}
+	require.Empty(t, e.publisher.events)
+	page := onepxv1.EventKind_EVENT_KIND_PAGE_VIEW
+	require.Equal(t, []tally.Key{
+		{Site: "shop", Kind: onepxv1.EventKind_EVENT_KIND_ORDER, Reason: reason.OptedOut, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER},
+		{Site: "shop", Kind: page, Reason: reason.OnSuppression, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_SUPPRESSION},
+		{Site: "asking", Kind: page, Reason: reason.NoConsent, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT},
+	}, e.tallies)
+}
+
+// userKey is the key under which events of the user are stored.
+func userKey(t *testing.T, e *edge, user string) []byte {
+	t.Helper()
+	e.get("/p.gif?site=shop&uid=" + user)
+	return e.stored().GetVisitor().GetUserKey()
 }
 
 func TestWhatConsentIsStamped(t *testing.T) {

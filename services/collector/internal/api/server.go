@@ -28,6 +28,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tag"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -64,6 +65,8 @@ type Deps struct {
 	Identities   *identity.Maker
 	Suppressions Suppressions
 	Publisher    Publisher
+	// Tally counts hits of which nothing is stored because the visitor wishes so.
+	Tally func(tally.Key)
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
 	// MaxConnections is how many connections there may be at once, see conns; 0 means any number.

@@ -18,6 +18,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/consent"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -112,10 +113,24 @@ func (s *Server) receive(now *snapshot, via *endpoint) echo.HandlerFunc {
 		s.metrics.received.Add(ctx, int64(len(b.hits)))
 		for _, h := range b.hits {
 			s.metrics.end(ctx, h.counted(), h.flags)
+			s.tally(h)
 		}
 		s.run(ctx, b, last)
 		return nil
 	}
+}
+
+// tally counts an event of which nothing is stored because its visitor wishes so, unless the site wants not even that.
+func (s *Server) tally(h *hit) {
+	why := h.counted()
+	if outcomeOf(why) != suppressed || why == reason.NoConsent && h.site.WithoutConsent == siteconfig.WithoutConsentNothing {
+		return
+	}
+	by := h.decision.By
+	if why == reason.OnSuppression {
+		by = onepxv1.ConsentSignal_CONSENT_SIGNAL_SUPPRESSION
+	}
+	s.deps.Tally(tally.Key{Site: h.site.ID, Kind: h.event.Kind, Reason: why, Signal: by})
 }
 
 // decide runs the steps before the last one as long as there is an event without a reason. A defect in a step that is for

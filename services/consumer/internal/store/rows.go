@@ -18,6 +18,8 @@ const (
 	OutcomeDuplicate = "duplicate"
 	// OutcomeEvent: it counts.
 	OutcomeEvent = "event"
+	// OutcomeTally: no event, but how many hits a collector did not store.
+	OutcomeTally = "tally"
 )
 
 // Row is one row of the table events; the tags are the only place in the code that names its columns. What they mean
@@ -132,4 +134,6 @@ type Row struct {
 
 	Props         map[string]string `ch:"props"`
 	RetentionDays uint16            `ch:"retention_days"`
+
+	TallyHits uint64 `ch:"tally_hits"`
 }
