@@ -156,7 +156,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {

@@ -3,6 +3,7 @@ package api
 import (
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ const (
 	// visitorAge is 13 months from the first visit; it is not extended by later ones. Longer is not worth having:
 	// browsers cap at 400 days, and measuring without consent (as France allows it) at 13 months.
 	visitorAge = 395 * 24 * time.Hour
-	// optOutAge is as long as browsers allow.
+	// optOutAge is as long as browsers allow; each hit renews it.
 	optOutAge = 400 * 24 * time.Hour
 )
 
@@ -42,15 +43,51 @@ func expired(c *http.Cookie) *http.Cookie { //nolint:gosec // its attributes are
 	return c
 }
 
-// newOptOutCookie returns the cookie of /optout. It is never partitioned: the wish holds on all sites.
-func newOptOutCookie(https bool) *http.Cookie {
+// optOutCookie returns the cookie of /optout. It reaches as far as any visitor cookie set under the host: to all hosts below
+// the widest cookie domain the host lies in. It is never partitioned: the wish holds on all sites.
+func (now *snapshot) optOutCookie(host string, https bool) *http.Cookie {
 	c := &http.Cookie{
 		Name: optOutCookie, Value: "1", Path: "/", HttpOnly: true, MaxAge: int(optOutAge.Seconds()), SameSite: http.SameSiteLaxMode,
+	}
+	for _, domain := range now.cookieDomains(host) {
+		if c.Domain == "" || domain != "" && len(domain) < len(c.Domain) {
+			c.Domain = domain
+		}
 	}
 	if https {
 		c.Secure, c.SameSite = true, http.SameSiteNoneMode
 	}
 	return c
+}
+
+// cookieDomains are the domains of all cookies that may have been set under the host, "" for the host alone among them.
+func (now *snapshot) cookieDomains(host string) []string {
+	domains := []string{""}
+	for i := range now.sites.Sites {
+		if domain := cookieDomain(host, &now.sites.Sites[i]); !slices.Contains(domains, domain) {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
+}
+
+// withoutVisitor removes the visitor's cookie, under whichever domain it was set; withoutOptOut removes that of /optout.
+func (now *snapshot) withoutVisitor(host string, https bool) []*http.Cookie {
+	return now.without(newVisitorCookie("", host, https, &siteconfig.Site{}), host)
+}
+
+func (now *snapshot) withoutOptOut(host string, https bool) []*http.Cookie {
+	return now.without(now.optOutCookie(host, https), host)
+}
+
+func (now *snapshot) without(c *http.Cookie, host string) []*http.Cookie {
+	var gone []*http.Cookie
+	for _, domain := range now.cookieDomains(host) {
+		one := *c //nolint:gosec // its attributes are those of the cookie given
+		one.Domain = domain
+		gone = append(gone, expired(&one))
+	}
+	return gone
 }
 
 // cookieDomain is the site's cookie domain if the host asked lies in it; browsers refuse any other.

@@ -63,6 +63,7 @@ type Deps struct {
 	Clients      *client.Resolver
 	Identities   *identity.Maker
 	Suppressions Suppressions
+	Wishes       Wishes
 	Publisher    Publisher
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
@@ -85,6 +86,9 @@ type Server struct {
 	conns           *conns
 	panics          *telemetry.OutageLog
 	zstd            *zstd.Decoder
+	// wishes limits how much is written to the suppression list; unwritten is told of what Kafka did not take.
+	wishes    *rate.Limiter
+	unwritten *telemetry.OutageLog
 	// bodies is how much memory the bodies of requests at work take, see readBody.
 	bodies atomic.Int64
 	http   *http.Server
@@ -102,7 +106,9 @@ func New(deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), zstd: decoder,
-		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		panics:    telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		wishes:    rate.NewLimiter(wishEntriesPerSecond, wishEntriesBurst),
+		unwritten: telemetry.NewOutageLog(deps.Logger, "write to the suppression list", deps.Now),
 	}
 	s.SetSites(deps.Sites)
 	if s.conns, err = newConns(deps.MaxConnections, s.refused, deps.Meter); err != nil {
@@ -154,10 +160,10 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	}
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
-	e.Match(page, "/optout", s.showWish)
+	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
-	e.Match(page, "/optin", s.showWish)
-	e.POST("/optin", s.optIn)
+	e.Match(page, "/optin", s.showWish(now, "/optin"))
+	e.POST("/optin", s.optIn(now))
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
 	e.Match(page, "/robots.txt", robots)
 	return e
