@@ -46,13 +46,12 @@ type wish struct {
 	request *http.Request
 	// path is /optout or /optin; what is asked for if it is a POST.
 	path string
-	// siteID is what the request names as its site, site that site or nil; its pages may embed ours. A wish is always for
-	// all sites.
-	siteID string
-	site   *siteconfig.Site
-	// link names somebody by a signed token, or is nil.
-	link  *identity.Link
-	token string
+	// site is the one the request names, or nil; its pages may embed ours. A wish is always for all sites.
+	site *siteconfig.Site
+	// link names somebody of the site by a signed token, or is nil. badLink tells that there is one that can't be used.
+	link    *identity.Link
+	token   string
+	badLink bool
 	// word is why the request can't be taken as it is, or "".
 	word reason.Reason
 	// cookies are readable values of visitor cookies: that the browser has sent, or that it had before a first try.
@@ -65,15 +64,15 @@ type wish struct {
 func (s *Server) readWish(now *snapshot, c echo.Context, path string) *wish {
 	r := c.Request()
 	query := params.ParseQuery(r.URL.RawQuery)
-	w := &wish{config: now, request: r, path: path, siteID: query.Get("site"), token: query.Get("link"), asked: query.Get("asked") == "1"}
-	if w.siteID != "" {
-		var known bool
-		if w.site, known = now.sites.Site(w.siteID); !known {
-			w.site, w.word = nil, reason.SiteUnknown
-		}
-	}
-	if w.token != "" {
-		w.readLink(s.deps.Identities.ReadLink(w.siteID, w.token, s.deps.Now()))
+	siteID := query.Get("site")
+	w := &wish{config: now, request: r, path: path, asked: query.Get("asked") == "1"}
+	w.site, _ = now.sites.Site(siteID)
+	switch token := query.Get("link"); {
+	case siteID != "" && w.site == nil:
+		w.word, w.badLink = reason.SiteUnknown, token != ""
+	case token != "":
+		w.readLink(s.deps.Identities.ReadLink(siteID, token, s.deps.Now()))
+		w.token = token
 	}
 	cookies := visitorCookieValues(r)
 	if r.Method == http.MethodPost {
@@ -83,7 +82,7 @@ func (s *Server) readWish(now *snapshot, c echo.Context, path string) *wish {
 		_ = http.NewResponseController(c.Response()).SetWriteDeadline(time.Now().Add(s.deps.WriteTimeout))
 	}
 	for _, cookie := range cookies {
-		_, readable := s.deps.Identities.CookieVisitor(w.siteID, cookie)
+		_, readable := s.deps.Identities.CookieVisitor(siteID, cookie)
 		if readable && len(w.cookies) < maxWishCookies && !slices.Contains(w.cookies, cookie) {
 			w.cookies = append(w.cookies, cookie)
 		}
@@ -92,6 +91,7 @@ func (s *Server) readWish(now *snapshot, c echo.Context, path string) *wish {
 }
 
 func (w *wish) readLink(link identity.Link, err error) {
+	w.badLink = err != nil
 	switch {
 	case err == nil:
 		w.link = &link
@@ -105,8 +105,8 @@ func (w *wish) readLink(link identity.Link, err error) {
 // url is the page under one of the two paths, after a POST with asked.
 func (w *wish) url(path string, asked bool) string {
 	query := url.Values{}
-	if w.site != nil || w.link != nil {
-		query.Set("site", w.siteID)
+	if w.site != nil {
+		query.Set("site", w.site.ID)
 	}
 	if w.link != nil {
 		query.Set("link", w.token)

@@ -170,13 +170,13 @@ func textsFor(r *http.Request) *wishTexts {
 // alert says what went wrong.
 func (w *wish) alert(v *wishView, browser bool) {
 	switch {
-	case w.word == reason.LinkInvalid || w.word == reason.LinkExpired:
-		v.Alert = v.BadLink
 	case w.word == reason.WishesLimited || w.word == reason.SuppressionUnwritten:
 		v.Alert, v.State, v.Explain = v.TryAgain, "", false
 		v.Action, v.Keep = w.url(w.path, false), w.cookies
 		v.Button = map[string]string{"/optout": v.OptOut, "/optin": v.OptIn}[w.path]
 		v.Title = v.Button
+	case w.badLink:
+		v.Alert = v.BadLink
 	case w.asked && w.path == "/optout" && !browser:
 		v.Alert, v.Page = v.NoCookie, w.url(w.path, false)
 	}
