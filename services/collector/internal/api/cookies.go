@@ -3,7 +3,6 @@ package api
 import (
 	"net"
 	"net/http"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,7 +28,7 @@ const (
 func newVisitorCookie(value, host string, https bool, site *siteconfig.Site) *http.Cookie {
 	c := &http.Cookie{
 		Name: visitorCookie, Value: value, Path: "/", HttpOnly: true, MaxAge: int(visitorAge.Seconds()),
-		Domain: cookieDomain(host, site), SameSite: http.SameSiteLaxMode,
+		Domain: cookieDomain(host, site.CookieDomain), SameSite: http.SameSiteLaxMode,
 	}
 	if https {
 		c.Secure, c.SameSite = true, http.SameSiteNoneMode
@@ -63,8 +62,8 @@ func (now *snapshot) optOutCookie(host string, https bool) *http.Cookie {
 // cookieDomains are the domains of all cookies that may have been set under the host, "" for the host alone among them.
 func (now *snapshot) cookieDomains(host string) []string {
 	domains := []string{""}
-	for i := range now.sites.Sites {
-		if domain := cookieDomain(host, &now.sites.Sites[i]); !slices.Contains(domains, domain) {
+	for _, domain := range now.domains {
+		if cookieDomain(host, domain) != "" {
 			domains = append(domains, domain)
 		}
 	}
@@ -90,13 +89,12 @@ func (now *snapshot) without(c *http.Cookie, host string) []*http.Cookie {
 	return gone
 }
 
-// cookieDomain is the site's cookie domain if the host asked lies in it; browsers refuse any other.
-func cookieDomain(host string, site *siteconfig.Site) string {
+// cookieDomain is the domain, a site's cookie domain or "", if the host asked lies in it; browsers refuse any other.
+func cookieDomain(host, domain string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host, domain := strings.ToLower(host), site.CookieDomain
-	if domain == "" || host != domain && !strings.HasSuffix(host, "."+domain) {
+	if host = strings.ToLower(host); domain == "" || host != domain && !strings.HasSuffix(host, "."+domain) {
 		return ""
 	}
 	return domain

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -132,7 +133,9 @@ func New(deps Deps) (*Server, error) {
 type snapshot struct {
 	sites *siteconfig.Config
 	// limits are the rate limits by site id.
-	limits  map[string]*rate.Limiter
+	limits map[string]*rate.Limiter
+	// domains are the cookie domains of all sites, each once.
+	domains []string
 	handler http.Handler
 }
 
@@ -145,6 +148,11 @@ func (s *Server) SetSites(sites *siteconfig.Config) {
 		before = last.limits
 	}
 	now.limits = newLimits(sites.Sites, before)
+	for i := range sites.Sites {
+		if domain := sites.Sites[i].CookieDomain; domain != "" && !slices.Contains(now.domains, domain) {
+			now.domains = append(now.domains, domain)
+		}
+	}
 	now.handler = s.routes(now)
 	s.current.Store(now)
 }
