@@ -23,6 +23,8 @@ const (
 	Rejected Effect = "rejected"
 	// Lost: not stored; we are at fault (status 503), the client may try again.
 	Lost Effect = "lost"
+	// Unmet: a wish on /optout or /optin was not carried out, or only in part. No event.
+	Unmet Effect = "wish unmet"
 	// NotCounted: a row in events that counts for nothing.
 	NotCounted Effect = "not counted"
 	// Stopped: the consumer stopped a partition and waits for a person.
@@ -94,6 +96,15 @@ const (
 	ConsentInvalid     Reason = "consent_invalid"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 	IPInvalid          Reason = "ip_invalid"
+)
+
+// Set by the collector: a visitor's wish on /optout or /optin was not carried out as asked.
+const (
+	LinkInvalid          Reason = "link_invalid"
+	LinkExpired          Reason = "link_expired"
+	OptInForeign         Reason = "opt_in_foreign"
+	WishesLimited        Reason = "wishes_limited"
+	SuppressionUnwritten Reason = "suppression_unwritten"
 )
 
 // Set by the consumer: the row is not counted.
@@ -181,6 +192,11 @@ var All = []Entry{
 	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `addtl_consent`, `gpp`, `gpp_sid`, `us_privacy`, `coppa`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
+	{LinkInvalid, "collector", Unmet, "The link to `/optout` is not one of ours, or it was changed or cut off; the page is for the browser alone then."},
+	{LinkExpired, "collector", Unmet, "The link to `/optout` has expired; the page is for the browser alone then."},
+	{OptInForeign, "collector", Unmet, "Another site's page sent `POST /optin`; nothing was changed, and the page is shown for the visitor to decide."},
+	{WishesLimited, "collector", Unmet, "More wishes came than a collector writes to the suppression list (100 entries a second); the browser's cookies were changed, and the visitor is asked to try again."},
+	{SuppressionUnwritten, "collector", Unmet, "Kafka did not acknowledge the change of the suppression list in time; the browser's cookies were changed, and the visitor is asked to try again."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},
 	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
 	{SchemaTooNew, "consumer", NotCounted, "The record needs a newer consumer; its bytes lie in the dead-letter topic."},

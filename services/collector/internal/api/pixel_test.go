@@ -127,7 +127,7 @@ func TestHitsThatAreNotStoredAreTallied(t *testing.T) {
 	e := start(t)
 	e.suppressions.kind, e.suppressions.id = suppression.User, userKey(t, e, "ann")
 	e.publisher.events = nil
-	for _, target := range []string{"/p.gif?site=shop&e=purchase&c=0", "/p.gif?site=shop&uid=ann", "/p.gif?site=asking", "/p.gif?site=silent", "/p.gif?site=shop&c=0&debug=1", "/p.gif?site=nowhere&c=0"} {
+	for _, target := range []string{"/p.gif?site=shop&e=purchase&c=0", "/p.gif?site=shop&uid=ann", "/p.gif?site=asking&gdpr=1", "/p.gif?site=silent&gdpr=1", "/p.gif?site=shop&c=0&debug=1", "/p.gif?site=nowhere&c=0"} {
 		e.get(target)
 	}
 	require.Empty(t, e.publisher.events)
@@ -135,7 +135,7 @@ func TestHitsThatAreNotStoredAreTallied(t *testing.T) {
 	require.Equal(t, []tally.Key{
 		{Site: "shop", Kind: onepxv1.EventKind_EVENT_KIND_ORDER, Reason: reason.OptedOut, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER},
 		{Site: "shop", Kind: page, Reason: reason.OnSuppression, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_SUPPRESSION},
-		{Site: "asking", Kind: page, Reason: reason.NoConsent, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT},
+		{Site: "asking", Kind: page, Reason: reason.NoConsent, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF},
 	}, e.tallies)
 }
 

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -64,6 +65,7 @@ type Deps struct {
 	Clients      *client.Resolver
 	Identities   *identity.Maker
 	Suppressions Suppressions
+	Wishes       Wishes
 	Publisher    Publisher
 	// Tally counts hits of which nothing is stored because the visitor wishes so.
 	Tally func(tally.Key)
@@ -88,6 +90,9 @@ type Server struct {
 	conns           *conns
 	panics          *telemetry.OutageLog
 	zstd            *zstd.Decoder
+	// wishes limits how much is written to the suppression list; unwritten is told of what Kafka did not take.
+	wishes    *rate.Limiter
+	unwritten *telemetry.OutageLog
 	// bodies is how much memory the bodies of requests at work take, see readBody.
 	bodies atomic.Int64
 	http   *http.Server
@@ -105,7 +110,9 @@ func New(deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), zstd: decoder,
-		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		panics:    telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		wishes:    rate.NewLimiter(wishEntriesPerSecond, wishEntriesBurst),
+		unwritten: telemetry.NewOutageLog(deps.Logger, "write to the suppression list", deps.Now),
 	}
 	s.SetSites(deps.Sites)
 	if s.conns, err = newConns(deps.MaxConnections, s.refused, deps.Meter); err != nil {
@@ -129,7 +136,9 @@ func New(deps Deps) (*Server, error) {
 type snapshot struct {
 	sites *siteconfig.Config
 	// limits are the rate limits by site id.
-	limits  map[string]*rate.Limiter
+	limits map[string]*rate.Limiter
+	// domains are the cookie domains of all sites, each once.
+	domains []string
 	handler http.Handler
 }
 
@@ -142,6 +151,11 @@ func (s *Server) SetSites(sites *siteconfig.Config) {
 		before = last.limits
 	}
 	now.limits = newLimits(sites.Sites, before)
+	for i := range sites.Sites {
+		if domain := sites.Sites[i].CookieDomain; domain != "" && !slices.Contains(now.domains, domain) {
+			now.domains = append(now.domains, domain)
+		}
+	}
 	now.handler = s.routes(now)
 	s.current.Store(now)
 }
@@ -157,10 +171,10 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	}
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
-	e.Match(page, "/optout", s.showWish)
+	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
-	e.Match(page, "/optin", s.showWish)
-	e.POST("/optin", s.optIn)
+	e.Match(page, "/optin", s.showWish(now, "/optin"))
+	e.POST("/optin", s.optIn(now))
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
 	e.Match(page, "/robots.txt", robots)
 	return e

@@ -59,9 +59,10 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, user, provided *key
-	secret                          []byte
-	day                             atomic.Pointer[dayKey]
+	visitor, cookie, user, provided, recipient, link *key
+
+	secret []byte
+	day    atomic.Pointer[dayKey]
 }
 
 type dayKey struct {
@@ -81,6 +82,7 @@ func New(secret string) *Maker {
 	m := &Maker{secret: []byte(secret)}
 	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
 	m.user, m.provided = m.derive("user key"), m.derive("provided id")
+	m.recipient, m.link = m.derive("recipient key"), m.derive("opt-out link")
 	return m
 }
 
@@ -98,14 +100,35 @@ func (m *Maker) Identify(r Request) Result {
 		res.Visitor.DailyHash, res.Visitor.Kind = hash, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH
 	}
 	if r.UserKeyAllowed {
-		if user := strings.ToLower(strings.TrimSpace(r.UserID)); user != "" {
-			res.Visitor.UserKey = keyed(m.user, r.Site, user)
-		}
+		res.Visitor.UserKey = m.UserKey(r.Site, r.UserID)
 	}
 	if r.CookieAllowed {
 		m.giveID(r, &res)
 	}
 	return res
+}
+
+// UserKey is the key of a customer id or e-mail address on one site; nil if the text is blank. Case and spaces around it
+// don't matter.
+func (m *Maker) UserKey(site, userID string) []byte { return ofText(m.user, site, userID) }
+
+// RecipientKey is the key of an e-mail address to which a site sends mail, on the terms of UserKey.
+func (m *Maker) RecipientKey(site, address string) []byte { return ofText(m.recipient, site, address) }
+
+func ofText(by *key, site, text string) []byte {
+	if text = strings.ToLower(strings.TrimSpace(text)); text == "" {
+		return nil
+	}
+	return keyed(by, site, text)
+}
+
+// CookieVisitor is the visitor's id on one site by the value of the cookie, or false if that is none.
+func (m *Maker) CookieVisitor(site, value string) ([]byte, bool) {
+	cookie, ok := readCookie(value)
+	if !ok {
+		return nil, false
+	}
+	return m.ofCookie(site, cookie), true
 }
 
 func (m *Maker) giveID(r Request, res *Result) {
