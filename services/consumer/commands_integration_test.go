@@ -29,10 +29,12 @@ func TestTopicsAreCreatedAndCheckedAndNeverChanged(t *testing.T) {
 	config, err := w.kafka.DescribeConfigs(t.Context(), &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{
 		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicSuppressions, ConfigNames: []string{"cleanup.policy"}},
 		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicEvents, ConfigNames: []string{"retention.ms"}},
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicEvents, ConfigNames: []string{"segment.ms"}},
 	}})
 	require.NoError(t, err)
 	require.Equal(t, "compact", config.Resources[0].ConfigEntries[0].ConfigValue)
 	require.Equal(t, "2505600000", config.Resources[1].ConfigEntries[0].ConfigValue)
+	require.Equal(t, "86400000", config.Resources[2].ConfigEntries[0].ConfigValue)
 }
 
 func TestMigrateCanBeRepeatedAndShowsWhatIsPending(t *testing.T) {

@@ -13,7 +13,15 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// asConsumer in the environment makes the test binary the consumer, for tests that kill it.
+const asConsumer = "ONEPX_TEST_AS_CONSUMER"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asConsumer) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
 
 const testSites = `
 sites:

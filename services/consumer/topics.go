@@ -49,6 +49,9 @@ func (c *topicsEnsureCmd) Validate() error {
 // deadLetterBytes is the largest dead letter: any record that Kafka takes by default, and what is written beside it.
 const deadLetterBytes = 2 << 20
 
+// longestSegment is after what time Kafka closes a file of records, which it then can remove.
+const longestSegment = 24 * time.Hour
+
 func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 	setting := func(name, value string) kafka.ConfigEntry {
 		return kafka.ConfigEntry{ConfigName: name, ConfigValue: value}
@@ -57,12 +60,15 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 		settings = append(settings, setting("min.insync.replicas", strconv.Itoa(min(2, c.Replication))))
 		return kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: c.Replication, ConfigEntries: settings}
 	}
-	keep := setting("retention.ms", strconv.FormatInt(c.Retention.Milliseconds(), 10))
+	milliseconds := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+	keep := setting("retention.ms", milliseconds(c.Retention))
+	// A record goes with its segment: without this it could stay a week longer.
+	closed := setting("segment.ms", milliseconds(min(c.Retention, longestSegment)))
 	return []kafka.TopicConfig{
-		topic(eventlog.TopicEvents, c.EventsPartitions, keep),
-		topic(eventlog.TopicDeadLetter, 1, keep, setting("max.message.bytes", strconv.Itoa(deadLetterBytes))),
+		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed),
+		topic(eventlog.TopicDeadLetter, 1, keep, closed, setting("max.message.bytes", strconv.Itoa(deadLetterBytes))),
 		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
-		topic(eventlog.TopicJobs, 1, keep),
+		topic(eventlog.TopicJobs, 1, keep, closed),
 	}
 }
 

@@ -37,6 +37,7 @@ SELECT
     countIf(outcome = 'event')                                 AS counted,
     countIf(outcome = 'tally')                                 AS tallies,
     countIf(outcome = 'duplicate')                             AS duplicates,
+    countIf(outcome = 'erased')                                AS erased,
     countIf(outcome = 'suppressed')                            AS suppressed,
     countIf(outcome = 'dead')                                  AS dead,
     countIf(outcome = 'missing')                               AS missing

@@ -113,6 +113,7 @@ const (
 	Undecodable     Reason = "undecodable"
 	SchemaTooNew    Reason = "schema_too_new"
 	RepeatedEventID Reason = "repeated_event_id"
+	PersonErased    Reason = "person_erased"
 )
 
 // Set by the consumer: a partition is stopped.
@@ -201,6 +202,7 @@ var All = []Entry{
 	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
 	{SchemaTooNew, "consumer", NotCounted, "The record needs a newer consumer; its bytes lie in the dead-letter topic."},
 	{RepeatedEventID, "consumer", NotCounted, "An earlier record of the same site has the same event id."},
+	{PersonErased, "consumer", NotCounted, "The event was of a person who has been erased; the row keeps the offset, site and time of the record ([erasure.md](erasure.md))."},
 	{OffsetsMoved, "consumer", Stopped, "Somebody moved the consumer group's offsets; see `consumer topics accept-offsets`."},
 	{TopicChanged, "consumer", Stopped, "The topic was made anew or cut: its records are not the ones that were stored."},
 	{RowsPartial, "consumer", Stopped, "Only a part of a declared range is stored; this cannot happen unless rows were deleted by hand."},

@@ -2,14 +2,18 @@
 // onepx.suppressions in memory. Whoever wants to know follows the topic with List.Follow; it is not to be trusted before
 // Ready. Used by the collector (nothing is stored) and by the consumer (rows keep nothing but the offset).
 //
-// Record: key = kind ‖ ':' ‖ 16 bytes, any non-empty value = suppressed, empty value = lifted. The topic has one
-// partition, so an offset names a state of the list.
+// Record: key = kind ‖ ':' ‖ 16 bytes; value = Until(moment): events received up to the moment are suppressed; any other
+// non-empty value: all are; empty value: lifted. A wish not to be counted and an erasure have keys of their own (Erased), so
+// that lifting one leaves the other. The topic has one partition, so an offset names a state of the list.
 package suppression
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"log/slog"
+	"math"
+	"strconv"
 	"sync"
 	"time"
 
@@ -29,15 +33,46 @@ const (
 	Recipient Kind = "recipient"
 )
 
+// erased is what the kinds of erasures begin with.
+const erased = "erased-"
+
+// Erased is the kind of the entries by which people of this kind were erased.
+func (k Kind) Erased() Kind { return erased + k }
+
 // Key returns the record key of an entry.
 func Key(kind Kind, id []byte) []byte {
 	return append([]byte(string(kind)+":"), id...)
 }
 
-// change is one state of an entry: suppressed (or not) from the position on.
+// The values of entries: Always suppresses whatever the moment, Until what was received up to a moment.
+var (
+	Always = []byte("1")
+	until  = []byte("until=")
+)
+
+// Until is the value of an entry that suppresses events received up to the moment, in whole milliseconds.
+func Until(moment time.Time) []byte {
+	return strconv.AppendInt(bytes.Clone(until), moment.UnixMilli(), 10)
+}
+
+// lastSuppressed is the latest moment of receipt, in ms, that a value suppresses. What cannot be read suppresses all: it may
+// come from a newer version, and storing less can be made good.
+func lastSuppressed(value []byte) int64 {
+	if len(value) == 0 {
+		return math.MinInt64
+	}
+	text, bounded := bytes.CutPrefix(value, until)
+	ms, err := strconv.ParseInt(string(text), 10, 64)
+	if !bounded || err != nil {
+		return math.MaxInt64
+	}
+	return ms
+}
+
+// change is one state of an entry: from the position on, events received up to the moment (in ms) are suppressed.
 type change struct {
-	position   int64
-	suppressed bool
+	position int64
+	last     int64
 }
 
 // List is the suppression list. The zero value is not usable; see New.
@@ -60,9 +95,17 @@ func (l *List) Ready() bool {
 	return l.ready
 }
 
-// Contains tells whether the id stands on the list now. An empty id never does.
-func (l *List) Contains(kind Kind, id []byte) bool {
-	return l.Now().Contains(kind, id)
+// Contains tells whether an event of the id that was received at the moment is suppressed now. An empty id never is.
+func (l *List) Contains(kind Kind, id []byte, received time.Time) bool {
+	return l.Now().Contains(kind, id, received)
+}
+
+// Wished tells whether the id is suppressed by a wish now, whatever was erased.
+func (l *List) Wished(kind Kind, id []byte) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	changes := l.entries[string(Key(kind, id))]
+	return len(changes) > 0 && changes[len(changes)-1].last == math.MaxInt64
 }
 
 // Now returns the list as it is now; it does not change any more.
@@ -79,17 +122,27 @@ type Snapshot struct {
 	Position int64
 }
 
-// Contains tells whether the id stood on the list. An empty id never does.
-func (s Snapshot) Contains(kind Kind, id []byte) bool {
+// Contains tells whether an event of the id that was received at the moment was suppressed, by a wish or by an erasure. An
+// empty id never is.
+func (s Snapshot) Contains(kind Kind, id []byte, received time.Time) bool {
 	if len(id) == 0 {
 		return false
 	}
+	var room [64]byte
+	key := append(append(append(room[:0], erased...), kind...), ':')
+	key = append(key, id...)
 	s.list.mu.RLock()
 	defer s.list.mu.RUnlock()
-	changes := s.list.entries[string(Key(kind, id))]
+	at := received.UnixMilli()
+	return s.holds(key[len(erased):], at) || s.holds(key, at)
+}
+
+// holds tells whether the entry as it was suppresses what was received at the moment.
+func (s Snapshot) holds(key []byte, at int64) bool {
+	changes := s.list.entries[string(key)]
 	for i := len(changes) - 1; i >= 0; i-- {
 		if changes[i].position < s.Position {
-			return changes[i].suppressed
+			return at <= changes[i].last
 		}
 	}
 	return false
@@ -101,7 +154,7 @@ func (l *List) Apply(m kafka.Message) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	key := string(m.Key)
-	l.entries[key] = append(l.entries[key], change{position: m.Offset, suppressed: len(m.Value) > 0})
+	l.entries[key] = append(l.entries[key], change{position: m.Offset, last: lastSuppressed(m.Value)})
 	l.position = m.Offset + 1
 }
 

@@ -3,6 +3,7 @@ package suppression_test
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,10 +19,13 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-var anna, bert = []byte("annaannaannaanna"), []byte("bertbertbertbert")
+var (
+	anna, bert = []byte("annaannaannaanna"), []byte("bertbertbertbert")
+	now        = time.UnixMilli(1_795_608_000_123)
+)
 
 func suppress(offset int64, kind suppression.Kind, id []byte) kafka.Message {
-	return kafka.Message{Offset: offset, Key: suppression.Key(kind, id), Value: []byte("1")}
+	return kafka.Message{Offset: offset, Key: suppression.Key(kind, id), Value: suppression.Always}
 }
 
 func lift(offset int64, kind suppression.Kind, id []byte) kafka.Message {
@@ -30,26 +34,63 @@ func lift(offset int64, kind suppression.Kind, id []byte) kafka.Message {
 
 func TestAnEntryHoldsUntilItIsLifted(t *testing.T) {
 	list := suppression.New()
-	require.False(t, list.Contains(suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.Visitor, anna, now))
 	list.Apply(suppress(0, suppression.Visitor, anna))
-	require.True(t, list.Contains(suppression.Visitor, anna))
+	require.True(t, list.Contains(suppression.Visitor, anna, now))
 	list.Apply(lift(1, suppression.Visitor, anna))
-	require.False(t, list.Contains(suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.Visitor, anna, now))
 	list.Apply(suppress(2, suppression.Visitor, anna))
-	require.True(t, list.Contains(suppression.Visitor, anna))
+	require.True(t, list.Contains(suppression.Visitor, anna, now))
 }
 
 func TestAnEntryNamesOneIDOfOneKind(t *testing.T) {
 	list := suppression.New()
 	list.Apply(suppress(0, suppression.Visitor, anna))
-	require.False(t, list.Contains(suppression.User, anna))
-	require.False(t, list.Contains(suppression.Visitor, bert))
+	require.False(t, list.Contains(suppression.User, anna, now))
+	require.False(t, list.Contains(suppression.Visitor, bert, now))
+}
+
+func TestAnErasureHoldsForWhatWasReceivedUpToItsMoment(t *testing.T) {
+	list := suppression.New()
+	list.Apply(kafka.Message{Key: suppression.Key(suppression.Visitor.Erased(), anna), Value: suppression.Until(now)})
+	require.True(t, list.Contains(suppression.Visitor, anna, now.Add(-time.Hour)))
+	require.True(t, list.Contains(suppression.Visitor, anna, now))
+	require.False(t, list.Contains(suppression.Visitor, anna, now.Add(time.Millisecond)), "a later visit is a new matter")
+	require.False(t, list.Contains(suppression.User, anna, now))
+}
+
+func TestAnErasureAndAWishHoldSideBySide(t *testing.T) {
+	list := suppression.New()
+	list.Apply(suppress(0, suppression.Visitor, anna))
+	list.Apply(kafka.Message{Offset: 1, Key: suppression.Key(suppression.Visitor.Erased(), anna), Value: suppression.Until(now)})
+	require.True(t, list.Contains(suppression.Visitor, anna, now.Add(time.Hour)), "the wish holds")
+	list.Apply(lift(2, suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.Visitor, anna, now.Add(time.Hour)))
+	require.True(t, list.Contains(suppression.Visitor, anna, now), "the erasure does not end with the wish")
+}
+
+func FuzzApply(f *testing.F) {
+	for _, value := range []string{"", "1", "until=1795608000123", "until=-1", "until=", "until=x", "until=99999999999999999999"} {
+		f.Add([]byte(value))
+	}
+	f.Fuzz(func(t *testing.T, value []byte) {
+		list := suppression.New()
+		list.Apply(kafka.Message{Key: suppression.Key(suppression.Visitor, anna), Value: value})
+		held := list.Contains(suppression.Visitor, anna, now)
+		later := list.Contains(suppression.Visitor, anna, now.AddDate(9000, 0, 0))
+		require.True(t, held || !later, "what holds later holds now")
+		if len(value) == 0 {
+			require.False(t, held, "an empty value lifts")
+		} else if !strings.HasPrefix(string(value), "until=") {
+			require.True(t, later, "what cannot be read suppresses all")
+		}
+	})
 }
 
 func TestAnEmptyIDIsNeverOnTheList(t *testing.T) {
 	list := suppression.New()
 	list.Apply(suppress(0, suppression.Visitor, nil))
-	require.False(t, list.Contains(suppression.Visitor, nil))
+	require.False(t, list.Contains(suppression.Visitor, nil, now))
 }
 
 func TestASnapshotDoesNotChange(t *testing.T) {
@@ -59,9 +100,9 @@ func TestASnapshotDoesNotChange(t *testing.T) {
 	list.Apply(lift(6, suppression.Visitor, anna))
 	list.Apply(suppress(7, suppression.Visitor, bert))
 	require.EqualValues(t, 6, before.Position)
-	require.True(t, before.Contains(suppression.Visitor, anna))
-	require.False(t, before.Contains(suppression.Visitor, bert))
-	require.False(t, list.Now().Contains(suppression.Visitor, anna))
+	require.True(t, before.Contains(suppression.Visitor, anna, now))
+	require.False(t, before.Contains(suppression.Visitor, bert, now))
+	require.False(t, list.Now().Contains(suppression.Visitor, anna, now))
 }
 
 // follow lets a list follow the topic of a broker until the test ends.
@@ -105,14 +146,14 @@ func TestAListIsReadyOnlyWhenItHasReadWhatStoodInTheTopic(t *testing.T) {
 	write(t, broker, suppress(0, suppression.Visitor, anna), suppress(0, suppression.User, bert), lift(0, suppression.Visitor, anna))
 	list := follow(t, broker)
 	eventually(t, func() bool {
-		ready, read := list.Ready(), list.Contains(suppression.User, bert)
+		ready, read := list.Ready(), list.Contains(suppression.User, bert, now)
 		require.True(t, read || !ready)
 		return ready
 	})
-	require.False(t, list.Contains(suppression.Visitor, anna))
+	require.False(t, list.Contains(suppression.Visitor, anna, now))
 
 	write(t, broker, suppress(0, suppression.Recipient, anna))
-	eventually(t, func() bool { return list.Contains(suppression.Recipient, anna) })
+	eventually(t, func() bool { return list.Contains(suppression.Recipient, anna, now) })
 }
 
 func TestAnEmptyTopicIsReadAtOnce(t *testing.T) {
@@ -127,5 +168,16 @@ func TestAListIsNotReadyWhileKafkaIsAway(t *testing.T) {
 	list := follow(t, broker)
 	require.Never(t, list.Ready, 2*time.Second, 50*time.Millisecond)
 	broker.Resume()
-	eventually(t, func() bool { return list.Ready() && list.Contains(suppression.Visitor, anna) })
+	eventually(t, func() bool { return list.Ready() && list.Contains(suppression.Visitor, anna, now) })
+}
+
+func TestAWishIsToldFromAnErasure(t *testing.T) {
+	list := suppression.New()
+	list.Apply(kafka.Message{Offset: 0, Key: suppression.Key(suppression.Visitor.Erased(), anna), Value: suppression.Until(time.Now().Add(time.Hour))})
+	require.True(t, list.Contains(suppression.Visitor, anna, time.Now()))
+	require.False(t, list.Wished(suppression.Visitor, anna))
+	list.Apply(suppress(1, suppression.Visitor, anna))
+	require.True(t, list.Wished(suppression.Visitor, anna))
+	list.Apply(lift(2, suppression.Visitor, anna))
+	require.False(t, list.Wished(suppression.Visitor, anna))
 }

@@ -43,13 +43,13 @@ func TestWhatIsWrittenIsOnTheListUntilItIsLifted(t *testing.T) {
 	require.Equal(t, "1", string(records[0].Value))
 	require.WithinDuration(t, time.Now(), records[0].Time, time.Hour)
 	eventually(t, func() bool {
-		return list.Contains(suppression.Visitor, anna) && list.Contains(suppression.Recipient, bert)
+		return list.Wished(suppression.Visitor, anna) && list.Wished(suppression.Recipient, bert)
 	})
 
 	require.NoError(t, w.Lift(soon(t, time.Minute), entries[:1]))
 	require.Nil(t, broker.Records(t, eventlog.TopicSuppressions)[2].Value, "compaction removes the entry")
-	eventually(t, func() bool { return !list.Contains(suppression.Visitor, anna) })
-	require.True(t, list.Contains(suppression.Recipient, bert))
+	eventually(t, func() bool { return !list.Wished(suppression.Visitor, anna) })
+	require.True(t, list.Wished(suppression.Recipient, bert))
 }
 
 func TestMoreEntriesThanFitIntoARequest(t *testing.T) {

@@ -112,7 +112,7 @@ type suppressions struct {
 	hides bool
 }
 
-func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
+func (s *suppressions) Contains(kind suppression.Kind, id []byte, _ time.Time) bool {
 	found := len(id) > 0 && kind == s.kind && bytes.Equal(id, s.id)
 	if found && s.panics {
 		panic("a defect")
@@ -120,6 +120,10 @@ func (s *suppressions) Contains(kind suppression.Kind, id []byte) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return found || s.listed[string(suppression.Key(kind, id))]
+}
+
+func (s *suppressions) Wished(kind suppression.Kind, id []byte) bool {
+	return s.Contains(kind, id, arrival)
 }
 
 func (s *suppressions) Suppress(ctx context.Context, entries []suppression.Entry) error {

@@ -54,8 +54,10 @@ type Publisher interface {
 
 // Suppressions knows whom nothing must be stored of.
 type Suppressions interface {
-	// Contains tells whether the id stands on the list; an empty id never does.
-	Contains(kind suppression.Kind, id []byte) bool
+	// Contains tells whether an event of the id that was received at the moment must not be stored; of an empty id it may be.
+	Contains(kind suppression.Kind, id []byte, received time.Time) bool
+	// Wished tells whether the id stands on the list because somebody wished so.
+	Wished(kind suppression.Kind, id []byte) bool
 }
 
 // Deps is what a server needs.

@@ -353,8 +353,8 @@ func (s *Server) identity(b *batch, h *hit) {
 	if result.Invalid {
 		h.flags.Add(reason.VisitorInvalid)
 	}
-	if s.deps.Suppressions.Contains(suppression.Visitor, result.Visitor.VisitorId) ||
-		s.deps.Suppressions.Contains(suppression.User, result.Visitor.UserKey) {
+	if s.deps.Suppressions.Contains(suppression.Visitor, result.Visitor.VisitorId, b.at) ||
+		s.deps.Suppressions.Contains(suppression.User, result.Visitor.UserKey, b.at) {
 		h.reason = reason.OnSuppression
 		return
 	}

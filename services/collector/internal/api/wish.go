@@ -122,7 +122,7 @@ func (w *wish) url(path string, asked bool) string {
 
 // named tells whether whom the link names is on the list.
 func (s *Server) named(w *wish) bool {
-	return w.link != nil && s.deps.Suppressions.Contains(w.kind(), w.link.Key)
+	return w.link != nil && s.deps.Suppressions.Wished(w.kind(), w.link.Key)
 }
 
 // kind is that of whom the link names.
@@ -213,7 +213,7 @@ func (s *Server) carryOut(c echo.Context, w *wish, request string, suppress bool
 // record puts what is not yet there on the suppression list, or takes what is there off. It returns "" when that is
 // acknowledged, else why it is not.
 func (s *Server) record(ctx context.Context, entries []suppression.Entry, suppress bool) reason.Reason {
-	as := func(e suppression.Entry) bool { return s.deps.Suppressions.Contains(e.Kind, e.ID) == suppress }
+	as := func(e suppression.Entry) bool { return s.deps.Suppressions.Wished(e.Kind, e.ID) == suppress }
 	entries = slices.DeleteFunc(entries, as)
 	if len(entries) == 0 {
 		return ""

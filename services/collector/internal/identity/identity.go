@@ -18,6 +18,8 @@ import (
 	"github.com/google/uuid"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+	"github.com/onepx/onepx/services/shared/userkey"
 )
 
 const (
@@ -59,8 +61,9 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, user, provided, recipient, link *key
+	visitor, cookie, provided, recipient, link *key
 
+	user   *userkey.Maker
 	secret []byte
 	day    atomic.Pointer[dayKey]
 }
@@ -79,9 +82,9 @@ func newKey(secret []byte) *key {
 
 // New returns a maker. Collectors with the same secret make the same ids.
 func New(secret string) *Maker {
-	m := &Maker{secret: []byte(secret)}
+	m := &Maker{secret: []byte(secret), user: userkey.New(secret)}
 	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
-	m.user, m.provided = m.derive("user key"), m.derive("provided id")
+	m.provided = m.derive("provided id")
 	m.recipient, m.link = m.derive("recipient key"), m.derive("opt-out link")
 	return m
 }
@@ -110,16 +113,14 @@ func (m *Maker) Identify(r Request) Result {
 
 // UserKey is the key of a customer id or e-mail address on one site; nil if the text is blank. Case and spaces around it
 // don't matter.
-func (m *Maker) UserKey(site, userID string) []byte { return ofText(m.user, site, userID) }
+func (m *Maker) UserKey(site, userID string) []byte { return m.user.Of(site, userID) }
 
 // RecipientKey is the key of an e-mail address to which a site sends mail, on the terms of UserKey.
-func (m *Maker) RecipientKey(site, address string) []byte { return ofText(m.recipient, site, address) }
-
-func ofText(by *key, site, text string) []byte {
-	if text = strings.ToLower(strings.TrimSpace(text)); text == "" {
+func (m *Maker) RecipientKey(site, address string) []byte {
+	if address = strings.ToLower(strings.TrimSpace(address)); address == "" {
 		return nil
 	}
-	return keyed(by, site, text)
+	return keyed(m.recipient, site, address)
 }
 
 // CookieVisitor is the visitor's id on one site by the value of the cookie, or false if that is none.

@@ -271,7 +271,8 @@ func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 }
 
 func (m rowMaker) isSuppressed(ev *onepxv1.Event) bool {
-	return m.suppressed.Contains(suppression.Visitor, ev.GetVisitor().GetVisitorId()) ||
-		m.suppressed.Contains(suppression.User, ev.GetVisitor().GetUserKey()) ||
-		m.suppressed.Contains(suppression.Recipient, ev.GetMail().GetRecipientKey())
+	received := time.UnixMilli(ev.GetReceivedAtMs())
+	return m.suppressed.Contains(suppression.Visitor, ev.GetVisitor().GetVisitorId(), received) ||
+		m.suppressed.Contains(suppression.User, ev.GetVisitor().GetUserKey(), received) ||
+		m.suppressed.Contains(suppression.Recipient, ev.GetMail().GetRecipientKey(), received)
 }

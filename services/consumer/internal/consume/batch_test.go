@@ -51,6 +51,16 @@ func (m *maker) suppressed(kind suppression.Kind, id []byte) *maker {
 	return m
 }
 
+// erased lets the id be erased up to the moment in ms.
+func (m *maker) erased(kind suppression.Kind, id []byte, ms int64) *maker {
+	m.list.Apply(kafka.Message{Key: suppression.Key(kind.Erased(), id), Value: suppression.Until(time.UnixMilli(ms)), Offset: m.list.Now().Position})
+	return m
+}
+
+func receivedAt(ms int64) func(*onepxv1.Event) {
+	return func(e *onepxv1.Event) { e.ReceivedAtMs = ms }
+}
+
 func (m *maker) make(t *testing.T, b *batch) made {
 	t.Helper()
 	made, err := makeAll(t.Context(), m.rowMaker(b), b)
@@ -133,6 +143,7 @@ func TestOutcomeOfEachOffset(t *testing.T) {
 		"a record without key and value":                        {newMaker(), from100(101, kafka.Message{Offset: 100}, recordOf(101, at, hit(1))), "xe"},
 		"a schema newer than this program":                      {newMaker(), from100(101, newerSchema(100, at, 1), recordOf(101, at, hit(1))), "xe"},
 		"a suppressed visitor":                                  {newMaker().suppressed(suppression.Visitor, idOf(1001)), from100(101, recordOf(100, at, hit(1)), recordOf(101, at, hit(2))), "se"},
+		"a visitor who was erased, and came again":              {newMaker().erased(suppression.Visitor, idOf(1001), 50), from100(102, recordOf(100, at, hit(1, receivedAt(49))), recordOf(101, at, hit(1, receivedAt(50))), recordOf(102, at, hit(1, receivedAt(51)))), "sse"},
 		"a suppressed user":                                     {newMaker().suppressed(suppression.User, idOf(7)), from100(100, recordOf(100, at, hit(1, func(e *onepxv1.Event) { e.Visitor.UserKey = idOf(7) }))), "s"},
 		"a suppressed recipient":                                {newMaker().suppressed(suppression.Recipient, idOf(7)), from100(100, recordOf(100, at, hit(1, func(e *onepxv1.Event) { e.Mail = &onepxv1.Mail{RecipientKey: idOf(7)} }))), "s"},
 		"an id suppressed as another kind":                      {newMaker().suppressed(suppression.User, idOf(1001)), from100(100, recordOf(100, at, hit(1))), "e"},

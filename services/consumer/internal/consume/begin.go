@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -34,7 +35,10 @@ func (w *Worker) begin(ctx context.Context) error {
 	if err := w.commit(ctx, committed); err != nil {
 		return err
 	}
-	w.next, w.committedIdle = committed.Offset, declared == nil
+	w.next, w.committedIdle, w.committedList = committed.Offset, declared == nil, suppressionOf(declared, committed.Metadata)
+	if err := w.retry(ctx, func(context.Context) error { return w.checkList(w.committedList) }); err != nil {
+		return err
+	}
 	if declared != nil {
 		w.next = declared.Last + 1
 	}
@@ -48,6 +52,15 @@ func (w *Worker) begin(ctx context.Context) error {
 		return w.recover(ctx, *declared, nil)
 	}
 	return w.retry(ctx, func(ctx context.Context) error { return w.fillWindow(ctx) })
+}
+
+// checkList tells whether this process has read the suppression list as far as the former owner of the partition. Batches are
+// never made with an older list than the ones before: an erasure relies on it.
+func (w *Worker) checkList(former int64) error {
+	if have := w.Suppressions.Now().Position; have < former {
+		return fmt.Errorf("the suppression list is read up to %d, the partition was at %d", have, former)
+	}
+	return nil
 }
 
 func (w *Worker) fetchPosition(ctx context.Context) (Committed, error) {

@@ -30,6 +30,34 @@ type Declaration struct {
 // idle is the metadata of a committed offset with no declared batch: everything before the offset is stored.
 const idle = "v1 idle"
 
+// idleAt is idle with the position of the suppression list that the partition's owner had read, `v1 idle suppression=…`; a
+// position of 0 is left out.
+func idleAt(suppression int64) string {
+	if suppression == 0 {
+		return idle
+	}
+	return idle + " suppression=" + strconv.FormatInt(suppression, 10)
+}
+
+// parseIdle reads what idleAt has made; false when it is something else.
+func parseIdle(metadata string) (suppression int64, ok bool) {
+	if metadata == idle {
+		return 0, true
+	}
+	text, ok := strings.CutPrefix(metadata, idle+" suppression=")
+	suppression, err := strconv.ParseInt(text, 10, 64)
+	return suppression, ok && err == nil && idleAt(suppression) == metadata
+}
+
+// suppressionOf is the position of the suppression list in metadata of ours, 0 in any other.
+func suppressionOf(declared *Declaration, metadata string) int64 {
+	if declared != nil {
+		return declared.Suppression
+	}
+	suppression, _ := parseIdle(metadata)
+	return suppression
+}
+
 // errForeign says that a committed offset was not written by this program.
 var errForeign = errors.New("not a declaration of onepx")
 
@@ -47,7 +75,7 @@ func (d Declaration) Metadata() string {
 
 // parseDeclaration reads a committed offset and its metadata; nil and no error means idle, errForeign that it is not ours.
 func parseDeclaration(p store.Partition, offset int64, metadata string) (*Declaration, error) {
-	if metadata == idle {
+	if _, is := parseIdle(metadata); is {
 		return nil, nil //nolint:nilnil // idle is no declaration and no error
 	}
 	text, ours := strings.CutPrefix(metadata, "v1 ")

@@ -58,9 +58,13 @@ func TestTokensDifferWhereBlocksDo(t *testing.T) {
 }
 
 func TestIdleIsNoDeclaration(t *testing.T) {
-	d, err := parseDeclaration(partition, 17, idle)
-	require.NoError(t, err)
-	require.Nil(t, d)
+	for _, position := range []int64{0, 17, math.MaxInt64} {
+		metadata := idleAt(position)
+		d, err := parseDeclaration(partition, 17, metadata)
+		require.NoError(t, err)
+		require.Nil(t, d)
+		require.Equal(t, position, suppressionOf(nil, metadata))
+	}
 }
 
 func TestForeignMetadataIsNotOurs(t *testing.T) {
@@ -74,6 +78,9 @@ func TestForeignMetadataIsNotOurs(t *testing.T) {
 		"a newer version of ours":                     strings.Replace(good, "v1", "v2", 1),
 		"only the version":                            "v1",
 		"only the version and a space":                "v1 ",
+		"idle with a position of nothing":             idle + " suppression=0",
+		"idle with half a position":                   idle + " suppression=",
+		"idle with a position that is no number":      idle + " suppression=1x",
 		"idle with something behind":                  idle + " x",
 		"a last offset before the first":              strings.Replace(good, "last=15", "last=9", 1),
 		"a last offset that is no number":             strings.Replace(good, "last=15", "last=x", 1),
@@ -105,8 +112,10 @@ func FuzzParseDeclaration(f *testing.F) {
 	f.Fuzz(func(t *testing.T, offset int64, metadata string) {
 		d, err := parseDeclaration(partition, offset, metadata)
 		switch {
-		case metadata == idle:
-			require.True(t, d == nil && err == nil)
+		case d == nil && err == nil:
+			position, is := parseIdle(metadata)
+			require.True(t, is)
+			require.Equal(t, metadata, idleAt(position))
 		case err != nil:
 			require.ErrorIs(t, err, errForeign)
 			require.Nil(t, d)

@@ -16,6 +16,9 @@ type Position struct {
 	// First and Last are the declared range, which may not be stored yet; everything before First is. With no declared range
 	// Last is First - 1.
 	First, Last int64
+	// Suppression is the position of the suppression list with which the declared range was made, and from which on no batch
+	// of the partition is made with an older list.
+	Suppression int64
 	// Committed is false when the group has no position: First is then behind the last stored row.
 	Committed bool
 }
@@ -75,7 +78,7 @@ func positionOf(ctx context.Context, p store.Partition, committed Committed, eve
 	if err != nil {
 		return Position{}, fmt.Errorf("partition %d: the committed offset %d was not written by onepx; see offsets_moved in docs/operations.md: %w", p.ID, committed.Offset, err)
 	}
-	position := Position{Partition: p, First: committed.Offset, Last: committed.Offset - 1, Committed: true}
+	position := Position{Partition: p, First: committed.Offset, Last: committed.Offset - 1, Committed: true, Suppression: suppressionOf(declared, committed.Metadata)}
 	if declared != nil {
 		position.Last = declared.Last
 	}

@@ -21,12 +21,12 @@ func TestGroupPositions(t *testing.T) {
 func positionsOfAllKinds(t *testing.T) {
 	c := newCluster(t)
 	at := func(p int) store.Partition { return store.Partition{Topic: eventlog.TopicEvents, ID: p} }
-	require.NoError(t, c.reset(t, 0, 20, idle))
-	require.NoError(t, c.reset(t, 1, 20, Declaration{Range: store.Range{Partition: at(1), First: 20, Last: 24}, Rules: "r"}.Metadata()))
+	require.NoError(t, c.reset(t, 0, 20, idleAt(7)))
+	require.NoError(t, c.reset(t, 1, 20, Declaration{Range: store.Range{Partition: at(1), First: 20, Last: 24}, Rules: "r", Suppression: 5}.Metadata()))
 	positions, err := GroupPositions(t.Context(), c.client, groupName, eventlog.TopicEvents, c.house)
 	require.NoError(t, err)
 	require.Equal(t, []Position{
-		{Partition: at(0), First: 20, Last: 19, Committed: true}, {Partition: at(1), First: 20, Last: 24, Committed: true},
+		{Partition: at(0), First: 20, Last: 19, Suppression: 7, Committed: true}, {Partition: at(1), First: 20, Last: 24, Suppression: 5, Committed: true},
 		{Partition: at(2), First: 0, Last: -1}, {Partition: at(3), First: 0, Last: -1},
 	}, positions)
 

@@ -75,7 +75,7 @@ func schedule(t *testing.T, seed uint64) {
 func (w *world) finish(t *testing.T, last *process) {
 	_, end := w.log.bounds()
 	for range 600 {
-		if w.group.get() == (Committed{Offset: end, Metadata: idle}) {
+		if w.group.get() == (Committed{Offset: end, Metadata: idleAt(int64(len(w.wishes)))}) {
 			break
 		}
 		rest(time.Second)
@@ -91,7 +91,7 @@ func (w *world) finish(t *testing.T, last *process) {
 	w.inFlight.Wait()
 	require.Empty(t, w.stopped())
 	require.NoError(t, last.err)
-	require.Equal(t, Committed{Offset: end, Metadata: idle}, w.group.get())
+	require.Equal(t, Committed{Offset: end, Metadata: idleAt(int64(len(w.wishes)))}, w.group.get())
 }
 
 // end lets the process work for a while and then ends its generation in some way. It tells whether the next generation is

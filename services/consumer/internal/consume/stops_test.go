@@ -10,6 +10,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // storeTen stores ten events in two batches and stops; the position is 10, idle.
@@ -142,7 +143,6 @@ func TestNoFalseAlarm(t *testing.T) {
 		"the beginning of a declared range has expired":   func(w *world) { w.declared(8, 9); w.log.expire(9) },
 		"a declared range was stored long ago":            func(w *world) { w.declared(8, 9, func(d *Declaration) { d.At = d.At.AddDate(0, 0, -2) }) },
 		"a declared range was made by unknown rules":      func(w *world) { w.declared(8, 9, func(d *Declaration) { d.Rules = "unknown" }) },
-		"the list was longer when a range was declared":   func(w *world) { w.declared(8, 9, func(d *Declaration) { d.Suppression = 77 }) },
 		"retention has removed the rows":                  func(w *world) { w.house.events.rows = nil },
 		"retention has removed the rows and the position": func(w *world) { w.house.events.rows = nil; w.log.expire(10); w.group.set(Committed{Offset: -1}) },
 		"a hole after the last stored row":                func(w *world) { w.log.append(nil) },
@@ -167,6 +167,41 @@ func TestNoFalseAlarm(t *testing.T) {
 	}
 }
 
+// TestAPartitionWaitsForTheSuppressionListOfItsFormerOwner: what an erasure has waited for must not be undone by a process
+// that reads the list late.
+func TestAPartitionWaitsForTheSuppressionListOfItsFormerOwner(t *testing.T) {
+	for name, set := range map[string]func(w *world){
+		"a range was declared":  func(w *world) { w.declared(8, 9, func(d *Declaration) { d.Suppression = 1 }) },
+		"the position was idle": func(w *world) { w.group.set(Committed{Offset: 10, Metadata: idleAt(1)}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inVirtualTime(t, func(t *testing.T, w *world) {
+				storeTen(t, w)
+				set(w)
+				before := w.group.get()
+				w.run(t)
+				w.events(90, 99)
+				rest(time.Hour)
+				require.Equal(t, before, w.group.get())
+				w.wish(suppression.Visitor, idOf(99), true)
+				_, end := w.log.bounds()
+				until(t, "it goes on", func() bool { return w.group.get() == Committed{Offset: end, Metadata: idleAt(1)} })
+				require.Empty(t, w.stopped())
+			})
+		})
+	}
+}
+
+// TestAnIdlePartitionShowsThatTheListHasChanged: an erasure need not wait for the next event.
+func TestAnIdlePartitionShowsThatTheListHasChanged(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *world) {
+		w.run(t)
+		until(t, "it is idle", func() bool { return w.group.get() == Committed{Metadata: idle} })
+		w.wish(suppression.Visitor, idOf(99), true)
+		until(t, "it has seen the wish", func() bool { return w.group.get() == Committed{Metadata: idleAt(1)} })
+	})
+}
+
 // TestRecoveryOfAnInheritedRange: what the next owner does with a range that is declared and stored to some degree.
 func TestRecoveryOfAnInheritedRange(t *testing.T) {
 	long := func(d *Declaration) { d.At = time.Now().Add(-simLimits.TokenLife - time.Minute) }
@@ -183,8 +218,8 @@ func TestRecoveryOfAnInheritedRange(t *testing.T) {
 		"all is stored for long":                       {2, long, whyOld},
 		"rules that this program cannot make, nothing": {-1, func(d *Declaration) { d.Rules = newerRules.rules.Hash() }, whyOtherRules},
 		"rules that this program cannot make, a view":  {1, func(d *Declaration) { d.Rules = newerRules.rules.Hash() }, whyOtherRules},
-		"the list has changed, nothing is stored":      {-1, func(d *Declaration) { d.Suppression = 1 }, whySuppressions},
-		"the list has changed, a view lacks":           {1, func(d *Declaration) { d.Suppression = 1 }, whySuppressions},
+		"the list has changed, nothing is stored":      {-1, func(*Declaration) {}, whySuppressions},
+		"the list has changed, a view lacks":           {1, func(*Declaration) {}, whySuppressions},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -197,8 +232,13 @@ func TestRecoveryOfAnInheritedRange(t *testing.T) {
 				if c.views >= 0 {
 					_ = w.house.insert(d.Token(), w.rowsOf(*d), time.Now().Add(time.Second), c.views)
 				}
+				if c.why == whySuppressions {
+					w.wish(suppression.Visitor, idOf(99), true)
+				}
 				w.run(t)
-				until(t, "it is done", func() bool { return w.group.get() == Committed{Offset: 4, Metadata: idle} })
+				until(t, "it is done", func() bool {
+					return w.group.get() == Committed{Offset: 4, Metadata: idleAt(int64(len(w.wishes)))}
+				})
 				require.Equal(t, 4, w.stored())
 				for i := range w.house.views {
 					require.Len(t, w.house.views[i].rows, 4, "view %d", i)

@@ -77,8 +77,10 @@ type Worker struct {
 	next    int64
 	window  *window
 	history *history
-	// committedIdle tells that the committed position is next, with no declared batch.
+	// committedIdle tells that the committed position is next, with no declared batch, and committedList which position of
+	// the suppression list it names.
 	committedIdle bool
+	committedList int64
 	lastDeclared  time.Duration
 	outage        *telemetry.OutageLog
 	rulesHash     string
@@ -181,15 +183,17 @@ func (w *Worker) takeTurn(ctx, collecting context.Context, b *batch) error {
 	return w.storeBatch(ctx, b, turn)
 }
 
-// commitIdle writes the position with no declared batch, which acknowledges the last one.
+// commitIdle writes the position with no declared batch, which acknowledges the last one. It is written again when the
+// suppression list has changed: whoever erases waits until no batch can be made with an older one.
 func (w *Worker) commitIdle(ctx context.Context) error {
-	if w.committedIdle {
+	list := w.Suppressions.Now().Position
+	if w.committedIdle && w.committedList == list {
 		return nil
 	}
-	if err := w.commit(ctx, Committed{Offset: w.next, Metadata: idle}); err != nil {
+	if err := w.commit(ctx, Committed{Offset: w.next, Metadata: idleAt(list)}); err != nil {
 		return err
 	}
-	w.committedIdle = true
+	w.committedIdle, w.committedList = true, list
 	return nil
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// ErrRebuilding says that another process rebuilds facts of the same database.
-var ErrRebuilding = errors.New("another rebuild is running")
+// ErrRebuilding says that another process rebuilds facts of the same database, or erases from them.
+var ErrRebuilding = errors.New("another rebuild, or an erasure, is running")
 
 // Step is a step of a rebuild of goal hits that is done; docs/adr/0007-rebuild.md has the procedure.
 type Step = string

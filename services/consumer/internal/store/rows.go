@@ -20,6 +20,8 @@ const (
 	OutcomeEvent = "event"
 	// OutcomeTally: no event, but how many hits a collector did not store.
 	OutcomeTally = "tally"
+	// OutcomeErased: it was an event or a duplicate of a person who has been erased since. Only an erasure writes it.
+	OutcomeErased = "erased"
 )
 
 // Row is one row of the table events; the tags are the only place in the code that names its columns. What they mean

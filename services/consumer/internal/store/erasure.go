@@ -1,0 +1,231 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/reason"
+	"github.com/onepx/onepx/services/shared/suppression"
+)
+
+// Erasure removes what is stored about people; docs/adr/0008-erasure.md has the procedure. Nothing new of these people may be
+// stored meanwhile, no batch that holds something of them be declared and not acknowledged, and no rebuild run. Each method
+// can be repeated when it was cut off.
+type Erasure struct {
+	tables *Rebuilds
+	id     uuid.UUID
+}
+
+// NewErasure returns the erasure of that id; tables must be locked.
+func NewErasure(tables *Rebuilds, id uuid.UUID) *Erasure { return &Erasure{tables, id} }
+
+func (e *Erasure) helper(what string) string {
+	return e.tables.table("erasure_" + strings.ReplaceAll(e.id.String(), "-", "") + "_" + what)
+}
+
+// ids is a table of the ids, rows one of all that events holds of these people, and keys one of the keys of the rows that go.
+// They are dropped at the end.
+func (e *Erasure) ids() string            { return e.helper("ids") }
+func (e *Erasure) rows() string           { return e.helper("rows") }
+func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
+
+// helperOf has the tables of keys.
+var helperOf = map[string]string{offsetKey: "offsets", eventKey: "events", visitorKey: "visitors", dayKey: "days"}
+
+// statementTime bounds one statement: a mutation says nothing until it has ended.
+const statementTime = 2 * time.Hour
+
+func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTime)
+	defer cancel()
+	return e.tables.exec(ctx, what, parts...)
+}
+
+// Find looks the rows up.
+func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
+	if err := e.Drop(ctx); err != nil {
+		return err
+	}
+	schema := e.tables.schema
+	if err := e.exec(ctx, "create table of ids", "CREATE TABLE", e.ids(), schema.OnCluster(), "(kind LowCardinality(String), id UUID) ENGINE =", schema.Engine("MergeTree"), "ORDER BY (kind, id)"); err != nil {
+		return err
+	}
+	batch, err := e.tables.conn.PrepareBatch(e.tables.statement(ctx, nil), "INSERT INTO "+e.ids()+" (kind, id)")
+	if err != nil {
+		return fmt.Errorf("note ids: %w", err)
+	}
+	defer func() { _ = batch.Close() }()
+	people.Each(func(kind suppression.Kind, id uuid.UUID) {
+		if err == nil {
+			err = batch.Append(string(kind), id)
+		}
+	})
+	if err == nil {
+		err = batch.Send()
+	}
+	if err != nil {
+		return fmt.Errorf("note ids: %w", err)
+	}
+	if err := e.note(ctx, e.rows(), e.found()); err != nil {
+		return err
+	}
+	for key, table := range helperOf {
+		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
+		if key == dayKey {
+			queries = nil // the days of erased events may have others, which stay
+		}
+		for _, t := range personalTables {
+			if t.key == key && len(t.ids) > 0 && t.name != "events" {
+				queries = append(queries, "SELECT DISTINCT "+key+" FROM "+e.tables.table(t.name)+" WHERE "+t.ofPeople(e.ids()))
+			}
+		}
+		if err := e.note(ctx, e.helper(table), strings.Join(queries, " UNION DISTINCT ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// note makes a helper table of a query.
+func (e *Erasure) note(ctx context.Context, table, query string) error {
+	schema := e.tables.schema
+	if err := e.exec(ctx, "create helper table", "CREATE TABLE", table, schema.OnCluster(), "ENGINE =", schema.Engine("MergeTree"), "ORDER BY tuple() EMPTY AS", query); err != nil {
+		return err
+	}
+	return e.exec(ctx, "fill helper table", "INSERT INTO", table, query)
+}
+
+// found are the rows of events, with what facts and sums were made of, and what stays of them.
+func (e *Erasure) found() string {
+	return "SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, rules, retention_days, " +
+		"site_id, event_id, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
+		"consent_decided_by, consent_measure, consent_profile, consent_share, consent_cookie " +
+		"FROM " + e.tables.table("events") + " WHERE " + personalTables[0].ofPeople(e.ids())
+}
+
+// keyed is the condition that a row has one of the keys.
+func (e *Erasure) keyed(t personalTable) string {
+	return "(" + t.key + ") IN (SELECT " + t.key + " FROM " + e.keys(t.key) + ")"
+}
+
+// Count returns how many rows of each table are to go, or have stayed.
+func (e *Erasure) Count(ctx context.Context) ([]Held, error) {
+	people := NewPeople(e.tables.conn, e.tables.schema.Database)
+	return people.count(ctx, func(t personalTable) string {
+		switch t.name {
+		case "events":
+			return "(" + e.keyed(t) + " OR " + t.ofPeople(e.ids()) + ") AND outcome != '" + OutcomeErased + "'"
+		case "visitors":
+			return t.ofPeople(e.ids()) // the others among them stay
+		default:
+			return e.keyed(t) + " OR " + t.ofPeople(e.ids())
+		}
+	})
+}
+
+// token is that of an insert of the erasure: repeated, it adds nothing.
+func (e *Erasure) token(round uint32, table string) string {
+	return fmt.Sprintf("erasure/%s/%d/%s", e.id, round, table)
+}
+
+func (e *Erasure) insert(ctx context.Context, round uint32, table, query string) error {
+	return e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), query,
+		"SETTINGS insert_deduplicate = 1, insert_deduplication_token =", literal(e.token(round, table))+",", sameBlocks)
+}
+
+// sameBlocks makes the same blocks of a query each time, whatever the number of their days.
+const sameBlocks = "max_threads = 1, max_insert_threads = 1, max_partitions_per_insert_block = 0"
+
+// Correct takes the events from the sums: traffic_daily, consent_sums, and visitor_days of those visitors who are not erased.
+func (e *Erasure) Correct(ctx context.Context, round uint32) error {
+	err := e.insert(ctx, round, "traffic_daily", "(site_id, site_day, channel, page_views, events, machine_page_views, machine_events, duplicates) "+
+		"SELECT site_id, site_day, channel, -toInt64(countIf(outcome = 'event' AND NOT is_bot AND kind = 'page_view')), -toInt64(countIf(outcome = 'event' AND NOT is_bot)), "+
+		"-toInt64(countIf(outcome = 'event' AND is_bot AND kind = 'page_view')), -toInt64(countIf(outcome = 'event' AND is_bot)), -toInt64(countIf(outcome = 'duplicate')) "+
+		"FROM "+e.rows()+" WHERE outcome IN ('event', 'duplicate') GROUP BY ALL ORDER BY ALL")
+	if err != nil {
+		return err
+	}
+	err = e.insert(ctx, round, "consent_sums", "(site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, hits) "+
+		"SELECT site_id, site_day, kind, consent_decided_by, '', consent_measure, consent_profile, consent_share, consent_cookie, is_bot, -toInt64(count()) "+
+		"FROM "+e.rows()+" WHERE outcome = 'event' GROUP BY ALL ORDER BY ALL")
+	if err != nil {
+		return err
+	}
+	return e.insert(ctx, round, "visitor_days", "(site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, page_views, events, on_site, expires_at) "+
+		"SELECT site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, -toInt64(countIf(kind = 'page_view')), -toInt64(count()), -toInt64(countIf(kind != 'impression')), "+
+		"max(toDateTime(declared_at) + toIntervalDay(retention_days)) FROM "+e.rows()+" "+
+		"WHERE outcome = 'event' AND NOT is_bot AND visitor_id NOT IN (SELECT id FROM "+e.ids()+" WHERE kind = 'visitor') "+
+		"GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash ORDER BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash")
+}
+
+// Delete removes the rows: facts first, events last, as everything is found by it. In events a row without anything but its
+// place takes the place of each: for a moment both are there.
+func (e *Erasure) Delete(ctx context.Context, round uint32) error {
+	for _, t := range personalTables[1:] {
+		condition := e.keyed(t)
+		if t.name == "visitor_days" {
+			condition = e.days()
+		}
+		if err := e.delete(ctx, t.name, condition); err != nil {
+			return err
+		}
+	}
+	// All visitors with such an event are gone; those who have others come back. Without a token: what is inserted twice changes nothing, and what an attempt before this one has inserted is deleted.
+	if err := e.exec(ctx, "correct visitors", "INSERT INTO", e.tables.table("visitors"), "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at)", e.remaining(), "SETTINGS insert_deduplicate = 0"); err != nil {
+		return err
+	}
+	err := e.insert(ctx, round, "events", "(kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, insert_until, rules, "+
+		"outcome, reason, site_id, received_at, occurred_at, site_day, retention_days) "+
+		"SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, now64(3, 'UTC') + toIntervalDay(1), rules, '"+
+		OutcomeErased+"', '"+string(reason.PersonErased)+"', site_id, declared_at, declared_at, batch_day, retention_days "+
+		"FROM "+e.rows()+" ORDER BY kafka_topic, kafka_partition, kafka_offset")
+	if err != nil {
+		return err
+	}
+	return e.delete(ctx, "events", e.keyed(personalTables[0])+" AND outcome != '"+OutcomeErased+"'")
+}
+
+// delete marks rows as deleted. The condition must hold one subquery and no more, also not within it: mutations of two parts
+// that make two sets may wait for each other for ever (tried on 26.7).
+func (e *Erasure) delete(ctx context.Context, table, condition string) error {
+	return e.exec(ctx, "erase from "+table, "DELETE FROM", e.tables.table(table), e.tables.schema.OnCluster(), "WHERE", condition, "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
+}
+
+// days is the condition that a day is one of an erased visitor, or has no events any more. Sums of the key that are inserted
+// while this runs can only make it not empty.
+func (e *Erasure) days() string {
+	return "(" + dayKey + ") IN (SELECT " + dayKey + " FROM " + e.keys(dayKey) + " UNION ALL SELECT " + dayKey + " FROM " + e.tables.table("visitor_days") + " AS days " +
+		"INNER JOIN (SELECT DISTINCT " + dayKey + " FROM " + e.rows() + ") AS erased USING (" + dayKey + ") GROUP BY " + dayKey + " HAVING sum(days.events) = 0)"
+}
+
+// remaining is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
+func (e *Erasure) remaining() string {
+	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(kind != 'impression'), max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
+		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND NOT is_bot AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
+		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(visitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(visitorKey) + ") AND NOT " + e.keyed(personalTables[0]) + " GROUP BY site_id, visitor_id"
+}
+
+// Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.
+func (e *Erasure) Purge(ctx context.Context) error {
+	for _, t := range personalTables {
+		if err := e.exec(ctx, "remove deleted rows of "+t.name, "ALTER TABLE", e.tables.table(t.name), e.tables.schema.OnCluster(), "APPLY DELETED MASK SETTINGS mutations_sync = 0"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Drop removes the helper tables.
+func (e *Erasure) Drop(ctx context.Context) error {
+	for _, table := range []string{e.rows(), e.keys(offsetKey), e.keys(eventKey), e.keys(visitorKey), e.keys(dayKey), e.ids()} {
+		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,28 @@
+package userkey_test
+
+import (
+	"encoding/hex"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/shared/userkey"
+)
+
+const secret = "0123456789abcdef0123456789abcdef"
+
+func TestTheKeyOfAnAddressIsForEverTheSame(t *testing.T) {
+	require.Equal(t, "363e3d44ca95a02eeea6d7d7d0df5953", hex.EncodeToString(userkey.New(secret).Of("shop", "anna@example.com")))
+}
+
+func TestCaseAndSpacesAroundMakeNoOtherKey(t *testing.T) {
+	maker := userkey.New(secret)
+	require.Equal(t, maker.Of("shop", "anna@example.com"), maker.Of("shop", "  Anna@Example.COM\n"))
+	require.Nil(t, maker.Of("shop", " \t"))
+}
+
+func TestSitesAndSecretsHaveOtherKeys(t *testing.T) {
+	maker := userkey.New(secret)
+	require.NotEqual(t, maker.Of("shop", "anna@example.com"), maker.Of("blog", "anna@example.com"))
+	require.NotEqual(t, maker.Of("shop", "anna@example.com"), userkey.New(secret+"x").Of("shop", "anna@example.com"))
+}
