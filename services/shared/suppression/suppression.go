@@ -193,6 +193,14 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 	}
 	outage := telemetry.NewOutageLog(src.Log, "reading the suppression list", time.Now)
 	for quiet := 0; ctx.Err() == nil; {
+		if !l.Ready() {
+			switch end, known := lastOffset(ctx, src); {
+			case !known:
+				quiet = 0
+			case l.Now().Position >= end || quiet >= quietPolls:
+				l.setReady()
+			}
+		}
 		poll, cancel := context.WithTimeout(ctx, pollEvery)
 		message, err := reader.FetchMessage(poll)
 		cancel()
@@ -206,15 +214,6 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 		default:
 			outage.Failed(err)
 			pause(ctx)
-		}
-		if l.Ready() {
-			continue
-		}
-		switch end, known := lastOffset(ctx, src); {
-		case !known:
-			quiet = 0
-		case l.Now().Position >= end || quiet >= quietPolls:
-			l.setReady()
 		}
 	}
 	return nil

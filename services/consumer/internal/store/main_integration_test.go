@@ -22,7 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE.
+// db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE. ClickHouse plans a query on one core, so tests with
+// databases of their own run at the same time.
 type db struct {
 	*store.Store
 	t      *testing.T
@@ -33,6 +34,7 @@ type db struct {
 
 func open(t *testing.T) db {
 	t.Helper()
+	t.Parallel()
 	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
 	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
@@ -56,6 +58,12 @@ func migrated(t *testing.T) db {
 	t.Helper()
 	d := open(t)
 	require.NoError(t, d.schema.Migrate(t.Context(), d.conn, func(store.Migration) {}))
+	return d
+}
+
+// of is the database in a subtest.
+func (d db) of(t *testing.T) db {
+	d.t = t
 	return d
 }
 
