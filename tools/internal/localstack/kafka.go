@@ -92,7 +92,6 @@ inter.broker.listener.name=CLIENT
 auto.create.topics.enable=false
 broker.heartbeat.interval.ms=500
 broker.session.timeout.ms=3000
-broker.session.timeout.ms=60000
 group.initial.rebalance.delay.ms=0
 group.min.session.timeout.ms=1000
 offsets.topic.num.partitions=1
