@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -45,7 +46,7 @@ const crowdedDay = `INSERT INTO onepx.events (kafka_topic, kafka_partition, kafk
 	order_id, value_micros, currency, site_currency, is_bot, transport, retention_days,
 	goals.id, goals.once_per, goals.value, goals.value_micros, goals.currency, goals.click_window_days, goals.view_window_days)
 WITH intDiv(number, 5) AS session, number %% 5 AS step, cityHash64(session, 1) AS dice, dice %% 25 = 0 AND step = 4 AS buys, step = 0 AND dice %% 10 < 6 AS campaigned
-SELECT 'onepx.events', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 3600, 'event', '%[1]s', generateUUIDv4(),
+SELECT 'made', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 3600, 'event', '%[1]s', generateUUIDv4(),
 	multiIf(buys, 'order', step = 4 AND dice %% 3 = 0, 'custom', 'page_view') AS kind, multiIf(kind = 'order', 'purchase', kind = 'custom', 'add_to_cart', 'page_view'),
 	occurred_at, toDateTime64('%[2]s 00:00:00', 3, 'UTC') + toIntervalMillisecond(cityHash64(session, 2) %% 86000000 + step * 40000) AS occurred_at, '%[2]s',
 	if(visitor_kind = 'daily_hash', toUUID('00000000-0000-0000-0000-000000000000'), reinterpret(sipHash128(cityHash64(session, 3) %% %[5]d AS visitor), 'UUID')),
@@ -57,7 +58,7 @@ SELECT 'onepx.events', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 
 	if(buys, ['purchase'], []), if(buys, ['order'], []), if(buys, ['event'], []), if(buys, [worth], []), if(buys, ['EUR'], []), if(buys, [30], []), if(buys, [1], [])
 FROM numbers(%[3]d, %[4]d)`
 
-// questionBench asks every standard question about thirty of sixty days.
+// questionBench asks every standard question about thirty of sixty days, and erases some visitors.
 func questionBench(ctx context.Context, w *world) (report, error) {
 	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
 		return report{}, fmt.Errorf("consumer migrate: %w\n%s", err, out)
@@ -96,6 +97,11 @@ func questionBench(ctx context.Context, w *world) (report, error) {
 		}
 		result.numbers = append(result.numbers, number{"question_rollup_" + q.view, took, "s", atMost(1), "`rollup_" + q.view + "` of thirty days"})
 	}
+	erased, err := w.erase(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	result.numbers = append(result.numbers, number{"question_erasure", erased, "s", nil, fmt.Sprintf("`consumer privacy erase` of %d visitors, from the command to the proof ([erasure](erasure.md))", erasedVisitors)})
 	result.method = fmt.Sprintf(`%d events of %d visitors over %d days, made by ClickHouse from numbers (in %s) and inserted into events, so that the
 product's own views fill all tables; each question is asked about the last thirty days. Seconds are those of the whole query over HTTP.`,
 		questionEvents, questionEvents/20, questionDays, made.Round(time.Second))
@@ -112,6 +118,37 @@ func (w *world) rollup(ctx context.Context, site string) (float64, error) {
 	begun := time.Now()
 	if out, err := w.pipeline.Consumer(ctx, "rollup", "--config", file, "--days", strconv.Itoa(days)); err != nil {
 		return 0, fmt.Errorf("consumer rollup: %w\n%s", err, out)
+	}
+	return time.Since(begun).Seconds(), nil
+}
+
+// erasedVisitors is how many visitors one request erases.
+const erasedVisitors = 1000
+
+// erase erases visitors, and returns how many seconds that takes.
+func (w *world) erase(ctx context.Context) (float64, error) {
+	consumer, err := w.pipeline.StartConsumer(ctx, "consumer")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = consumer.Stop() }()
+	worker, err := w.pipeline.StartJobs(ctx, "jobs")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = worker.Stop() }()
+	var people struct{ IDs []string }
+	query := fmt.Sprintf("SELECT groupArray(concat('visitor ', toString(visitor_id))) AS IDs FROM (SELECT visitor_id FROM onepx.visitors WHERE site_id = '%s' LIMIT %d)", questionSite, erasedVisitors)
+	if err := w.sql().One(ctx, query, &people); err != nil {
+		return 0, err
+	}
+	file := filepath.Join(w.dir, "people")
+	if err := os.WriteFile(file, []byte(strings.Join(people.IDs, "\n")), 0o600); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	if out, err := w.pipeline.Consumer(ctx, "privacy", "erase", "--from", file, "--asked-by", "bench", "--yes"); err != nil {
+		return 0, fmt.Errorf("consumer privacy erase: %w\n%s", err, out)
 	}
 	return time.Since(begun).Seconds(), nil
 }
