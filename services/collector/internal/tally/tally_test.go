@@ -59,13 +59,13 @@ func TestCountsArePublishedEveryMinute(t *testing.T) {
 		other := refusal
 		other.Site = "blog"
 		counter.Add(other)
-		time.Sleep(tally.Every - time.Second)
+		<-time.After(tally.Every - time.Second)
 		synctest.Wait()
 		require.Empty(t, to.events)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		synctest.Wait()
 		require.Equal(t, map[string]uint64{"shop": 2, "blog": 1}, to.taken())
-		time.Sleep(tally.Every)
+		<-time.After(tally.Every)
 		synctest.Wait()
 		require.Empty(t, to.events, "nothing has been counted since")
 		stop()
