@@ -13,10 +13,10 @@ import (
 
 // settings are all settings of `collector run`.
 type settings struct {
-	Listen      string        `env:"ONEPX_COLLECTOR_LISTEN" default:":8080" help:"Address for visitors."`
-	AdminListen string        `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
-	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
-	Secret      secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"Key of visitor ids, user keys and daily hashes: the same in all collectors, kept for ever. Changing it makes new visitors of all. Give it in the environment: a command line can be seen by other users."`
+	Listen      string `env:"ONEPX_COLLECTOR_LISTEN" default:":8080" help:"Address for visitors."`
+	AdminListen string `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
+	Config      string `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
+	secretKey   `embed:""`
 
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
@@ -33,6 +33,19 @@ type settings struct {
 	Telemetry telemetry.Settings `embed:""`
 }
 
+// secretKey is the setting that all have who make keys of people.
+type secretKey struct {
+	Secret secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"Key of visitor ids, user keys, daily hashes and links to /optout: the same in all collectors, kept for ever. Changing it makes new visitors of all. Give it in the environment: a command line can be seen by other users."`
+}
+
+// Validate says whether the secret is long enough.
+func (s *secretKey) Validate() error {
+	if n := len(s.Secret.Reveal()); n < minSecret {
+		return fmt.Errorf("ONEPX_SECRET has %d bytes; at least %d are needed", n, minSecret)
+	}
+	return nil
+}
+
 // minSecret is the shortest secret in bytes: as much as a SHA-256 key can use.
 const minSecret = 32
 
@@ -44,7 +57,6 @@ func (s *settings) Validate() error {
 			errs = append(errs, fmt.Errorf(format, args...))
 		}
 	}
-	refuse(len(s.Secret.Reveal()) >= minSecret, "ONEPX_SECRET has %d bytes; at least %d are needed", len(s.Secret.Reveal()), minSecret)
 	refuse(s.MaxConnections >= 16 && s.MaxConnections <= 1_000_000, "ONEPX_MAX_CONNECTIONS is %d; allowed are 16 to 1000000", s.MaxConnections)
 	refuse(s.PublishInFlight >= 1 && s.PublishInFlight <= 65536, "ONEPX_PUBLISH_IN_FLIGHT is %d; allowed are 1 to 65536", s.PublishInFlight)
 	refuse(s.PublishTimeout >= 100*time.Millisecond && s.PublishTimeout <= 30*time.Second, "ONEPX_PUBLISH_TIMEOUT is %s; allowed are 100ms to 30s", s.PublishTimeout)
@@ -53,7 +65,7 @@ func (s *settings) Validate() error {
 	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
 	_, err := client.ParsePrefixes(s.TrustedProxies)
 	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
-	return errors.Join(append(errs, s.Spool.Validate(), s.Kafka.Validate())...)
+	return errors.Join(append(errs, s.secretKey.Validate(), s.Spool.Validate(), s.Kafka.Validate())...)
 }
 
 // eventLimit is the setting that all who publish have.

@@ -132,7 +132,7 @@ func privacyPage(page *bytes.Buffer) error {
 		word := strings.ToLower(strings.TrimPrefix(r.Signal.String(), "CONSENT_SIGNAL_"))
 		rules = append(rules, rule{word, r.Given, r.Allows})
 	}
-	return text.Execute(page, map[string]any{"Rules": rules})
+	return text.Execute(page, map[string]any{"Rules": rules, "Modes": consent.Modes})
 }
 
 // cell makes a text fit for a cell of a Markdown table.
@@ -153,6 +153,7 @@ columns ` + "`reason`" + ` and ` + "`flags`" + ` of ` + "`onepx.events`" + `. A 
 | suppressed | not stored or not counted, because the visitor wishes so |
 | rejected | not stored; the request is at fault |
 | lost | not known to be stored; we are at fault, the client may try again |
+| wish unmet | a visitor's wish on ` + "`/optout`" + ` or ` + "`/optin`" + ` was not carried out, or only in part; counted in ` + "`onepx_collector_wishes_total`" + `. A bad link is answered with 200, a foreign opt-in with 403, the others with 503 and ` + "`Retry-After`" + ` |
 | not counted | a row in ` + "`events`" + ` that counts for nothing |
 | stopped | the consumer stopped a partition and waits for a person |
 

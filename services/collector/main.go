@@ -3,6 +3,7 @@
 //	collector run                   serve until SIGTERM
 //	collector config check FILE     check a site configuration
 //	collector config schema         print the JSON Schema of site configurations
+//	collector optout-link --site ID print links with which recipients of e-mail opt out
 //	collector drain-spool DIR       publish what a collector that is gone left in its spool
 //
 // It ends with 0 after a clean stop, 1 when something failed, 80 when the command line or a setting is wrong, and 130 when
@@ -30,6 +31,7 @@ type cli struct {
 		Check  checkCmd  `cmd:"" help:"Check a site configuration; prints what is wrong with file, line and column."`
 		Schema schemaCmd `cmd:"" help:"Print the JSON Schema of site configurations, with which editors complete and check them."`
 	} `cmd:"" help:"Work on the site configuration."`
+	OptoutLink optoutLinkCmd    `cmd:"" help:"Print links to /optout for e-mails: each opts out the person it was made for."`
 	DrainSpool drainSpoolCmd    `cmd:"" help:"Publish what a collector that is gone left in its spool."`
 	Docs       docsCmd          `cmd:"" hidden:"" help:"Write the reference pages."`
 	Version    kong.VersionFlag `help:"Print the version."`

@@ -24,6 +24,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/collector/internal/reload"
 	"github.com/onepx/onepx/services/collector/internal/spool"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
@@ -60,6 +61,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	parts.Go(func() { failed <- serve(adminServer, admin) })
 	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
 	parts.Go(func() { s.health.Watch(running) })
+	parts.Go(func() { s.tally.Follow(running) })
 	replaying, haltReplay := context.WithCancel(running)
 	var replay sync.WaitGroup
 	if s.spool != nil {
@@ -84,6 +86,10 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 			replay.Wait()
 			return nil
 		}},
+		lifecycle.Stop{Name: "tally", Timeout: cfg.StopTimeout, Do: func(ctx context.Context) error {
+			s.tally.Publish(ctx)
+			return nil
+		}},
 		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},
 		lifecycle.Stop{Name: "admin", Timeout: flushTimeout, Do: adminServer.Shutdown},
 		lifecycle.Stop{Name: "background", Timeout: flushTimeout, Do: func(context.Context) error {
@@ -101,6 +107,7 @@ type service struct {
 	sites        *reload.File
 	publisher    *publish.Publisher
 	health       *publish.Health
+	tally        *tally.Counter
 	suppressions *suppression.List
 	source       suppression.Source
 	// spool is nil if there is none.
@@ -154,9 +161,10 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	}
 	s.spool = toKafka.Spool
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
+	s.tally = tally.New(s.publisher, time.Now)
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Publisher: s.publisher, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {

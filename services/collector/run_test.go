@@ -82,7 +82,7 @@ func testSettings(t *testing.T, broker string) settings {
 	sites := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(sites, []byte(testSites), 0o600))
 	cfg := settings{
-		Config: sites, Secret: testSecret,
+		Config: sites, secretKey: secretKey{testSecret},
 		MaxConnections: 8192, PublishInFlight: 1024, PublishTimeout: 5 * time.Second, eventLimit: eventLimit{1_000_000}, StopTimeout: 15 * time.Second,
 		Spool:     spoolSettings{QuotaBytes: minSpoolQuota},
 		Kafka:     kafkaconn.Settings{Brokers: []string{broker}, ClientID: "onepx"},

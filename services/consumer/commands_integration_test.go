@@ -79,7 +79,8 @@ func TestRunDoesNotStartWhereItMustNotWrite(t *testing.T) {
 }
 
 func TestMovedOffsetsStopThePartitionUntilAPersonAcceptsThem(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
+	w.shortDeadline()
 	c := w.start()
 	w.publish(eventlog.TopicEvents, 0, w.views(4)...)
 	w.awaitRows(4)

@@ -17,7 +17,8 @@ import (
 const idle = "v1 idle"
 
 func TestAfterAQuietTimeThePositionIsIdleAndTheLagIsZero(t *testing.T) {
-	w := fresh(t)
+	w := fresh(t) // a new group: the position of the partition without events is committed too
+	w.shortDeadline()
 	w.start()
 	w.publish(eventlog.TopicEvents, 0, w.views(3)...)
 	w.awaitRows(3)
@@ -38,7 +39,7 @@ func TestAfterAQuietTimeThePositionIsIdleAndTheLagIsZero(t *testing.T) {
 }
 
 func TestStoppingIsQuickAndLeavesNothingDeclared(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	t.Setenv("ONEPX_IDLE_AFTER", "10m")
 	c := w.start()
 	w.publish(eventlog.TopicEvents, 0, w.views(3)...)
@@ -56,7 +57,8 @@ func TestStoppingIsQuickAndLeavesNothingDeclared(t *testing.T) {
 }
 
 func TestATopicMadeAnewStopsThePartitionsWhoseRowsItContradictsAndOthersGoOn(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
+	w.shortDeadline()
 	c := w.start()
 	w.publish(eventlog.TopicEvents, 0, w.views(3)...)
 	w.awaitRows(3)
@@ -80,7 +82,7 @@ func TestATopicMadeAnewStopsThePartitionsWhoseRowsItContradictsAndOthersGoOn(t *
 }
 
 func TestAllCountersAreZeroAtTheStart(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	c := w.start()
 	_, metrics := c.get("/metrics")
 	for _, line := range []string{
@@ -109,7 +111,8 @@ func TestAllCountersAreZeroAtTheStart(t *testing.T) {
 }
 
 func TestATopicMadeAnewUnderARunningConsumerIsNoticed(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
+	w.shortDeadline()
 	c := w.start()
 	w.publish(eventlog.TopicEvents, 0, w.views(3)...)
 	w.awaitRows(3)
@@ -123,7 +126,7 @@ func TestATopicMadeAnewUnderARunningConsumerIsNoticed(t *testing.T) {
 }
 
 func TestTheLargestRecordThatKafkaTakesIsADeadLetterToo(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	w.start()
 	large := kafka.Message{Value: bytes.Repeat([]byte("x"), 1<<20-200), Headers: []kafka.Header{{Key: "h", Value: bytes.Repeat([]byte("y"), 100)}}}
 	w.publish(eventlog.TopicEvents, 0, large)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -104,12 +103,23 @@ func (c *rebuildGoalsCmd) rules() (enrich.Rules, error) {
 	if err != nil {
 		return enrich.Rules{}, err
 	}
-	if c.Site != "" && !slices.ContainsFunc(sites.Sites, func(s siteconfig.Site) bool { return s.ID == c.Site }) {
-		var known []string
-		for _, s := range sites.Sites {
-			known = append(known, s.ID)
-		}
-		return enrich.Rules{}, fmt.Errorf("--site %s: %s has no such site; it has %s", c.Site, c.Config, strings.Join(known, ", "))
+	if _, err := chosenSites(sites, c.Config, c.Site); err != nil {
+		return enrich.Rules{}, err
 	}
 	return enrich.NewRules(sites), nil
+}
+
+// chosenSites returns the site that --site names, or all sites of the file for "".
+func chosenSites(config *siteconfig.Config, file, id string) ([]siteconfig.Site, error) {
+	if id == "" {
+		return config.Sites, nil
+	}
+	if site, ok := config.Site(id); ok {
+		return []siteconfig.Site{*site}, nil
+	}
+	var known []string
+	for _, site := range config.Sites {
+		known = append(known, site.ID)
+	}
+	return nil, fmt.Errorf("--site %s: %s has no such site; it has %s", id, file, strings.Join(known, ", "))
 }

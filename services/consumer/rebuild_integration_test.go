@@ -32,14 +32,14 @@ const (
 )
 
 // withGoals puts goals of the site shop into the configuration of what starts from here on; the site twin has the present
-// ones. Insert deadlines, which a rebuild
-// waits for, are short.
+// ones. A rebuild
+// waits for insert deadlines.
 func (w *world) withGoals(goals string) {
 	w.t.Helper()
 	path := filepath.Join(w.t.TempDir(), "onepx.yaml")
 	require.NoError(w.t, os.WriteFile(path, []byte("sites: [{id: shop, timezone: Europe/Berlin, currency: EUR, goals: "+goals+"}, {id: twin, timezone: Europe/Berlin, currency: EUR, goals: "+presentGoals+"}]"), 0o600))
 	w.t.Setenv("ONEPX_CONFIG", path)
-	w.t.Setenv("ONEPX_INSERT_DEADLINE", "1s")
+	w.shortDeadline()
 }
 
 // rebuildGoals runs `consumer rebuild goals`, which is killed after a step; not at all if there is none.
@@ -71,7 +71,7 @@ var errKilled = errors.New("killed")
 // TestChangedGoalsAreReportedAsIfTheyHadBeenSoFromTheBeginning has two sites with the same events, of which one had the
 // present goals from the beginning.
 func TestChangedGoalsAreReportedAsIfTheyHadBeenSoFromTheBeginning(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	w.withGoals(formerGoals)
 	events := shopEvents(rand.New(rand.NewPCG(7, 9)), 40)
 	for _, ev := range events {
@@ -116,7 +116,7 @@ func TestARebuildNeedsTheGroupOfTheConsumers(t *testing.T) {
 // TestARebuildWhileEventsArriveLosesAndDoublesNothing also kills the rebuild after some steps, and begins with events that
 // were stored by other goals.
 func TestARebuildWhileEventsArriveLosesAndDoublesNothing(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	w.withGoals(formerGoals)
 	former := w.start()
 	for p := range partitions {

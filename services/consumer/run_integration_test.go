@@ -81,7 +81,7 @@ func purchase(ev *onepxv1.Event) {
 }
 
 func TestAnEventInKafkaBecomesARowAndIsInTheViewsAndTheReports(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	c := w.start()
 	day := time.Now().UTC().Truncate(24 * time.Hour).Add(12 * time.Hour)
 	w.publish(eventlog.TopicEvents, 1,
@@ -139,12 +139,12 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 	none := command(t, "deadletter", "list")
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.errOut, "topic onepx.deadletter does not exist: run `consumer topics`")
-	w := fresh(t)
+	w := begun(t)
 	require.Empty(t, letters(t))
 	c := w.start()
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	garbage := kafka.Message{Time: at, Key: []byte("key"), Value: []byte("\xff no event")}
-	tooNew := w.record(event(func(ev *onepxv1.Event) { ev.Schema = eventlog.Schema + 1 }), at)
+	tooNew := w.record(event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaTally + 1 }), at)
 	good := w.views(2)
 	w.publish(eventlog.TopicEvents, 0, good[0], garbage, tooNew, good[1])
 	require.Equal(t, []string{"0/0 event", "0/1 dead undecodable", "0/2 dead schema_too_new", "0/3 event"}, w.awaitRows(4))
@@ -172,7 +172,7 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 }
 
 func TestARowOfASuppressedVisitorKeepsNothingButItsPlaceAndSite(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	for kind, id := range map[suppression.Kind]uuid.UUID{suppression.Visitor: visitorID, suppression.User: userKey, suppression.Recipient: recipient} {
 		w.publish(eventlog.TopicSuppressions, 0, kafka.Message{Time: time.Now(), Key: suppression.Key(kind, id[:]), Value: []byte("1")})
 	}
@@ -199,7 +199,7 @@ func TestARowOfASuppressedVisitorKeepsNothingButItsPlaceAndSite(t *testing.T) {
 }
 
 func TestARepeatedEventIsCountedOnceAlsoAcrossARestart(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	c := w.start()
 	again := w.record(event(nil), time.Now())
 	w.publish(eventlog.TopicEvents, 0, again, again)
@@ -214,7 +214,7 @@ func TestARepeatedEventIsCountedOnceAlsoAcrossARestart(t *testing.T) {
 }
 
 func TestWhatAClientOrASpoolRepeatsCountsOnceWithinAWeek(t *testing.T) {
-	w := fresh(t)
+	w := begun(t)
 	made := func(origin onepxv1.IdOrigin) *onepxv1.Event {
 		return event(func(ev *onepxv1.Event) { ev.EventIdOrigin = origin })
 	}

@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -67,7 +68,7 @@ func empty(t *testing.T) *world {
 		"ONEPX_TOPIC_EVENTS_PARTITIONS": strconv.Itoa(partitions), "ONEPX_TOPIC_REPLICATION": "1",
 		// Some records of these tests are older than a week.
 		"ONEPX_TOPIC_RETENTION": "696h",
-		// Short, so that the tests are: a new group waits one insert deadline before it reads.
+		// Short, so that the tests are.
 		"ONEPX_SESSION_TIMEOUT": "6s", "ONEPX_INSERT_DEADLINE": "3s", "ONEPX_FLUSH_AGE": "100ms", "ONEPX_IDLE_AFTER": "1s",
 	} {
 		t.Setenv(name, value)
@@ -95,6 +96,22 @@ func fresh(t *testing.T) *world {
 		require.Zero(t, got.code, got.errOut)
 	}
 	return w
+}
+
+// begun makes a world whose group has been at work before any event came. A new group would wait for inserts of an earlier one.
+func begun(t *testing.T) *world {
+	t.Helper()
+	w := fresh(t)
+	for p := range partitions {
+		w.commit(p, 0, idle)
+	}
+	return w
+}
+
+// shortDeadline is for tests that wait until no insert can be on its way, which takes two insert deadlines.
+func (w *world) shortDeadline() {
+	w.t.Helper()
+	w.t.Setenv("ONEPX_INSERT_DEADLINE", "1s")
 }
 
 // deleteTopics deletes the topics, which need not exist, and waits until they are gone.
@@ -171,19 +188,28 @@ func (w *world) views(n int) []kafka.Message {
 }
 
 // query returns the rows of a query, one JSON object each; %s in it stands for the database.
-func (w *world) query(text string, args ...any) []string {
+func (w *world) query(text string) []string {
 	w.t.Helper()
-	rows, err := w.clickHouse.Query(w.t.Context(), "SELECT formatRowNoNewline('JSONEachRow', *) FROM ("+strings.ReplaceAll(text, "%s", w.database)+")", args...)
+	rows, err := w.tryQuery(w.t.Context(), text)
 	require.NoError(w.t, err)
+	return rows
+}
+
+// tryQuery is query for goroutines, which must not end the test.
+func (w *world) tryQuery(ctx context.Context, text string) (all []string, err error) {
+	rows, err := w.clickHouse.Query(ctx, "SELECT formatRowNoNewline('JSONEachRow', *) FROM ("+strings.ReplaceAll(text, "%s", w.database)+")")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", text, err)
+	}
 	defer rows.Close()
-	var all []string
 	for rows.Next() {
 		var row string
-		require.NoError(w.t, rows.Scan(&row))
+		if err := rows.Scan(&row); err != nil {
+			return nil, err
+		}
 		all = append(all, row)
 	}
-	require.NoError(w.t, rows.Err())
-	return all
+	return all, rows.Err()
 }
 
 // awaitRows waits until events has as many rows, and returns partition, offset, outcome and reason of each.

@@ -20,8 +20,10 @@ type client struct {
 	host string
 	// accept are the answers in the header Onepx-Event that count; empty where the server sends none.
 	accept []string
-	http   *fasthttp.HostClient
-	sent   atomic.Int64
+	// more are further parameters of each hit, as `&name=value`.
+	more string
+	http *fasthttp.HostClient
+	sent atomic.Int64
 }
 
 // requestTimeout bounds a request: more than any server here may take.
@@ -50,7 +52,7 @@ func (c *client) send() error {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
-	request.SetRequestURI(hitURI + strconv.FormatInt(time.Now().UnixNano(), 36) + strconv.FormatInt(c.sent.Add(1), 36))
+	request.SetRequestURI(hitURI + strconv.FormatInt(time.Now().UnixNano(), 36) + strconv.FormatInt(c.sent.Add(1), 36) + c.more)
 	request.Header.SetHost(c.host)
 	request.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36")
 	request.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.8")

@@ -106,19 +106,21 @@ func fullLoad(ctx context.Context, w *world, all []*contestant) error {
 	return nil
 }
 
-func pixelReport(ours, bare, idle *contestant, rate float64, bytes int) report {
-	ratios := func(a, b []float64) float64 {
-		var all []float64
-		for i := range a {
-			all = append(all, a[i]/b[i])
-		}
-		return median(all)
+// ratio is the median of a turn's value divided by that of the turn beside it.
+func ratio(a, b []float64) float64 {
+	var all []float64
+	for i := range a {
+		all = append(all, a[i]/b[i])
 	}
+	return median(all)
+}
+
+func pixelReport(ours, bare, idle *contestant, rate float64, bytes int) report {
 	return report{
 		numbers: []number{
-			{"pixel_throughput_ratio", ratios(ours.rates, bare.rates), "x", atLeast(0.85), "answers per second of `/p.gif` with all steps, against the bare handler with Kafka; both wait for `acks=all`"},
-			{"pixel_p99_ratio", ratios(ours.p99, bare.p99), "x", atMost(1.2), fmt.Sprintf("99th percentile at %.0f answers per second, half of full load, against the bare handler with Kafka", rate)},
-			{"pixel_throughput_ratio_without_kafka", ratios(ours.rates, idle.rates), "x", nil, "answers per second against a bare Echo handler that does nothing but answer"},
+			{"pixel_throughput_ratio", ratio(ours.rates, bare.rates), "x", atLeast(0.85), "answers per second of `/p.gif` with all steps, against the bare handler with Kafka; both wait for `acks=all`"},
+			{"pixel_p99_ratio", ratio(ours.p99, bare.p99), "x", atMost(1.2), fmt.Sprintf("99th percentile at %.0f answers per second, half of full load, against the bare handler with Kafka", rate)},
+			{"pixel_throughput_ratio_without_kafka", ratio(ours.rates, idle.rates), "x", nil, "answers per second against a bare Echo handler that does nothing but answer"},
 			{"pixel_answers_per_second", median(ours.rates), "/s", nil, "collector at full load"},
 			{"pixel_p99", median(ours.p99), " ms", nil, "collector at half load"},
 			{"pixel_cpu_per_answer", median(ours.cpu), " µs", nil, "CPU time of the collector at full load"},

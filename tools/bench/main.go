@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, spool, memory, consumer, goals, campaigns or questions. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, campaigns or questions. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -37,6 +37,7 @@ type runCmd struct {
 // benchmarks are all of them in the order of docs/benchmarks.md.
 var benchmarks = []benchmark{
 	{"pixel", "The pixel against a bare handler", pixelBench, pixelTried},
+	{"consent", "The pixel with a TC string in every hit", consentBench, ""},
 	{"spool", "Answers while Kafka is away", spoolBench, ""},
 	{"memory", "Resident memory", memoryBench, ""},
 	{"consumer", "The consumer against ClickHouse's own Kafka engine", consumerBench, ""},

@@ -4,6 +4,9 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -13,22 +16,26 @@ const (
 	questionSite   = "crowded"
 )
 
-// standardQuestions are the reports of docs/questions.md that read a range of days, with their other parameters.
-var standardQuestions = []struct{ view, parameters string }{
-	{"traffic", ""},
-	{"sessions_daily", ""},
-	{"channel_daily", ""},
-	{"new_vs_returning", ""},
-	{"conversion_rate", ""},
-	{"funnel", ", steps = ['/product', 'add_to_cart', 'purchase'], window_days = 7"},
-	{"conversions", ""},
-	{"revenue_ledger", ""},
-	{"time_to_convert", ""},
-	{"campaign_revenue", ""},
-	{"model_comparison", ""},
-	{"roas", ""},
-	{"why_not_counted", ""},
-	{"view_through", ""},
+// standardQuestions are the reports of docs/questions.md that read a range of days, with their other parameters and
+// whether a rollup has them.
+var standardQuestions = []struct {
+	view, parameters string
+	rolledUp         bool
+}{
+	{"traffic", "", true},
+	{"sessions_daily", "", true},
+	{"channel_daily", "", true},
+	{"new_vs_returning", "", true},
+	{"conversion_rate", "", true},
+	{"funnel", ", steps = ['/product', 'add_to_cart', 'purchase'], window_days = 7", false},
+	{"conversions", "", false},
+	{"revenue_ledger", "", false},
+	{"time_to_convert", "", true},
+	{"campaign_revenue", "", true},
+	{"model_comparison", "", true},
+	{"roas", "", true},
+	{"why_not_counted", "", false},
+	{"view_through", "", true},
 }
 
 // crowdedDay is a day of a shop's events, in sessions of five: a landing page by a campaign or without one, three pages, and
@@ -39,7 +46,7 @@ const crowdedDay = `INSERT INTO onepx.events (kafka_topic, kafka_partition, kafk
 	order_id, value_micros, currency, site_currency, is_bot, transport, retention_days,
 	goals.id, goals.once_per, goals.value, goals.value_micros, goals.currency, goals.click_window_days, goals.view_window_days)
 WITH intDiv(number, 5) AS session, number %% 5 AS step, cityHash64(session, 1) AS dice, dice %% 25 = 0 AND step = 4 AS buys, step = 0 AND dice %% 10 < 6 AS campaigned
-SELECT 'onepx.events', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 3600, 'event', '%[1]s', generateUUIDv4(),
+SELECT 'made', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 3600, 'event', '%[1]s', generateUUIDv4(),
 	multiIf(buys, 'order', step = 4 AND dice %% 3 = 0, 'custom', 'page_view') AS kind, multiIf(kind = 'order', 'purchase', kind = 'custom', 'add_to_cart', 'page_view'),
 	occurred_at, toDateTime64('%[2]s 00:00:00', 3, 'UTC') + toIntervalMillisecond(cityHash64(session, 2) %% 86000000 + step * 40000) AS occurred_at, '%[2]s',
 	if(visitor_kind = 'daily_hash', toUUID('00000000-0000-0000-0000-000000000000'), reinterpret(sipHash128(cityHash64(session, 3) %% %[5]d AS visitor), 'UUID')),
@@ -51,7 +58,7 @@ SELECT 'onepx.events', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 
 	if(buys, ['purchase'], []), if(buys, ['order'], []), if(buys, ['event'], []), if(buys, [worth], []), if(buys, ['EUR'], []), if(buys, [30], []), if(buys, [1], [])
 FROM numbers(%[3]d, %[4]d)`
 
-// questionBench asks every standard question about thirty of sixty days.
+// questionBench asks every standard question about thirty of sixty days, and erases some visitors.
 func questionBench(ctx context.Context, w *world) (report, error) {
 	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
 		return report{}, fmt.Errorf("consumer migrate: %w\n%s", err, out)
@@ -75,30 +82,78 @@ func questionBench(ctx context.Context, w *world) (report, error) {
 		}
 		result.numbers = append(result.numbers, number{"question_" + q.view, took, "s", atMost(1), "`" + q.view + "` of thirty days"})
 	}
-	kept, err := w.keep(ctx)
+	rolled, err := w.rollup(ctx, questionSite)
 	if err != nil {
 		return report{}, err
 	}
-	result.numbers = append(result.numbers, number{"question_kept", kept, "s", atMost(1), "`sessions_daily` of thirty days out of a table that ClickHouse refreshes ([Large sites](questions.md#large-sites))"})
+	result.numbers = append(result.numbers, number{"question_rollup_run", rolled, "s", nil, "`consumer rollup` of the sixty days"})
+	for _, q := range standardQuestions {
+		if !q.rolledUp {
+			continue
+		}
+		took, err := w.ask(ctx, fmt.Sprintf("SELECT * FROM onepx.rollup_%s(site = '%s', %s)", q.view, questionSite, thirtyDays))
+		if err != nil {
+			return report{}, err
+		}
+		result.numbers = append(result.numbers, number{"question_rollup_" + q.view, took, "s", atMost(1), "`rollup_" + q.view + "` of thirty days"})
+	}
+	erased, err := w.erase(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	result.numbers = append(result.numbers, number{"question_erasure", erased, "s", nil, fmt.Sprintf("`consumer privacy erase` of %d visitors, from the command to the proof ([erasure](erasure.md))", erasedVisitors)})
 	result.method = fmt.Sprintf(`%d events of %d visitors over %d days, made by ClickHouse from numbers (in %s) and inserted into events, so that the
 product's own views fill all tables; each question is asked about the last thirty days. Seconds are those of the whole query over HTTP.`,
 		questionEvents, questionEvents/20, questionDays, made.Round(time.Second))
 	return result, nil
 }
 
-// keep has ClickHouse keep an answer, and returns how many seconds it takes to read it.
-func (w *world) keep(ctx context.Context) (float64, error) {
-	for _, statement := range []string{
-		fmt.Sprintf("CREATE MATERIALIZED VIEW onepx.kept REFRESH EVERY 1 HOUR ENGINE = MergeTree ORDER BY day AS SELECT * FROM onepx.sessions_daily(site = '%s', %s)", questionSite, thirtyDays),
-		"SYSTEM WAIT VIEW onepx.kept",
-	} {
-		if err := w.exec(ctx, statement); err != nil {
-			return 0, err
-		}
+// rollup computes the sums by day of all days of the benchmarks' data, and returns how many seconds that takes.
+func (w *world) rollup(ctx context.Context, site string) (float64, error) {
+	file := filepath.Join(w.dir, site+".yaml")
+	if err := os.WriteFile(file, []byte("sites:\n  - {id: "+site+", timezone: UTC, currency: EUR}\n"), 0o600); err != nil {
+		return 0, err
 	}
-	return w.ask(ctx, "SELECT * FROM onepx.kept")
+	days := int(time.Since(time.Date(2026, 10, 1, 0, 0, 0, 0, time.UTC)).Hours()/24) + 1
+	begun := time.Now()
+	if out, err := w.pipeline.Consumer(ctx, "rollup", "--config", file, "--days", strconv.Itoa(days)); err != nil {
+		return 0, fmt.Errorf("consumer rollup: %w\n%s", err, out)
+	}
+	return time.Since(begun).Seconds(), nil
+}
+
+// erasedVisitors is how many visitors one request erases.
+const erasedVisitors = 1000
+
+// erase erases visitors, and returns how many seconds that takes.
+func (w *world) erase(ctx context.Context) (float64, error) {
+	consumer, err := w.pipeline.StartConsumer(ctx, "consumer")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = consumer.Stop() }()
+	worker, err := w.pipeline.StartJobs(ctx, "jobs")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { _ = worker.Stop() }()
+	var people struct{ IDs []string }
+	query := fmt.Sprintf("SELECT groupArray(concat('visitor ', toString(visitor_id))) AS IDs FROM (SELECT visitor_id FROM onepx.visitors WHERE site_id = '%s' LIMIT %d)", questionSite, erasedVisitors)
+	if err := w.sql().One(ctx, query, &people); err != nil {
+		return 0, err
+	}
+	file := filepath.Join(w.dir, "people")
+	if err := os.WriteFile(file, []byte(strings.Join(people.IDs, "\n")), 0o600); err != nil {
+		return 0, err
+	}
+	begun := time.Now()
+	if out, err := w.pipeline.Consumer(ctx, "privacy", "erase", "--from", file, "--asked-by", "bench", "--yes"); err != nil {
+		return 0, fmt.Errorf("consumer privacy erase: %w\n%s", err, out)
+	}
+	return time.Since(begun).Seconds(), nil
 }
 
 const questionTried = `What is above a second and why: sessions_daily, channel_daily and conversion_rate put all events of the range in order, visitor by visitor, each time they are asked, since a
 late event may change any session; funnel and new_vs_returning group them by visitor. Those on revenue read the orders and touches of their range, and take more than a second to be
-analysed (see the benchmark above). None of them has a table of sums of its own: [a kept answer](questions.md#large-sites) is that.`
+analysed (see the benchmark above). [Rollups](questions.md#large-sites) have these answers in milliseconds. None has conversions (people are in it), funnel (its
+steps are the caller's) and why_not_counted.`

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -25,13 +26,14 @@ type comparison struct {
 	clickHouse ledger.ClickHouse
 	// ids are those that senders gave; the others are the collector's, and nobody knows them before.
 	ids map[string]bool
+	mu  sync.Mutex // guards persons and labels
 	// persons and labels say which id of the product is which person of the reference: one to one.
 	persons map[string]answers.Label
 	labels  map[answers.Label]string
 }
 
 func newComparison(clickHouse ledger.ClickHouse, events []answers.Event) *comparison {
-	c := &comparison{clickHouse, map[string]bool{}, map[string]answers.Label{}, map[answers.Label]string{}}
+	c := &comparison{clickHouse: clickHouse, ids: map[string]bool{}, persons: map[string]answers.Label{}, labels: map[answers.Label]string{}}
 	for _, e := range events {
 		c.ids[e.ID] = true
 	}
@@ -173,7 +175,6 @@ func (c *comparison) same(got, want any) bool {
 	case bool:
 		return got == w
 	case []string:
-		slices.Sort(w)
 		list, ok := got.([]any)
 		if !ok {
 			return false
@@ -183,7 +184,7 @@ func (c *comparison) same(got, want any) bool {
 			g = append(g, fmt.Sprint(one))
 		}
 		slices.Sort(g)
-		return slices.Equal(g, w)
+		return slices.Equal(g, slices.Sorted(slices.Values(w))) // w is of other questions too
 	}
 	return fmt.Sprint(got) == fmt.Sprint(want)
 }
@@ -198,6 +199,8 @@ func (c *comparison) samePerson(id string, label answers.Label) bool {
 	if label == "" || id == nobody {
 		return label == "" && id == nobody
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if _, known := c.persons[id]; !known && c.labels[label] == "" {
 		c.persons[id], c.labels[label] = label, id
 	}

@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -51,7 +52,8 @@ type world struct {
 	client    *http.Client
 	mu        sync.Mutex // guards cookies
 	// cookies are those of devices.
-	cookies map[string]string
+	cookies  map[string]string
+	pipeline *pipeline.Pipeline
 }
 
 // open builds and starts everything on the Kafka and ClickHouse that the environment names.
@@ -79,7 +81,7 @@ func open(t *testing.T) *world {
 	collector, err := p.StartCollector(t.Context(), "collector", w.clock.Setting())
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
-	w.collector, w.consumer = collector.URL, consumer
+	w.collector, w.consumer, w.pipeline = collector.URL, consumer, p
 	return w
 }
 
@@ -242,6 +244,19 @@ func (w *world) imports(ctx context.Context, site answers.Site) error {
 		rows = append(rows, fmt.Sprintf("('%s', '%s', '%s', '%s', '%s', '%s', %s)", siteID, c.Day, c.Source, c.Medium, c.Campaign, c.Currency, micros))
 	}
 	return w.clickHouse.Query(ctx, "INSERT INTO onepx.ad_costs (site_id, day, source, medium, campaign, currency, cost_micros) VALUES "+strings.Join(rows, ","), nil)
+}
+
+// rollup computes the sums by day of all ranges.
+func (w *world) rollup(ctx context.Context) error {
+	first, err := time.Parse(time.DateOnly, string(ranges[0].From))
+	if err != nil {
+		return err
+	}
+	out, err := w.pipeline.Consumer(ctx, "rollup", "--days", strconv.Itoa(int(time.Since(first).Hours()/24)+2))
+	if err != nil {
+		return fmt.Errorf("consumer rollup: %w\n%s", err, out)
+	}
+	return nil
 }
 
 // await waits until every event is a row, and stops the consumer: rows are seen before those that the views make of them.

@@ -285,23 +285,29 @@ const (
 	ConsentSignal_CONSENT_SIGNAL_US_PRIVACY ConsentSignal = 7
 	// Google's consent mode (parameters `gcs`, `gcd`).
 	ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE ConsentSignal = 8
-	// A TC string of IAB Europe's framework, or its absence where one was due (parameters `gdpr`, `gdpr_consent`).
+	// A TC string of IAB Europe's framework, or its absence where one was due (parameters `gdpr`, `gdpr_consent`, or in `gpp`).
 	ConsentSignal_CONSENT_SIGNAL_TCF ConsentSignal = 9
+	// A section of a US law in a GPP string (parameters `gpp`, `gpp_sid`).
+	ConsentSignal_CONSENT_SIGNAL_GPP ConsentSignal = 10
+	// The visitor is a child (parameter `coppa`).
+	ConsentSignal_CONSENT_SIGNAL_COPPA ConsentSignal = 11
 )
 
 // Enum value maps for ConsentSignal.
 var (
 	ConsentSignal_name = map[int32]string{
-		0: "CONSENT_SIGNAL_UNSPECIFIED",
-		1: "CONSENT_SIGNAL_SITE_DEFAULT",
-		2: "CONSENT_SIGNAL_OPT_OUT_COOKIE",
-		3: "CONSENT_SIGNAL_GPC",
-		4: "CONSENT_SIGNAL_DNT",
-		5: "CONSENT_SIGNAL_PARAMETER",
-		6: "CONSENT_SIGNAL_SUPPRESSION",
-		7: "CONSENT_SIGNAL_US_PRIVACY",
-		8: "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
-		9: "CONSENT_SIGNAL_TCF",
+		0:  "CONSENT_SIGNAL_UNSPECIFIED",
+		1:  "CONSENT_SIGNAL_SITE_DEFAULT",
+		2:  "CONSENT_SIGNAL_OPT_OUT_COOKIE",
+		3:  "CONSENT_SIGNAL_GPC",
+		4:  "CONSENT_SIGNAL_DNT",
+		5:  "CONSENT_SIGNAL_PARAMETER",
+		6:  "CONSENT_SIGNAL_SUPPRESSION",
+		7:  "CONSENT_SIGNAL_US_PRIVACY",
+		8:  "CONSENT_SIGNAL_GOOGLE_CONSENT_MODE",
+		9:  "CONSENT_SIGNAL_TCF",
+		10: "CONSENT_SIGNAL_GPP",
+		11: "CONSENT_SIGNAL_COPPA",
 	}
 	ConsentSignal_value = map[string]int32{
 		"CONSENT_SIGNAL_UNSPECIFIED":         0,
@@ -314,6 +320,8 @@ var (
 		"CONSENT_SIGNAL_US_PRIVACY":          7,
 		"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE": 8,
 		"CONSENT_SIGNAL_TCF":                 9,
+		"CONSENT_SIGNAL_GPP":                 10,
+		"CONSENT_SIGNAL_COPPA":               11,
 	}
 )
 
@@ -402,7 +410,7 @@ func (TransportKind) EnumDescriptor() ([]byte, []int) {
 // Event is one hit: somebody (or something) did something on a site, in an e-mail or in an ad.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Set by the collector: the lowest schema a reader must know to count this event rightly. Now 1.
+	// Set by the collector: the lowest schema a reader must know to count this event rightly: 1, of a tally 2.
 	Schema uint32 `protobuf:"varint,1,opt,name=schema,proto3" json:"schema,omitempty"`
 	// 16 bytes. Client-made (parameter `id`: a UUID as it is, any other text as UUIDv8 of its SHA-256), else a UUIDv7 made by
 	// the collector. (site_id, event_id) is counted once within 7 days. Not personal.
@@ -432,7 +440,10 @@ type Event struct {
 	// most 1024 bytes of UTF-8. May be personal: the site decides what it sends.
 	Props map[string]string `protobuf:"bytes,17,rep,name=props,proto3" json:"props,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// What the collector had to change or leave out to store the event; words of the closed list, docs/reasons.md.
-	Flags         []string `protobuf:"bytes,18,rep,name=flags,proto3" json:"flags,omitempty"`
+	Flags []string `protobuf:"bytes,18,rep,name=flags,proto3" json:"flags,omitempty"`
+	// In place of an event: hits that were not stored. Needs schema 2; of the fields above only schema, event_id, site_id, kind
+	// (of the hits), received_at_ms, occurred_at_ms and consent.decided_by are set.
+	Tally         *Tally `protobuf:"bytes,19,opt,name=tally,proto3" json:"tally,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -593,6 +604,68 @@ func (x *Event) GetFlags() []string {
 	return nil
 }
 
+func (x *Event) GetTally() *Tally {
+	if x != nil {
+		return x.Tally
+	}
+	return nil
+}
+
+// Tally says how many hits of a site one collector did not store within some time, because visitors wish so. Not personal.
+type Tally struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why: a word of docs/reasons.md whose effect is `suppressed`.
+	Reason string `protobuf:"bytes,1,opt,name=reason,proto3" json:"reason,omitempty"`
+	// How many; at least 1.
+	Hits          uint64 `protobuf:"varint,2,opt,name=hits,proto3" json:"hits,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tally) Reset() {
+	*x = Tally{}
+	mi := &file_onepx_v1_event_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tally) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tally) ProtoMessage() {}
+
+func (x *Tally) ProtoReflect() protoreflect.Message {
+	mi := &file_onepx_v1_event_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tally.ProtoReflect.Descriptor instead.
+func (*Tally) Descriptor() ([]byte, []int) {
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Tally) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Tally) GetHits() uint64 {
+	if x != nil {
+		return x.Hits
+	}
+	return 0
+}
+
 // Visitor says whose event it is. Set by the collector's identity step. Personal (pseudonymous).
 type Visitor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -611,7 +684,7 @@ type Visitor struct {
 
 func (x *Visitor) Reset() {
 	*x = Visitor{}
-	mi := &file_onepx_v1_event_proto_msgTypes[1]
+	mi := &file_onepx_v1_event_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -623,7 +696,7 @@ func (x *Visitor) String() string {
 func (*Visitor) ProtoMessage() {}
 
 func (x *Visitor) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[1]
+	mi := &file_onepx_v1_event_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -636,7 +709,7 @@ func (x *Visitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Visitor.ProtoReflect.Descriptor instead.
 func (*Visitor) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{1}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Visitor) GetVisitorId() []byte {
@@ -689,7 +762,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	mi := &file_onepx_v1_event_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -701,7 +774,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	mi := &file_onepx_v1_event_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -714,7 +787,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Page) GetUrl() string {
@@ -760,7 +833,7 @@ type Marketing struct {
 
 func (x *Marketing) Reset() {
 	*x = Marketing{}
-	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -772,7 +845,7 @@ func (x *Marketing) String() string {
 func (*Marketing) ProtoMessage() {}
 
 func (x *Marketing) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -785,7 +858,7 @@ func (x *Marketing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Marketing.ProtoReflect.Descriptor instead.
 func (*Marketing) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Marketing) GetUtmSource() string {
@@ -869,7 +942,7 @@ type Commerce struct {
 
 func (x *Commerce) Reset() {
 	*x = Commerce{}
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -881,7 +954,7 @@ func (x *Commerce) String() string {
 func (*Commerce) ProtoMessage() {}
 
 func (x *Commerce) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -894,7 +967,7 @@ func (x *Commerce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commerce.ProtoReflect.Descriptor instead.
 func (*Commerce) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Commerce) GetOrderId() string {
@@ -942,7 +1015,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -954,7 +1027,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -967,7 +1040,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Item) GetId() string {
@@ -1012,7 +1085,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1024,7 +1097,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1037,7 +1110,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Mail) GetCampaignId() string {
@@ -1071,7 +1144,8 @@ func (x *Mail) GetLinkId() string {
 // Client is what the browser or mail client says of itself; set by the collector's client step.
 type Client struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The truncated address: IPv4 /24 or IPv6 /48 in text form; never the full one. Personal in some laws.
+	// The truncated address in text form: IPv4 /24 or IPv6 /48, where the visitor's signals allow no precise location /16 or
+	// /32; never the full one. Personal in some laws.
 	IpPrefix string `protobuf:"bytes,1,opt,name=ip_prefix,json=ipPrefix,proto3" json:"ip_prefix,omitempty"`
 	// ISO 3166-1 alpha-2, upper case; empty = unknown.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
@@ -1095,7 +1169,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1181,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1194,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Client) GetIpPrefix() string {
@@ -1220,7 +1294,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1232,7 +1306,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1245,7 +1319,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Consent) GetMeasure() bool {
@@ -1298,7 +1372,7 @@ type Transport struct {
 
 func (x *Transport) Reset() {
 	*x = Transport{}
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1384,7 @@ func (x *Transport) String() string {
 func (*Transport) ProtoMessage() {}
 
 func (x *Transport) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1397,7 @@ func (x *Transport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transport.ProtoReflect.Descriptor instead.
 func (*Transport) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Transport) GetKind() TransportKind {
@@ -1358,7 +1432,7 @@ var File_onepx_v1_event_proto protoreflect.FileDescriptor
 
 const file_onepx_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x14onepx/v1/event.proto\x12\bonepx.v1\"\xfc\x05\n" +
+	"\x14onepx/v1/event.proto\x12\bonepx.v1\"\xa3\x06\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\fR\aeventId\x12:\n" +
@@ -1378,11 +1452,15 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\aconsent\x18\x0f \x01(\v2\x11.onepx.v1.ConsentR\aconsent\x121\n" +
 	"\ttransport\x18\x10 \x01(\v2\x13.onepx.v1.TransportR\ttransport\x120\n" +
 	"\x05props\x18\x11 \x03(\v2\x1a.onepx.v1.Event.PropsEntryR\x05props\x12\x14\n" +
-	"\x05flags\x18\x12 \x03(\tR\x05flags\x1a8\n" +
+	"\x05flags\x18\x12 \x03(\tR\x05flags\x12%\n" +
+	"\x05tally\x18\x13 \x01(\v2\x0f.onepx.v1.TallyR\x05tally\x1a8\n" +
 	"\n" +
 	"PropsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xbb\x01\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
+	"\x05Tally\x12\x16\n" +
+	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04hits\x18\x02 \x01(\x04R\x04hits\"\xbb\x01\n" +
 	"\aVisitor\x12\x1d\n" +
 	"\n" +
 	"visitor_id\x18\x01 \x01(\fR\tvisitorId\x12)\n" +
@@ -1480,7 +1558,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x19NETWORK_CLASS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
-	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xc0\x02\n" +
+	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xf2\x02\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +
@@ -1491,7 +1569,10 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x1aCONSENT_SIGNAL_SUPPRESSION\x10\x06\x12\x1d\n" +
 	"\x19CONSENT_SIGNAL_US_PRIVACY\x10\a\x12&\n" +
 	"\"CONSENT_SIGNAL_GOOGLE_CONSENT_MODE\x10\b\x12\x16\n" +
-	"\x12CONSENT_SIGNAL_TCF\x10\t*\x9a\x01\n" +
+	"\x12CONSENT_SIGNAL_TCF\x10\t\x12\x16\n" +
+	"\x12CONSENT_SIGNAL_GPP\x10\n" +
+	"\x12\x18\n" +
+	"\x14CONSENT_SIGNAL_COPPA\x10\v*\x9a\x01\n" +
 	"\rTransportKind\x12\x1e\n" +
 	"\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_KIND_GIF\x10\x01\x12\x19\n" +
@@ -1512,7 +1593,7 @@ func file_onepx_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_onepx_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 11)
+var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_onepx_v1_event_proto_goTypes = []any{
 	(IdOrigin)(0),      // 0: onepx.v1.IdOrigin
 	(EventKind)(0),     // 1: onepx.v1.EventKind
@@ -1521,39 +1602,41 @@ var file_onepx_v1_event_proto_goTypes = []any{
 	(ConsentSignal)(0), // 4: onepx.v1.ConsentSignal
 	(TransportKind)(0), // 5: onepx.v1.TransportKind
 	(*Event)(nil),      // 6: onepx.v1.Event
-	(*Visitor)(nil),    // 7: onepx.v1.Visitor
-	(*Page)(nil),       // 8: onepx.v1.Page
-	(*Marketing)(nil),  // 9: onepx.v1.Marketing
-	(*Commerce)(nil),   // 10: onepx.v1.Commerce
-	(*Item)(nil),       // 11: onepx.v1.Item
-	(*Mail)(nil),       // 12: onepx.v1.Mail
-	(*Client)(nil),     // 13: onepx.v1.Client
-	(*Consent)(nil),    // 14: onepx.v1.Consent
-	(*Transport)(nil),  // 15: onepx.v1.Transport
-	nil,                // 16: onepx.v1.Event.PropsEntry
+	(*Tally)(nil),      // 7: onepx.v1.Tally
+	(*Visitor)(nil),    // 8: onepx.v1.Visitor
+	(*Page)(nil),       // 9: onepx.v1.Page
+	(*Marketing)(nil),  // 10: onepx.v1.Marketing
+	(*Commerce)(nil),   // 11: onepx.v1.Commerce
+	(*Item)(nil),       // 12: onepx.v1.Item
+	(*Mail)(nil),       // 13: onepx.v1.Mail
+	(*Client)(nil),     // 14: onepx.v1.Client
+	(*Consent)(nil),    // 15: onepx.v1.Consent
+	(*Transport)(nil),  // 16: onepx.v1.Transport
+	nil,                // 17: onepx.v1.Event.PropsEntry
 }
 var file_onepx_v1_event_proto_depIdxs = []int32{
 	0,  // 0: onepx.v1.Event.event_id_origin:type_name -> onepx.v1.IdOrigin
 	1,  // 1: onepx.v1.Event.kind:type_name -> onepx.v1.EventKind
-	7,  // 2: onepx.v1.Event.visitor:type_name -> onepx.v1.Visitor
-	8,  // 3: onepx.v1.Event.page:type_name -> onepx.v1.Page
-	9,  // 4: onepx.v1.Event.marketing:type_name -> onepx.v1.Marketing
-	10, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
-	12, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
-	13, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
-	14, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
-	15, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
-	16, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
-	2,  // 11: onepx.v1.Visitor.kind:type_name -> onepx.v1.VisitorKind
-	11, // 12: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
-	3,  // 13: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
-	4,  // 14: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
-	5,  // 15: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	8,  // 2: onepx.v1.Event.visitor:type_name -> onepx.v1.Visitor
+	9,  // 3: onepx.v1.Event.page:type_name -> onepx.v1.Page
+	10, // 4: onepx.v1.Event.marketing:type_name -> onepx.v1.Marketing
+	11, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
+	13, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
+	14, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
+	15, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
+	16, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
+	17, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
+	7,  // 11: onepx.v1.Event.tally:type_name -> onepx.v1.Tally
+	2,  // 12: onepx.v1.Visitor.kind:type_name -> onepx.v1.VisitorKind
+	12, // 13: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
+	3,  // 14: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
+	4,  // 15: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
+	5,  // 16: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
+	17, // [17:17] is the sub-list for method output_type
+	17, // [17:17] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_onepx_v1_event_proto_init() }
@@ -1561,15 +1644,15 @@ func file_onepx_v1_event_proto_init() {
 	if File_onepx_v1_event_proto != nil {
 		return
 	}
-	file_onepx_v1_event_proto_msgTypes[4].OneofWrappers = []any{}
 	file_onepx_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
+	file_onepx_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_onepx_v1_event_proto_rawDesc), len(file_onepx_v1_event_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   11,
+			NumMessages:   12,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     insert_until       DateTime64(3, 'UTC') COMMENT 'the deadline of the insert: ClickHouse refuses the block after it',
     rules              LowCardinality(String) COMMENT 'hash of what the row depends on besides the record; text in table rules',
 
-    outcome            LowCardinality(String) COMMENT 'event, duplicate, suppressed, dead, missing or erased; reports count event only',
+    outcome            LowCardinality(String) COMMENT 'event, tally, duplicate, suppressed, dead, missing or erased; reports count event only',
     reason             LowCardinality(String) COMMENT 'why it is not counted; words in docs/reasons.md',
     flags              Array(LowCardinality(String)) COMMENT 'what the collector had to change; words in docs/reasons.md',
 

@@ -35,7 +35,9 @@ SELECT
     toInt64(last_offset - first_offset + 1 - uniqExact(kafka_offset)) AS missing_rows,
     toInt64(count() - uniqExact(kafka_offset))                 AS double_rows,
     countIf(outcome = 'event')                                 AS counted,
+    countIf(outcome = 'tally')                                 AS tallies,
     countIf(outcome = 'duplicate')                             AS duplicates,
+    countIf(outcome = 'erased')                                AS erased,
     countIf(outcome = 'suppressed')                            AS suppressed,
     countIf(outcome = 'dead')                                  AS dead,
     countIf(outcome = 'missing')                               AS missing

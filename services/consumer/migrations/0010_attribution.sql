@@ -119,6 +119,8 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
 -- What each touch of each conversion gets, in whole micros, by one model or (model not given) by all of them; docs/questions.md,
 -- Models and Credits.
 --   SELECT * FROM credits(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear', goal = 'purchase')
+{{define "model"}}[coalesce({model:Nullable(String)}, 'last_non_direct')]{{end}}
+{{define "unknown_model"}}'unknown model: write first, last, last_non_direct, linear, position or time_decay'{{end}}
 {{define "models"}}['first', 'last', 'last_non_direct', 'linear', 'position', 'time_decay']{{end}}
 {{define "credits"}}WITH
     weighted AS
@@ -142,7 +144,7 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
         FROM {{.Database}}.conversion_paths(site = {site:String}, from = {from:Date}, to = {to:Date})
         ARRAY JOIN models AS model
         WHERE ({goal:Nullable(String)} IS NULL OR goal = {goal:Nullable(String)})
-          AND (SELECT throwIf(NOT hasAll({{template "models" .}}, models), 'unknown model: write first, last, last_non_direct, linear, position or time_decay')) = 0
+          AND (SELECT throwIf(NOT hasAll({{template "models" .}}, models), {{template "unknown_model"}})) = 0
     ),
     -- What is left of an amount after rounding down goes to the largest remainders: see the last level.
     rounded_down AS
@@ -178,6 +180,7 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_paths {{.OnCluster}} AS
     )
 SELECT
     credited.* EXCEPT mark,
+    toUInt64(1) AS credits,
     if(mark = 0, 'Direct', names.channel) AS channel, source, medium, campaign, creative, placement
 FROM credited
 LEFT ANY JOIN

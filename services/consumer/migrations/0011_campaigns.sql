@@ -9,24 +9,26 @@ GROUP BY goal{{end}}
 CREATE VIEW IF NOT EXISTS {{.Database}}.machine_hits {{.OnCluster}} AS
 {{template "machine_hits" .}};
 
---   SELECT * FROM campaign_revenue(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear')
-CREATE VIEW IF NOT EXISTS {{.Database}}.campaign_revenue {{.OnCluster}} AS
-WITH [coalesce({model:Nullable(String)}, 'last_non_direct')] AS models
-SELECT
+-- The questions below are asked of credits: those computed now, or the sums by day of rolled_credits. credit_rows has them.
+{{define "campaign_revenue"}}SELECT
     c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
     toDecimal128(sum(conversion_micros), 6) / 1000000 AS conversions,
     toDecimal128(sum(credit_micros), 6) / 1000000 AS revenue,
-    countIf(kind = 'click') AS clicks,
-    countIf(kind = 'view') AS views,
+    sumIf(credits, kind = 'click') AS clicks,
+    sumIf(credits, kind = 'view') AS views,
     any(m.machine_hits) AS machine_hits
-FROM ({{template "credits" .}}) AS c
+FROM credit_rows AS c
 LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
-ORDER BY goal, rate_missing, currency, revenue DESC, conversions DESC, channel, source, medium, campaign;
+ORDER BY goal, rate_missing, currency, revenue DESC, conversions DESC, channel, source, medium, campaign{{end}}
+--   SELECT * FROM campaign_revenue(site = 'shop', from = '2026-11-01', to = '2026-11-30', model = 'linear')
+CREATE VIEW IF NOT EXISTS {{.Database}}.campaign_revenue {{.OnCluster}} AS
+WITH
+    {{template "model"}} AS models,
+    credit_rows AS ({{template "credits" .}})
+{{template "campaign_revenue" .}};
 
-CREATE VIEW IF NOT EXISTS {{.Database}}.model_comparison {{.OnCluster}} AS
-WITH {{template "models" .}} AS models
-SELECT
+{{define "model_comparison"}}SELECT
     c.goal AS goal, currency, rate_missing, channel, source, medium, campaign,
     toDecimal128(sumIf(credit_micros, model = 'first'), 6) / 1000000 AS first,
     toDecimal128(sumIf(credit_micros, model = 'last'), 6) / 1000000 AS last,
@@ -41,10 +43,15 @@ SELECT
     toDecimal128(sumIf(conversion_micros, model = 'position'), 6) / 1000000 AS conversions_position,
     toDecimal128(sumIf(conversion_micros, model = 'time_decay'), 6) / 1000000 AS conversions_time_decay,
     any(m.machine_hits) AS machine_hits
-FROM ({{template "credits" .}}) AS c
+FROM credit_rows AS c
 LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 GROUP BY goal, currency, rate_missing, channel, source, medium, campaign
-ORDER BY goal, rate_missing, currency, last_non_direct DESC, channel, source, medium, campaign;
+ORDER BY goal, rate_missing, currency, last_non_direct DESC, channel, source, medium, campaign{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.model_comparison {{.OnCluster}} AS
+WITH
+    {{template "models"}} AS models,
+    credit_rows AS ({{template "credits" .}})
+{{template "model_comparison" .}};
 
 CREATE VIEW IF NOT EXISTS {{.Database}}.conversions {{.OnCluster}} AS
 WITH
@@ -60,14 +67,15 @@ LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
 ORDER BY occurred_at, event_id, goal;
 
+{{define "times"}}countIf(with_touch) AS conversions,
+    quantileExactIf(0.5)({{.}}, with_touch) / 1000 AS median_seconds,
+    quantileExactIf(0.9)({{.}}, with_touch) / 1000 AS p90_seconds,
+    countIf(NOT with_touch) AS without_touch,
+    any(m.machine_hits) AS machine_hits{{end}}
 CREATE VIEW IF NOT EXISTS {{.Database}}.time_to_convert {{.OnCluster}} AS
 SELECT
     c.goal AS goal,
-    countIf(with_touch) AS conversions,
-    quantileExactIf(0.5)(dateDiff('millisecond', path[1].1, occurred_at), with_touch) / 1000 AS median_seconds,
-    quantileExactIf(0.9)(dateDiff('millisecond', path[1].1, occurred_at), with_touch) / 1000 AS p90_seconds,
-    countIf(NOT with_touch) AS without_touch,
-    any(m.machine_hits) AS machine_hits
+    {{template "times" "dateDiff('millisecond', path[1].1, occurred_at)"}}
 FROM ({{template "conversion_paths" .}}) AS c
 LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = c.goal
 WHERE {goal:Nullable(String)} IS NULL OR c.goal = {goal:Nullable(String)}
@@ -91,17 +99,14 @@ LEFT ANY JOIN own_rates ON own_currency = costs.currency AND own_day = costs.day
 LEFT ANY JOIN site_rates ON site_rate_currency = costs.target AND site_rate_day = costs.day;
 
 -- Costs are imported for the lower-case names of source, medium and campaign.
-CREATE VIEW IF NOT EXISTS {{.Database}}.roas {{.OnCluster}} AS
-WITH
-    [coalesce({model:Nullable(String)}, 'last_non_direct')] AS models,
-    revenue AS
+{{define "roas"}}revenue AS
     (
         SELECT
             goal, lower(source) AS source, lower(medium) AS medium, lower(campaign) AS campaign,
             sum(conversion_micros) AS conversion_micros,
             sumIf(credit_micros, NOT c.rate_missing) AS credit_micros,
             max(c.rate_missing) AS rate_missing
-        FROM ({{template "credits" .}}) AS c
+        FROM credit_rows AS c
         GROUP BY goal, source, medium, campaign
     ),
     costs AS
@@ -133,7 +138,12 @@ FROM
 ) AS sums
 LEFT ANY JOIN ({{template "machine_hits" .}}) AS m ON m.goal = sums.goal
 GROUP BY goal, source, medium, campaign
-ORDER BY goal, revenue DESC, cost DESC, source, medium, campaign;
+ORDER BY goal, revenue DESC, cost DESC, source, medium, campaign{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.roas {{.OnCluster}} AS
+WITH
+    {{template "model"}} AS models,
+    credit_rows AS ({{template "credits" .}}),
+    {{template "roas" .}};
 
 -- Lines that add up to the raw hits of each goal.
 CREATE VIEW IF NOT EXISTS {{.Database}}.why_not_counted {{.OnCluster}} AS
@@ -180,57 +190,51 @@ ARRAY JOIN
 ] AS counts
 ORDER BY goal, indexOf(['raw_hits', 'repeated_records', 'machines', 'same_order', 'same_event', 'same_session', 'no_consent', 'counted'], line);
 
-CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
+-- Impressions by day: of people, of those whose visitor did something on the site, and of machines.
+CREATE VIEW IF NOT EXISTS {{.Database}}.impression_sums {{.OnCluster}} AS
 WITH
-    ['last_non_direct'] AS models,
     -- hashes that were visitors and did something on the site
     hashes AS
     (
         SELECT daily_hash FROM {{.Database}}.visitor_days
         WHERE site_id = {site:String} AND site_day BETWEEN {{.DaysBefore "1"}} AND {{.DaysAfter "1"}} AND on_site > 0 AND NOT {{.Known "visitor_kind" "visitor_id"}}
-    ),
-    impressions AS
-    (
-        SELECT
-            campaign, creative, placement,
-            count() AS impressions,
-            countIf(multiIf(
-                {{.Known "visitor_kind" "visitor_id"}},
-                    visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND on_site),
-                if(daily_hash != {{.NoID}}, daily_hash IN hashes, false))) AS with_visit
-        FROM {{.Database}}.touches
-        WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND kind = 'view'
-        GROUP BY campaign, creative, placement
-    ),
-    machines AS
-    (
-        SELECT campaign, if(utm_content != '', utm_content, props['creative']) AS creative, props['placement'] AS placement, count() AS impressions
-        FROM {{.Database}}.events
-        WHERE site_id = {site:String} AND name = 'impression' AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot AND kind = 'impression'
-        GROUP BY campaign, creative, placement
-    ),
-    credited AS
-    (
-        SELECT campaign, creative, placement, sum(conversion_micros) AS conversions, sumIf(credit_micros, NOT rate_missing) AS revenue
-        FROM ({{template "credits" .}})
-        WHERE kind = 'view'
-        GROUP BY campaign, creative, placement
     )
 SELECT
+    site_day AS day, campaign, creative, placement,
+    count() AS impressions,
+    countIf(multiIf(
+        {{.Known "visitor_kind" "visitor_id"}},
+            visitor_id IN (SELECT visitor_id FROM {{.Database}}.visitors WHERE site_id = {site:String} AND on_site),
+        if(daily_hash != {{.NoID}}, daily_hash IN hashes, false))) AS with_visit,
+    toUInt64(0) AS by_machines
+FROM {{.Database}}.touches
+WHERE site_id = {site:String} AND site_day BETWEEN {from:Date} AND {to:Date} AND kind = 'view'
+GROUP BY day, campaign, creative, placement
+UNION ALL
+SELECT site_day AS day, campaign, if(utm_content != '', utm_content, props['creative']) AS creative, props['placement'] AS placement, 0, 0, count()
+FROM {{.Database}}.events
+WHERE site_id = {site:String} AND name = 'impression' AND site_day BETWEEN {from:Date} AND {to:Date} AND outcome = 'event' AND is_bot AND kind = 'impression'
+GROUP BY day, campaign, creative, placement;
+
+{{define "view_through"}}SELECT
     campaign, creative, placement,
     sum(shown) AS impressions,
-    sum(with_visit) AS joined,
-    if(sum(shown) = 0, NULL, sum(with_visit) / sum(shown)) AS joined_share,
+    sum(joins) AS joined,
+    if(sum(shown) = 0, NULL, sum(joins) / sum(shown)) AS joined_share,
     toDecimal128(sum(converted), 6) / 1000000 AS conversions,
     toDecimal128(sum(earned), 6) / 1000000 AS revenue,
-    sum(by_machines) AS machine_impressions
+    sum(machines) AS machine_impressions
 FROM
 (
-    SELECT campaign, creative, placement, impressions AS shown, with_visit, toInt128(0) AS converted, toInt128(0) AS earned, toUInt64(0) AS by_machines FROM impressions
+    SELECT campaign, creative, placement, impressions AS shown, with_visit AS joins, toInt128(0) AS converted, toInt128(0) AS earned, by_machines AS machines FROM impression_rows
     UNION ALL
-    SELECT campaign, creative, placement, toUInt64(0), toUInt64(0), toInt128(0), toInt128(0), impressions FROM machines
-    UNION ALL
-    SELECT campaign, creative, placement, toUInt64(0), toUInt64(0), toInt128(conversions), toInt128(revenue), toUInt64(0) FROM credited
+    SELECT campaign, creative, placement, 0, 0, conversion_micros, if(rate_missing, toInt128(0), credit_micros), 0 FROM credit_rows WHERE kind = 'view'
 )
 GROUP BY campaign, creative, placement
-ORDER BY impressions DESC, campaign, creative, placement;
+ORDER BY impressions DESC, campaign, creative, placement{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.view_through {{.OnCluster}} AS
+WITH
+    ['last_non_direct'] AS models,
+    credit_rows AS ({{template "credits" .}}),
+    impression_rows AS (SELECT * FROM {{.Database}}.impression_sums(site = {site:String}, from = {from:Date}, to = {to:Date}))
+{{template "view_through" .}};

@@ -1,7 +1,5 @@
 -- oldest consumer: 1
-{{define "daily"}}sum(s.sessions) AS sessions,
-    uniqExactMerge(s.visitors) AS visitors,
-    sum(s.page_views) AS page_views,
+{{define "daily"}}    sum(s.page_views) AS page_views,
     toUInt64(sum(s.sessions) - sum(longer_sessions)) AS bounces,
     if(sum(s.sessions) = 0, NULL, (sum(s.sessions) - sum(longer_sessions)) / sum(s.sessions)) AS bounce_rate,
     if(sum(s.sessions) = 0, NULL, sum(milliseconds) / sum(s.sessions) / 1000) AS average_seconds,
@@ -42,13 +40,8 @@ ASOF LEFT JOIN
     WHERE visitor IN of_hits
 ) AS s ON s.visitor = c.visitor AND s.started_at <= c.occurred_at;
 
-CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_rate {{.OnCluster}} AS
-WITH
-    (
-        SELECT count() FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
-        WHERE starts AND session_day BETWEEN {from:Date} AND {to:Date}
-    ) AS all_sessions,
-    goals AS
+-- Sessions and conversions are those of now, or the sums of rollups: all_sessions and session_conversions.
+{{define "conversion_rate"}}goals AS
     (
         SELECT goal, countIf(outcome = 'event' AND is_bot) AS machine_hits
         FROM {{.Database}}.conversion_hits
@@ -64,15 +57,23 @@ SELECT
     c.without_session AS conversions_without_session,
     goals.machine_hits AS machine_hits
 FROM goals
-LEFT ANY JOIN
-(
-    SELECT goal,
-        uniqExactIf((session, session_day), session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
-        countIf(session = {{.NoID}} AND site_day <= {to:Date}) AS without_session
-    FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
-    GROUP BY goal
-) AS c ON c.goal = goals.goal
-ORDER BY goal;
+LEFT ANY JOIN session_conversions AS c ON c.goal = goals.goal
+ORDER BY goal{{end}}
+CREATE VIEW IF NOT EXISTS {{.Database}}.conversion_rate {{.OnCluster}} AS
+WITH
+    (
+        SELECT count() FROM {{.Database}}.session_events(site = {site:String}, from = {from:Date}, to = {to:Date})
+        WHERE starts AND session_day BETWEEN {from:Date} AND {to:Date}
+    ) AS all_sessions,
+    session_conversions AS
+    (
+        SELECT goal,
+            uniqExactIf((session, session_day), session != {{.NoID}} AND session_day BETWEEN {from:Date} AND {to:Date}) AS converting,
+            countIf(session = {{.NoID}} AND site_day <= {to:Date}) AS without_session
+        FROM {{.Database}}.conversions_in_sessions(site = {site:String}, from = {from:Date}, to = {to:Date})
+        GROUP BY goal
+    ),
+    {{template "conversion_rate" .}};
 
 -- Sums by day and channel: of sessions, of those with a conversion, and of machines' events beside them.
 CREATE VIEW IF NOT EXISTS {{.Database}}.session_sums {{.OnCluster}} AS
@@ -103,7 +104,7 @@ GROUP BY day, channel;
 -- Sessions by day.
 --   SELECT * FROM sessions_daily(site = 'shop', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.sessions_daily {{.OnCluster}} AS
-SELECT day, {{template "daily"}}
+SELECT day, sum(s.sessions) AS sessions, uniqExactMerge(s.visitors) AS visitors, {{template "daily"}}
 FROM {{.Database}}.session_sums(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
 GROUP BY day
 ORDER BY day;
@@ -111,7 +112,7 @@ ORDER BY day;
 -- Sessions by day and channel; machine_events are of that channel themselves.
 --   SELECT * FROM channel_daily(site = 'shop', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.channel_daily {{.OnCluster}} AS
-SELECT day, channel, {{template "daily"}}
+SELECT day, channel, sum(s.sessions) AS sessions, uniqExactMerge(s.visitors) AS visitors, {{template "daily"}}
 FROM {{.Database}}.session_sums(site = {site:String}, from = {from:Date}, to = {to:Date}) AS s
 GROUP BY day, channel
 ORDER BY day, sessions DESC, channel;

@@ -20,8 +20,11 @@ import (
 //	time     the moment of publishing, ms
 //	headers  replayed = "1" when the event lay in a spool before; traceparent (W3C) when traced
 
-// Schema is the newest event schema that this code reads and the one it writes.
-const Schema = 1
+// Schema is that of events, SchemaTally that of tallies and the newest one that this code reads.
+const (
+	Schema      = 1
+	SchemaTally = 2
+)
 
 // HeaderReplayed marks records that come from a spool: the event may be much older than the record.
 const HeaderReplayed = "replayed"
@@ -47,8 +50,8 @@ func Decode(value []byte) (*onepxv1.Event, error) {
 	if err := proto.Unmarshal(value, ev); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUndecodable, err)
 	}
-	if ev.GetSchema() > Schema {
-		return nil, fmt.Errorf("%w: schema %d, known up to %d", ErrSchemaTooNew, ev.GetSchema(), Schema)
+	if ev.GetSchema() > SchemaTally {
+		return nil, fmt.Errorf("%w: schema %d, known up to %d", ErrSchemaTooNew, ev.GetSchema(), SchemaTally)
 	}
 	if ev.GetSchema() == 0 || ev.GetSiteId() == "" || len(ev.GetEventId()) != 16 || ev.GetReceivedAtMs() <= 0 {
 		return nil, fmt.Errorf("%w: schema, site_id, event_id or received_at_ms missing", ErrUndecodable)

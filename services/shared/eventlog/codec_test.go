@@ -40,7 +40,7 @@ func TestARecordHoldsTheEventUnderItsIDAndTheMomentOfPublishing(t *testing.T) {
 }
 
 func TestWhatIsNoEventIsToldApartFromWhatIsTooNew(t *testing.T) {
-	newer := value(t, event(func(ev *onepxv1.Event) { ev.Schema = eventlog.Schema + 1 }))
+	newer := value(t, event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaTally + 1 }))
 	for name, test := range map[string]struct {
 		value []byte
 		want  error

@@ -23,6 +23,8 @@ const (
 	Rejected Effect = "rejected"
 	// Lost: not stored; we are at fault (status 503), the client may try again.
 	Lost Effect = "lost"
+	// Unmet: a wish on /optout or /optin was not carried out, or only in part. No event.
+	Unmet Effect = "wish unmet"
 	// NotCounted: a row in events that counts for nothing.
 	NotCounted Effect = "not counted"
 	// Stopped: the consumer stopped a partition and waits for a person.
@@ -58,6 +60,7 @@ const (
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
+	NoConsent        Reason = "no_consent"
 	OnSuppression    Reason = "suppression_list"
 	InSpool          Reason = "spooled"
 	SpoolFull        Reason = "spool_full"
@@ -93,6 +96,15 @@ const (
 	ConsentInvalid     Reason = "consent_invalid"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 	IPInvalid          Reason = "ip_invalid"
+)
+
+// Set by the collector: a visitor's wish on /optout or /optin was not carried out as asked.
+const (
+	LinkInvalid          Reason = "link_invalid"
+	LinkExpired          Reason = "link_expired"
+	OptInForeign         Reason = "opt_in_foreign"
+	WishesLimited        Reason = "wishes_limited"
+	SuppressionUnwritten Reason = "suppression_unwritten"
 )
 
 // Set by the consumer: the row is not counted.
@@ -149,6 +161,7 @@ var All = []Entry{
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
+	{NoConsent, "collector", Suppressed, "The visitor may not be measured, for want of consent, and the site wants no anonymous events (`consent.without` in onepx.yaml)."},
 	{OnSuppression, "collector, consumer", Suppressed, "The visitor or user key stands on the suppression list."},
 	{InSpool, "collector", Spooled, "Kafka did not acknowledge the event in time; it is durable on the collector's disk and goes to Kafka when that is back."},
 	{SpoolFull, "collector", Lost, "Kafka did not acknowledge the event in time, and the spool has no room for it (`ONEPX_SPOOL_QUOTA_BYTES`)."},
@@ -177,9 +190,14 @@ var All = []Entry{
 	{ItemsInvalid, "collector", Flagged, "`items` is no JSON array of items, or a price is in another currency than the event; what could not be read was left out."},
 	{VisitorInvalid, "collector", Flagged, "The cookie or the parameter `v` holds no readable visitor id and was left out."},
 	{Placeholder, "collector", Flagged, "An id or a consent signal was what scripts and templates print without a value (`undefined`, `null`, `{{id}}`, `${US_PRIVACY}`, spaces …) and was left out."},
-	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `us_privacy`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
+	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `addtl_consent`, `gpp`, `gpp_sid`, `us_privacy`, `coppa`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
+	{LinkInvalid, "collector", Unmet, "The link to `/optout` is not one of ours, or it was changed or cut off; the page is for the browser alone then."},
+	{LinkExpired, "collector", Unmet, "The link to `/optout` has expired; the page is for the browser alone then."},
+	{OptInForeign, "collector", Unmet, "Another site's page sent `POST /optin`; nothing was changed, and the page is shown for the visitor to decide."},
+	{WishesLimited, "collector", Unmet, "More wishes came than a collector writes to the suppression list (100 entries a second); the browser's cookies were changed, and the visitor is asked to try again."},
+	{SuppressionUnwritten, "collector", Unmet, "Kafka did not acknowledge the change of the suppression list in time; the browser's cookies were changed, and the visitor is asked to try again."},
 	{OffsetMissing, "consumer", NotCounted, "Kafka has no record at this offset (expired, or a control record)."},
 	{Undecodable, "consumer", NotCounted, "The record's bytes are no event; they lie in the dead-letter topic."},
 	{SchemaTooNew, "consumer", NotCounted, "The record needs a newer consumer; its bytes lie in the dead-letter topic."},

@@ -7,6 +7,9 @@ const (
 	// MinVendor and MaxVendor bound TCF.Vendor.
 	MinVendor = 0
 	MaxVendor = 65535
+	// MinProvider and MaxProvider bound TCF.ACProvider.
+	MinProvider = 0
+	MaxProvider = 999_999
 	// MinPurpose and MaxPurpose are the first and the last purpose that the framework defines.
 	MinPurpose = 1
 	MaxPurpose = 11
@@ -20,6 +23,9 @@ type TCF struct {
 	// Measure, Profile and Share are the purposes (MinPurpose to MaxPurpose) that must all be allowed for the effect; unless set
 	// 8 (measure content), 3 and 4 (make and use profiles for ads), 2, 3 and 4. A cookie always needs purpose 1.
 	Measure, Profile, Share []int
+	// ACProvider is the id under which Google's list of ad technology providers has the operator, for one who is not in the
+	// Global Vendor List: audiences and sharing then need additional consent too. 0, the default, is none.
+	ACProvider int
 }
 
 func defaultTCF() TCF {
@@ -28,7 +34,9 @@ func defaultTCF() TCF {
 
 // consentFields are the keys of consent.
 var consentFields = []field[Site]{
-	{name: "tcf", required: true, read: func(p *problems, path string, node ast.Node, s *Site) {
+	{name: "regions", read: readRegions},
+	{name: "without", read: readWithoutConsent},
+	{name: "tcf", read: func(p *problems, path string, node ast.Node, s *Site) {
 		readMapping(p, path, node, tcfFields, &s.TCF)
 	}},
 }
@@ -38,6 +46,11 @@ var tcfFields = []field[TCF]{
 	{name: "vendor", read: func(p *problems, path string, node ast.Node, t *TCF) {
 		if id, ok := readWholeNumber(p, path, node, MinVendor, MaxVendor); ok {
 			t.Vendor = id
+		}
+	}},
+	{name: "ac_provider", read: func(p *problems, path string, node ast.Node, t *TCF) {
+		if id, ok := readWholeNumber(p, path, node, MinProvider, MaxProvider); ok {
+			t.ACProvider = id
 		}
 	}},
 	{name: "measure", read: purposeReader(func(t *TCF) *[]int { return &t.Measure })},

@@ -90,6 +90,24 @@ func textOf(node ast.Node) (string, bool) {
 	return "", false
 }
 
+// readWord returns one of the words, or "" after adding a problem: that the text is not `what`.
+func readWord[W ~string](p *problems, path string, node ast.Node, what string, words []W) W {
+	text, ok := readText(p, path, node)
+	if !ok {
+		return ""
+	}
+	if word := W(text); slices.Contains(words, word) {
+		return word
+	}
+	known := make([]string, len(words))
+	for i, word := range words {
+		known[i] = string(word)
+	}
+	last := len(known) - 1
+	p.add(start(node), path, "%s is not %s; write %s or %s", quoted(text), what, strings.Join(known[:last], ", "), known[last])
+	return ""
+}
+
 // readWholeNumber returns a whole number within the bounds.
 func readWholeNumber(p *problems, path string, node ast.Node, least, most int) (int, bool) {
 	if n, ok := node.(*ast.IntegerNode); ok {

@@ -38,7 +38,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	firstUsing := map[KeyHash]string{} // write key to the path of its site
 	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
-		site := Site{Privacy: PrivacyMeasure, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Goals: defaultGoals()}
+		site := Site{Privacy: PrivacyMeasure, WithoutConsent: WithoutConsentAnonymous, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Goals: defaultGoals()}
 		readMapping(p, path, element, siteFields, &site)
 		setGoalCurrencies(&site)
 		cfg.Sites = append(cfg.Sites, site)
@@ -137,19 +137,6 @@ func readCookieDomain(p *problems, path string, node ast.Node, s *Site) {
 		return
 	}
 	s.CookieDomain = domain
-}
-
-func readPrivacy(p *problems, path string, node ast.Node, s *Site) {
-	text, ok := readText(p, path, node)
-	if !ok {
-		return
-	}
-	switch mode := Privacy(text); mode {
-	case PrivacyMeasure, PrivacyCookieless:
-		s.Privacy = mode
-	default:
-		p.add(start(node), path, "%s is not a privacy mode; write %s or %s", quoted(text), PrivacyMeasure, PrivacyCookieless)
-	}
 }
 
 func readRetentionDays(p *problems, path string, node ast.Node, s *Site) {

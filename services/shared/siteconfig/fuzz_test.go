@@ -39,7 +39,7 @@ func FuzzParse(f *testing.F) {
 			ids[site.ID] = true
 			require.NotNil(t, site.Timezone)
 			require.Len(t, site.Currency, 3)
-			require.Contains(t, []siteconfig.Privacy{siteconfig.PrivacyMeasure, siteconfig.PrivacyCookieless}, site.Privacy)
+			require.Contains(t, siteconfig.Modes, site.Privacy)
 			require.LessOrEqual(t, siteconfig.MinRetentionDays, site.RetentionDays)
 			require.GreaterOrEqual(t, siteconfig.MaxRetentionDays, site.RetentionDays)
 			require.GreaterOrEqual(t, site.RateLimit, 0)

@@ -217,16 +217,7 @@ func readGoalProps(p *problems, path string, node ast.Node, g *Goal) {
 }
 
 func readOncePer(p *problems, path string, node ast.Node, g *Goal) {
-	text, ok := readText(p, path, node)
-	if !ok {
-		return
-	}
-	switch once := OncePer(text); once {
-	case OncePerOrder, OncePerEvent, OncePerSession, OncePerHit:
-		g.OncePer = once
-	default:
-		p.add(start(node), path, "%s is not what a goal can count once per; write %s, %s, %s or %s", quoted(text), OncePerOrder, OncePerEvent, OncePerSession, OncePerHit)
-	}
+	g.OncePer = readWord(p, path, node, "what a goal can count once per", []OncePer{OncePerOrder, OncePerEvent, OncePerSession, OncePerHit})
 }
 
 func readGoalValue(p *problems, path string, node ast.Node, g *Goal) {

@@ -49,6 +49,7 @@ func TestSchemaRefusesBadFilesWhereASchemaCan(t *testing.T) {
 func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	type object struct {
 		Required   []string
+		Enum       []string
 		Properties map[string]struct {
 			Enum             []string
 			Default          any
@@ -59,7 +60,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal, TCF object } `json:"$defs"`
+		Defs struct{ Site, Goal, TCF, Mode object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
@@ -74,7 +75,11 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		require.ElementsMatch(t, slices.Collect(maps.Keys(want.Properties)), known)
 		require.ElementsMatch(t, want.Required, required)
 	}
-	require.Equal(t, []string{string(siteconfig.PrivacyMeasure), string(siteconfig.PrivacyCookieless)}, site.Properties["privacy"].Enum)
+	var modes []string
+	for _, mode := range siteconfig.Modes {
+		modes = append(modes, string(mode))
+	}
+	require.Equal(t, modes, schema.Defs.Mode.Enum)
 	require.EqualValues(t, siteconfig.PrivacyMeasure, site.Properties["privacy"].Default)
 	days := site.Properties["retention_days"]
 	rate := site.Properties["rate_limit"]
@@ -91,6 +96,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	tcf := schema.Defs.TCF.Properties
 	require.Equal(t, []int{siteconfig.MinVendor, siteconfig.MaxVendor}, []int{tcf["vendor"].Minimum, tcf["vendor"].Maximum})
+	require.Equal(t, []int{siteconfig.MinProvider, siteconfig.MaxProvider}, []int{tcf["ac_provider"].Minimum, tcf["ac_provider"].Maximum})
 	for name, want := range map[string][]any{"measure": {8.0}, "profile": {3.0, 4.0}, "share": {2.0, 3.0, 4.0}} {
 		require.Equal(t, want, tcf[name].Default)
 	}

@@ -37,16 +37,39 @@ const (
 	MaxRateLimit = 1_000_000
 )
 
-// Privacy says what a site may do with its visitors.
+// Privacy is a mode: what a site may do with visitors who have said nothing. What they say is obeyed in every mode.
 type Privacy string
 
+// The modes, the default first.
 const (
-	// PrivacyMeasure allows the visitor cookie and measurement unless the visitor
-	// opted out or sends Global Privacy Control or Do Not Track. It is the default.
+	// PrivacyMeasure allows the visitor cookie, the user key and measurement; audiences and sharing take consent.
 	PrivacyMeasure Privacy = "measure"
-	// PrivacyCookieless never sets or reads the visitor cookie; visitors are told
+	// PrivacyOptIn allows nothing without consent; see WithoutConsent.
+	PrivacyOptIn Privacy = "opt_in"
+	// PrivacyAudience allows what the French CNIL exempts from consent: measuring for this site alone, with a cookie of
+	// 13 months that visits do not extend and the short prefix of the address. No user key, no audiences, no sharing.
+	PrivacyAudience Privacy = "audience_exemption"
+	// PrivacyOptOut allows everything until the visitor objects.
+	PrivacyOptOut Privacy = "opt_out"
+	// PrivacyCookieless never sets or reads the visitor cookie, whatever the visitor allows; visitors are told
 	// apart within one day by the daily hash only.
 	PrivacyCookieless Privacy = "cookieless"
+)
+
+// Modes are all modes of Privacy.
+var Modes = []Privacy{PrivacyMeasure, PrivacyOptIn, PrivacyAudience, PrivacyOptOut, PrivacyCookieless}
+
+// WithoutConsent is what becomes of an event whose visitor may not even be measured.
+type WithoutConsent string
+
+// What may become of it, the default first.
+const (
+	// WithoutConsentAnonymous stores it as a hit of nobody.
+	WithoutConsentAnonymous WithoutConsent = "anonymous"
+	// WithoutConsentCount stores nothing of it; it is one in the counts of the site's day.
+	WithoutConsentCount WithoutConsent = "count"
+	// WithoutConsentNothing stores nothing and counts it in the collector's metrics only.
+	WithoutConsentNothing WithoutConsent = "nothing"
 )
 
 // Config is one site configuration. It is not changed once loaded, so it may be
@@ -79,8 +102,12 @@ type Site struct {
 	// CookieDomain is the Domain of the visitor cookie; empty means the host that
 	// was asked. Never a public suffix such as co.uk.
 	CookieDomain string
-	// Privacy is the mode; PrivacyMeasure unless set.
+	// Privacy is the mode; PrivacyMeasure unless set. Ask PrivacyIn.
 	Privacy Privacy
+	// Regions are the modes of places that differ: an ISO 3166-1 country (DE) or an ISO 3166-2 subdivision (US-CA).
+	Regions map[string]Privacy
+	// WithoutConsent is WithoutConsentAnonymous unless set.
+	WithoutConsent WithoutConsent
 	// TCF says how consent strings are read.
 	TCF TCF
 	// RetentionDays is how many days rows are kept: MinRetentionDays to

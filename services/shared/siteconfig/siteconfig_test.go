@@ -59,14 +59,22 @@ func TestEverySettingIsRead(t *testing.T) {
 	require.NoError(t, err)
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	require.NoError(t, err)
+	regions := map[string]siteconfig.Privacy{
+		"GB": siteconfig.PrivacyOptIn, "FR-IDF": siteconfig.PrivacyAudience, "US-CA": siteconfig.PrivacyMeasure, "CH": siteconfig.PrivacyCookieless,
+	}
+	for country := range strings.FieldsSeq("AT BE BG CY CZ DE DK EE ES FI FR GR HR HU IE IS IT LI LT LU LV MT NL NO PL PT RO SE SI SK") {
+		regions[country] = siteconfig.PrivacyOptIn
+	}
 	require.Equal(t, []siteconfig.Site{{
 		ID:             "shop",
 		Timezone:       berlin,
 		Currency:       "EUR",
 		AllowedOrigins: []string{"https://shop.example.com", "https://*.example.com", "http://127.0.0.1:8080"},
 		CookieDomain:   "example.com",
-		Privacy:        siteconfig.PrivacyMeasure,
-		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}},
+		Privacy:        siteconfig.PrivacyOptOut,
+		Regions:        regions,
+		WithoutConsent: siteconfig.WithoutConsentCount,
+		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}, ACProvider: 101},
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,
@@ -76,14 +84,31 @@ func TestEverySettingIsRead(t *testing.T) {
 			OncePer: siteconfig.OncePerSession, Value: siteconfig.ValueFixed, ValueMicros: 9_900_000, Currency: "CHF", ClickWindowDays: 90, ViewWindowDays: 90,
 		}},
 	}, {
-		ID:            "mail_2",
-		Timezone:      time.UTC,
-		Currency:      "USD",
-		Privacy:       siteconfig.PrivacyCookieless,
-		TCF:           siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}},
-		RetentionDays: siteconfig.DefaultRetentionDays,
-		Goals:         []siteconfig.Goal{purchase},
+		ID:             "mail_2",
+		Timezone:       time.UTC,
+		Currency:       "USD",
+		Privacy:        siteconfig.PrivacyCookieless,
+		WithoutConsent: siteconfig.WithoutConsentAnonymous,
+		TCF:            siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}},
+		RetentionDays:  siteconfig.DefaultRetentionDays,
+		Goals:          []siteconfig.Goal{purchase},
 	}}, cfg.Sites)
+}
+
+func TestTheModeIsThatOfTheSmallestPlace(t *testing.T) {
+	cfg, err := siteconfig.Load("testdata/good/full.yaml")
+	require.NoError(t, err)
+	for place, want := range map[[2]string]siteconfig.Privacy{
+		{"FR", "IDF"}: siteconfig.PrivacyAudience,
+		{"FR", "BRE"}: siteconfig.PrivacyOptIn,
+		{"FR", ""}:    siteconfig.PrivacyOptIn,
+		{"US", "CA"}:  siteconfig.PrivacyMeasure,
+		{"US", "TX"}:  siteconfig.PrivacyOptOut,
+		{"", ""}:      siteconfig.PrivacyOptOut,
+	} {
+		require.Equal(t, want, cfg.Sites[0].PrivacyIn(place[0], place[1]), place)
+	}
+	require.Equal(t, siteconfig.PrivacyCookieless, cfg.Sites[1].PrivacyIn("FR", "IDF"), "a site without regions")
 }
 
 // purchase is the goal of a site that says nothing about goals.

@@ -100,6 +100,14 @@ func (l *List) Contains(kind Kind, id []byte, received time.Time) bool {
 	return l.Now().Contains(kind, id, received)
 }
 
+// Wished tells whether the id is suppressed by a wish now, whatever was erased.
+func (l *List) Wished(kind Kind, id []byte) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	changes := l.entries[string(Key(kind, id))]
+	return len(changes) > 0 && changes[len(changes)-1].last == math.MaxInt64
+}
+
 // Now returns the list as it is now; it does not change any more.
 func (l *List) Now() Snapshot {
 	l.mu.RLock()
@@ -185,6 +193,14 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 	}
 	outage := telemetry.NewOutageLog(src.Log, "reading the suppression list", time.Now)
 	for quiet := 0; ctx.Err() == nil; {
+		if !l.Ready() {
+			switch end, known := lastOffset(ctx, src); {
+			case !known:
+				quiet = 0
+			case l.Now().Position >= end || quiet >= quietPolls:
+				l.setReady()
+			}
+		}
 		poll, cancel := context.WithTimeout(ctx, pollEvery)
 		message, err := reader.FetchMessage(poll)
 		cancel()
@@ -198,15 +214,6 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 		default:
 			outage.Failed(err)
 			pause(ctx)
-		}
-		if l.Ready() {
-			continue
-		}
-		switch end, known := lastOffset(ctx, src); {
-		case !known:
-			quiet = 0
-		case l.Now().Position >= end || quiet >= quietPolls:
-			l.setReady()
 		}
 	}
 	return nil

@@ -170,3 +170,14 @@ func TestAListIsNotReadyWhileKafkaIsAway(t *testing.T) {
 	broker.Resume()
 	eventually(t, func() bool { return list.Ready() && list.Contains(suppression.Visitor, anna, now) })
 }
+
+func TestAWishIsToldFromAnErasure(t *testing.T) {
+	list := suppression.New()
+	list.Apply(kafka.Message{Offset: 0, Key: suppression.Key(suppression.Visitor.Erased(), anna), Value: suppression.Until(time.Now().Add(time.Hour))})
+	require.True(t, list.Contains(suppression.Visitor, anna, time.Now()))
+	require.False(t, list.Wished(suppression.Visitor, anna))
+	list.Apply(suppress(1, suppression.Visitor, anna))
+	require.True(t, list.Wished(suppression.Visitor, anna))
+	list.Apply(lift(2, suppression.Visitor, anna))
+	require.False(t, list.Wished(suppression.Visitor, anna))
+}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
@@ -161,7 +162,8 @@ func (k *Kafka) format(ctx context.Context, java []string) error {
 	return nil
 }
 
-// kafkaReady asks a broker for the group coordinator, which makes it create its offsets topic.
+// kafkaReady asks a broker for the group coordinator, which makes it create its offsets topic, and whether it knows itself: it
+// may listen before it has heard of its registration, and clients would find no broker then.
 func kafkaReady(ctx context.Context, broker string) error {
 	client, err := kgo.NewClient(kgo.SeedBrokers(broker))
 	if err != nil {
@@ -175,9 +177,16 @@ func kafkaReady(ctx context.Context, broker string) error {
 		return err
 	}
 	for _, c := range resp.Coordinators {
-		if c.ErrorCode != 0 {
-			return fmt.Errorf("find a group coordinator: kafka error %d", c.ErrorCode)
+		if err := kerr.ErrorForCode(c.ErrorCode); err != nil {
+			return fmt.Errorf("find a group coordinator: %w", err)
 		}
+	}
+	metadata, err := kmsg.NewPtrMetadataRequest().RequestWith(ctx, client)
+	if err != nil {
+		return err
+	}
+	if len(metadata.Brokers) == 0 || metadata.ControllerID < 0 {
+		return errors.New("the broker knows no broker or no controller yet")
 	}
 	return nil
 }

@@ -79,6 +79,7 @@ func (p *Pipeline) env(name, public, admin string) []string {
 	}.Settings(),
 		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32", // the load comes with addresses of its own
 		"ONEPX_IDLE_AFTER=2s",
+		"ONEPX_JOBS_ADMIN_LISTEN="+admin,
 	)
 }
 
@@ -100,20 +101,25 @@ type Service struct {
 
 // StartCollector starts a collector and waits until it is ready. What extraEnv sets counts.
 func (p *Pipeline) StartCollector(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
-	return p.start(ctx, "collector", name, true, extraEnv...)
+	return p.start(ctx, "collector", "run", name, true, extraEnv...)
 }
 
 // StartConsumer starts a consumer and waits until it works on its partitions. What extraEnv sets counts.
 func (p *Pipeline) StartConsumer(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
-	return p.start(ctx, "consumer", name, true, extraEnv...)
+	return p.start(ctx, "consumer", "run", name, true, extraEnv...)
 }
 
 // LaunchConsumer starts a consumer that is not expected to become ready: one that is to fail.
 func (p *Pipeline) LaunchConsumer(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
-	return p.start(ctx, "consumer", name, false, extraEnv...)
+	return p.start(ctx, "consumer", "run", name, false, extraEnv...)
 }
 
-func (p *Pipeline) start(ctx context.Context, service, name string, ready bool, extraEnv ...string) (*Service, error) {
+// StartJobs starts the worker of jobs and waits until it is ready. What extraEnv sets counts.
+func (p *Pipeline) StartJobs(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
+	return p.start(ctx, "consumer", "jobs", name, true, extraEnv...)
+}
+
+func (p *Pipeline) start(ctx context.Context, service, command, name string, ready bool, extraEnv ...string) (*Service, error) {
 	ports, err := localstack.ReservePorts(2)
 	if err != nil {
 		return nil, err
@@ -121,7 +127,7 @@ func (p *Pipeline) start(ctx context.Context, service, name string, ready bool, 
 	public, admin := localstack.Loopback(ports.Numbers[0]), localstack.Loopback(ports.Numbers[1])
 	s := &Service{URL: "http://" + public, Admin: "http://" + admin, ports: ports}
 	cfg := localstack.ProcessConfig{
-		Name: name, Path: p.binary(service), Args: []string{"run"}, BaseEnv: CleanEnv(), Env: append(p.env(name, public, admin), extraEnv...),
+		Name: name, Path: p.binary(service), Args: []string{command}, BaseEnv: CleanEnv(), Env: append(p.env(name, public, admin), extraEnv...),
 		LogFile: filepath.Join(p.Dir, "log", name+".log"),
 	}
 	if ready {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -62,7 +63,7 @@ func (s *Server) answerPixel(b *batch) {
 		writeJSON(b.writer, http.StatusOK, debugOf(h))
 		return
 	}
-	b.setCookie()
+	b.setCookies()
 	maps.Copy(header, ofImage)
 	b.writer.WriteHeader(Status(h.reason))
 	if b.request.Method != http.MethodHead {
@@ -81,16 +82,13 @@ func setResult(header http.Header, b *batch, word reason.Reason) {
 	}
 }
 
-// setCookie sets the batch's cookie if it has one. There is no new visitor without an event; a repeat of it mints the same.
-func (b *batch) setCookie() {
-	if b.cookie == nil {
+// setCookies sets the batch's cookies. There is no new visitor without an event; a repeat of it mints the same.
+func (b *batch) setCookies() {
+	if !slices.ContainsFunc(b.hits, func(h *hit) bool { return durable(h.counted()) || outcomeOf(h.counted()) == suppressed }) {
 		return
 	}
-	for _, h := range b.hits {
-		if word := h.counted(); durable(word) || outcomeOf(word) == suppressed {
-			http.SetCookie(b.writer, b.cookie)
-			return
-		}
+	for _, cookie := range b.cookies {
+		http.SetCookie(b.writer, cookie)
 	}
 }
 

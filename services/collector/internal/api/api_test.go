@@ -3,6 +3,7 @@ package api_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -25,6 +26,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -45,6 +47,8 @@ sites:
   - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
   - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}}
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
+  - {id: asking, timezone: UTC, currency: USD, privacy: cookieless, consent: {without: count}}
+  - {id: silent, timezone: UTC, currency: USD, privacy: cookieless, consent: {without: nothing}}
   - {id: slow, timezone: UTC, currency: USD, rate_limit: 10, allowed_origins: ["https://shop.example"]}
 `
 
@@ -93,11 +97,19 @@ func (p *publisher) PublishAll(ctx context.Context, events []*onepxv1.Event) []r
 	return words
 }
 
-// suppressions is a list of one.
+// suppressions is a list of one, and of what is written to it.
 type suppressions struct {
 	kind   suppression.Kind
 	id     []byte
 	panics bool
+
+	mu sync.Mutex
+	// written are the keys of what was put on the list, with - in front of what was taken off.
+	written []string
+	listed  map[string]bool
+	// fails is why nothing can be written; hides keeps what is written from being read.
+	fails error
+	hides bool
 }
 
 func (s *suppressions) Contains(kind suppression.Kind, id []byte, _ time.Time) bool {
@@ -105,7 +117,40 @@ func (s *suppressions) Contains(kind suppression.Kind, id []byte, _ time.Time) b
 	if found && s.panics {
 		panic("a defect")
 	}
-	return found
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return found || s.listed[string(suppression.Key(kind, id))]
+}
+
+func (s *suppressions) Wished(kind suppression.Kind, id []byte) bool {
+	return s.Contains(kind, id, arrival)
+}
+
+func (s *suppressions) Suppress(ctx context.Context, entries []suppression.Entry) error {
+	return s.write(ctx, entries, "", true)
+}
+
+func (s *suppressions) Lift(ctx context.Context, entries []suppression.Entry) error {
+	return s.write(ctx, entries, "-", false)
+}
+
+func (s *suppressions) write(ctx context.Context, entries []suppression.Entry, sign string, listed bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, limited := ctx.Deadline(); !limited {
+		return errors.New("the wish has no deadline")
+	}
+	if s.fails != nil {
+		return s.fails
+	}
+	for _, e := range entries {
+		key := string(suppression.Key(e.Kind, e.ID))
+		s.written = append(s.written, sign+key)
+		if !s.hides {
+			s.listed[key] = listed
+		}
+	}
+	return nil
 }
 
 // edge is a server that listens, with everything around it made up.
@@ -115,6 +160,7 @@ type edge struct {
 	server       *api.Server
 	publisher    *publisher
 	suppressions *suppressions
+	tallies      []tally.Key
 	telemetry    *telemetry.Telemetry
 	log          *bytes.Buffer
 }
@@ -122,7 +168,7 @@ type edge struct {
 // build makes a server that does not listen yet.
 func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	t.Helper()
-	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{}, log: &bytes.Buffer{}}
+	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{listed: map[string]bool{}}, log: &bytes.Buffer{}}
 	var err error
 	e.telemetry, err = telemetry.New(context.Background(), telemetry.Config{Service: "collector", LogOutput: e.log})
 	require.NoError(t, err)
@@ -131,7 +177,7 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
-		Suppressions: e.suppressions, Publisher: e.publisher, WriteTimeout: 20 * time.Second,
+		Suppressions: e.suppressions, Wishes: e.suppressions, Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
 	}
 	for _, change := range changes {

@@ -18,7 +18,7 @@ const (
 	// visitorAge is 13 months from the first visit; it is not extended by later ones. Longer is not worth having:
 	// browsers cap at 400 days, and measuring without consent (as France allows it) at 13 months.
 	visitorAge = 395 * 24 * time.Hour
-	// optOutAge is as long as browsers allow.
+	// optOutAge is as long as browsers allow; each hit renews it.
 	optOutAge = 400 * 24 * time.Hour
 )
 
@@ -28,7 +28,7 @@ const (
 func newVisitorCookie(value, host string, https bool, site *siteconfig.Site) *http.Cookie {
 	c := &http.Cookie{
 		Name: visitorCookie, Value: value, Path: "/", HttpOnly: true, MaxAge: int(visitorAge.Seconds()),
-		Domain: cookieDomain(host, site), SameSite: http.SameSiteLaxMode,
+		Domain: cookieDomain(host, site.CookieDomain), SameSite: http.SameSiteLaxMode,
 	}
 	if https {
 		c.Secure, c.SameSite = true, http.SameSiteNoneMode
@@ -42,10 +42,16 @@ func expired(c *http.Cookie) *http.Cookie { //nolint:gosec // its attributes are
 	return c
 }
 
-// newOptOutCookie returns the cookie of /optout. It is never partitioned: the wish holds on all sites.
-func newOptOutCookie(https bool) *http.Cookie {
+// optOutCookie returns the cookie of /optout. It reaches as far as any visitor cookie set under the host: to all hosts below
+// the widest cookie domain the host lies in. It is never partitioned: the wish holds on all sites.
+func (now *snapshot) optOutCookie(host string, https bool) *http.Cookie {
 	c := &http.Cookie{
 		Name: optOutCookie, Value: "1", Path: "/", HttpOnly: true, MaxAge: int(optOutAge.Seconds()), SameSite: http.SameSiteLaxMode,
+	}
+	for _, domain := range now.cookieDomains(host) {
+		if c.Domain == "" || domain != "" && len(domain) < len(c.Domain) {
+			c.Domain = domain
+		}
 	}
 	if https {
 		c.Secure, c.SameSite = true, http.SameSiteNoneMode
@@ -53,13 +59,42 @@ func newOptOutCookie(https bool) *http.Cookie {
 	return c
 }
 
-// cookieDomain is the site's cookie domain if the host asked lies in it; browsers refuse any other.
-func cookieDomain(host string, site *siteconfig.Site) string {
+// cookieDomains are the domains of all cookies that may have been set under the host, "" for the host alone among them.
+func (now *snapshot) cookieDomains(host string) []string {
+	domains := []string{""}
+	for _, domain := range now.domains {
+		if cookieDomain(host, domain) != "" {
+			domains = append(domains, domain)
+		}
+	}
+	return domains
+}
+
+// withoutVisitor removes the visitor's cookie, under whichever domain it was set; withoutOptOut removes that of /optout.
+func (now *snapshot) withoutVisitor(host string, https bool) []*http.Cookie {
+	return now.without(newVisitorCookie("", host, https, &siteconfig.Site{}), host)
+}
+
+func (now *snapshot) withoutOptOut(host string, https bool) []*http.Cookie {
+	return now.without(now.optOutCookie(host, https), host)
+}
+
+func (now *snapshot) without(c *http.Cookie, host string) []*http.Cookie {
+	var gone []*http.Cookie
+	for _, domain := range now.cookieDomains(host) {
+		one := *c //nolint:gosec // its attributes are those of the cookie given
+		one.Domain = domain
+		gone = append(gone, expired(&one))
+	}
+	return gone
+}
+
+// cookieDomain is the domain, a site's cookie domain or "", if the host asked lies in it; browsers refuse any other.
+func cookieDomain(host, domain string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	host, domain := strings.ToLower(host), site.CookieDomain
-	if domain == "" || host != domain && !strings.HasSuffix(host, "."+domain) {
+	if host = strings.ToLower(host); domain == "" || host != domain && !strings.HasSuffix(host, "."+domain) {
 		return ""
 	}
 	return domain

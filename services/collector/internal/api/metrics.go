@@ -47,12 +47,14 @@ type metrics struct {
 	received metric.Int64Counter
 	ended    metric.Int64Counter
 	flagged  metric.Int64Counter
+	wished   metric.Int64Counter
 	panics   metric.Int64Counter
 	duration metric.Float64Histogram
 
 	// The labels, as lists: made anew for each call they would be garbage of each hit.
 	endedBy   map[reason.Reason][]metric.AddOption
 	flaggedBy map[reason.Reason][]metric.AddOption
+	wishedBy  map[wishLabels][]metric.AddOption
 	steps     map[string][]metric.RecordOption
 }
 
@@ -60,9 +62,10 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m := &metrics{
 		endedBy:   map[reason.Reason][]metric.AddOption{},
 		flaggedBy: map[reason.Reason][]metric.AddOption{},
+		wishedBy:  map[wishLabels][]metric.AddOption{},
 		steps:     map[string][]metric.RecordOption{},
 	}
-	var errs [5]error
+	var errs [6]error
 	m.received, errs[0] = meter.Int64Counter("onepx_collector_events_received_total",
 		metric.WithDescription("Events received. Each ends in one outcome of onepx_collector_events_total."))
 	m.ended, errs[1] = meter.Int64Counter("onepx_collector_events_total",
@@ -74,11 +77,19 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m.duration, errs[4] = meter.Float64Histogram("onepx_collector_step_duration_seconds",
 		metric.WithDescription("Time a request spent in each step; parse includes the arrival of its body."), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
+	m.wished, errs[5] = meter.Int64Counter("onepx_collector_wishes_total",
+		metric.WithDescription("Requests to /optout and /optin (page, opt_out, opt_in) by the reason why they were not met, empty if they were."))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
 	m.bear()
 	return m, nil
+}
+
+// wishLabels are the request (page, opt_out or opt_in) and the reason why it was not met.
+type wishLabels struct {
+	request string
+	word    reason.Reason
 }
 
 // bear makes every label known and every counter exist.
@@ -93,6 +104,11 @@ func (m *metrics) bear() {
 	for _, word := range reason.With(reason.Flagged) {
 		m.flaggedBy[word] = []metric.AddOption{set(attribute.String("flag", string(word)))}
 	}
+	for _, request := range []string{"page", "opt_out", "opt_in"} {
+		for _, word := range append([]reason.Reason{"", reason.SiteUnknown}, reason.With(reason.Unmet)...) {
+			m.wishedBy[wishLabels{request, word}] = []metric.AddOption{set(attribute.String("request", request), attribute.String("reason", string(word)))}
+		}
+	}
 	for _, s := range steps {
 		m.steps[s.name] = []metric.RecordOption{set(attribute.String("step", s.name))}
 	}
@@ -101,6 +117,9 @@ func (m *metrics) bear() {
 	}
 	for _, label := range m.flaggedBy {
 		m.flagged.Add(ctx, 0, label...)
+	}
+	for _, label := range m.wishedBy {
+		m.wished.Add(ctx, 0, label...)
 	}
 	m.received.Add(ctx, 0)
 	m.panics.Add(ctx, 0)
@@ -118,6 +137,11 @@ func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Re
 	for _, flag := range flags {
 		m.flagged.Add(ctx, 1, m.flaggedBy[flag]...)
 	}
+}
+
+// wish counts a request to /optout or /optin.
+func (m *metrics) wish(ctx context.Context, request string, word reason.Reason) {
+	m.wished.Add(ctx, 1, m.wishedBy[wishLabels{request, word}]...)
 }
 
 func (m *metrics) step(ctx context.Context, name string, took time.Duration) {

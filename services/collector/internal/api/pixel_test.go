@@ -15,6 +15,8 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/tally"
+	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -121,6 +123,29 @@ func TestOptedOutMeansNothingIsKept(t *testing.T) {
 	require.Len(t, e.publisher.events, 1)
 }
 
+func TestHitsThatAreNotStoredAreTallied(t *testing.T) {
+	e := start(t)
+	e.suppressions.kind, e.suppressions.id = suppression.User, userKey(t, e, "ann")
+	e.publisher.events = nil
+	for _, target := range []string{"/p.gif?site=shop&e=purchase&c=0", "/p.gif?site=shop&uid=ann", "/p.gif?site=asking&gdpr=1", "/p.gif?site=silent&gdpr=1", "/p.gif?site=shop&c=0&debug=1", "/p.gif?site=nowhere&c=0"} {
+		e.get(target)
+	}
+	require.Empty(t, e.publisher.events)
+	page := onepxv1.EventKind_EVENT_KIND_PAGE_VIEW
+	require.Equal(t, []tally.Key{
+		{Site: "shop", Kind: onepxv1.EventKind_EVENT_KIND_ORDER, Reason: reason.OptedOut, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_PARAMETER},
+		{Site: "shop", Kind: page, Reason: reason.OnSuppression, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_SUPPRESSION},
+		{Site: "asking", Kind: page, Reason: reason.NoConsent, Signal: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF},
+	}, e.tallies)
+}
+
+// userKey is the key under which events of the user are stored.
+func userKey(t *testing.T, e *edge, user string) []byte {
+	t.Helper()
+	e.get("/p.gif?site=shop&uid=" + user)
+	return e.stored().GetVisitor().GetUserKey()
+}
+
 func TestWhatConsentIsStamped(t *testing.T) {
 	for _, test := range []struct {
 		name, target string
@@ -134,6 +159,7 @@ func TestWhatConsentIsStamped(t *testing.T) {
 		{"GPC folded into one header", "/p.gif?site=shop&uid=ann", []string{"Sec-GPC", "0, 1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC}},
 		{"the GDPR applies and nobody has consented", "/p.gif?site=shop&gdpr=1&gdpr_consent=${GDPR_CONSENT_123}&c=1&uid=ann", nil, &onepxv1.Consent{DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF}},
 		{"consent to measuring by the framework", "/p.gif?site=shop&gdpr=1&gdpr_consent=CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", nil, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF}},
+		{"a US law's section opts out", "/p.gif?site=shop&c=1&gpp=DBABLA~CEAQAAAAAACA&gpp_sid=7", nil, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GPP}},
 		{"US Privacy opts out", "/p.gif?site=shop&c=1&us_privacy=1YYN", nil, &onepxv1.Consent{Measure: true, Cookie: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY}},
 		{"consent mode denies storage", "/p.gif?site=shop&gcs=G100&uid=ann", nil, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE}},
 		{"DNT", "/p.gif?site=shop&uid=ann", []string{"DNT", "1"}, &onepxv1.Consent{Measure: true, DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_DNT}},
@@ -143,6 +169,30 @@ func TestWhatConsentIsStamped(t *testing.T) {
 			e.get(test.target, test.headers...)
 			require.True(t, proto.Equal(test.want, e.stored().GetConsent()), "%v", e.stored().GetConsent())
 			require.Empty(t, e.stored().GetVisitor().GetUserKey())
+		})
+	}
+}
+
+func TestHowMuchOfTheAddressIsKept(t *testing.T) {
+	const measured, precise = "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", "CQuSqEAQuSqEAEsABBDECWFoAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA"
+	for _, test := range []struct {
+		name, query, want string
+		headers           []string
+	}{
+		{"nothing said", "", "127.0.0.0", nil},
+		{"GPC", "", "127.0.0.0", []string{"Sec-GPC", "1"}},
+		{"behind a proxy, nothing said", "", "81.2.69.0", []string{"X-Forwarded-For", "81.2.69.160"}},
+		{"GPC behind a proxy", "", "81.2.0.0", []string{"X-Forwarded-For", "81.2.69.160", "Sec-GPC", "1"}},
+		{"IPv6", "", "2a00:1450:4001::", []string{"X-Forwarded-For", "2a00:1450:4001:81b::200e"}},
+		{"GPC with IPv6", "", "2a00:1450::", []string{"X-Forwarded-For", "2a00:1450:4001:81b::200e", "Sec-GPC", "1"}},
+		{"a TC string without precise location", "&gdpr=1&gdpr_consent=" + measured, "81.2.0.0", []string{"X-Forwarded-For", "81.2.69.160"}},
+		{"a TC string with precise location", "&gdpr=1&gdpr_consent=" + precise, "81.2.69.0", []string{"X-Forwarded-For", "81.2.69.160"}},
+		{"not even measured", "&gdpr=1", "", []string{"X-Forwarded-For", "81.2.69.160"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			e := start(t)
+			e.get("/p.gif?site=shop"+test.query, test.headers...)
+			require.Equal(t, test.want, e.stored().GetClient().GetIpPrefix())
 		})
 	}
 }

@@ -41,6 +41,7 @@ var refused = map[reason.Reason]hit{
 	reason.TooManyItems:    {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
 	reason.HeadRequest:     {method: http.MethodHead, target: "/p.gif?site=shop"},
 	reason.DebugRequest:    {target: "/p.gif?site=shop&debug=1"},
+	reason.NoConsent:       {target: "/p.gif?site=asking&gdpr=1"},
 	reason.OptedOut:        {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
 	reason.OnSuppression:   {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
 	reason.EventTooLarge:   {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},

@@ -44,7 +44,7 @@ func (s *Server) answerBeacon(b *batch) {
 	header := b.writer.Header()
 	uncached(header)
 	s.cors(header, b)
-	b.setCookie()
+	b.setCookies()
 	status := http.StatusOK
 	wanted := strings.Contains(b.request.Header.Get("Accept"), "application/json")
 	if h := b.decisive(); h != nil {

@@ -13,6 +13,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +29,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tag"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -54,6 +56,8 @@ type Publisher interface {
 type Suppressions interface {
 	// Contains tells whether an event of the id that was received at the moment must not be stored; of an empty id it may be.
 	Contains(kind suppression.Kind, id []byte, received time.Time) bool
+	// Wished tells whether the id stands on the list because somebody wished so.
+	Wished(kind suppression.Kind, id []byte) bool
 }
 
 // Deps is what a server needs.
@@ -63,7 +67,10 @@ type Deps struct {
 	Clients      *client.Resolver
 	Identities   *identity.Maker
 	Suppressions Suppressions
+	Wishes       Wishes
 	Publisher    Publisher
+	// Tally counts hits of which nothing is stored because the visitor wishes so.
+	Tally func(tally.Key)
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
 	// MaxConnections is how many connections there may be at once, see conns; 0 means any number.
@@ -85,6 +92,9 @@ type Server struct {
 	conns           *conns
 	panics          *telemetry.OutageLog
 	zstd            *zstd.Decoder
+	// wishes limits how much is written to the suppression list; unwritten is told of what Kafka did not take.
+	wishes    *rate.Limiter
+	unwritten *telemetry.OutageLog
 	// bodies is how much memory the bodies of requests at work take, see readBody.
 	bodies atomic.Int64
 	http   *http.Server
@@ -102,7 +112,9 @@ func New(deps Deps) (*Server, error) {
 	}
 	s := &Server{
 		deps: deps, metrics: m, debugIdentities: identity.New(rand.Text()), zstd: decoder,
-		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		panics:    telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
+		wishes:    rate.NewLimiter(wishEntriesPerSecond, wishEntriesBurst),
+		unwritten: telemetry.NewOutageLog(deps.Logger, "write to the suppression list", deps.Now),
 	}
 	s.SetSites(deps.Sites)
 	if s.conns, err = newConns(deps.MaxConnections, s.refused, deps.Meter); err != nil {
@@ -126,7 +138,9 @@ func New(deps Deps) (*Server, error) {
 type snapshot struct {
 	sites *siteconfig.Config
 	// limits are the rate limits by site id.
-	limits  map[string]*rate.Limiter
+	limits map[string]*rate.Limiter
+	// domains are the cookie domains of all sites, each once.
+	domains []string
 	handler http.Handler
 }
 
@@ -139,6 +153,11 @@ func (s *Server) SetSites(sites *siteconfig.Config) {
 		before = last.limits
 	}
 	now.limits = newLimits(sites.Sites, before)
+	for i := range sites.Sites {
+		if domain := sites.Sites[i].CookieDomain; domain != "" && !slices.Contains(now.domains, domain) {
+			now.domains = append(now.domains, domain)
+		}
+	}
 	now.handler = s.routes(now)
 	s.current.Store(now)
 }
@@ -154,10 +173,10 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	}
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
-	e.Match(page, "/optout", s.showWish)
+	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
-	e.Match(page, "/optin", s.showWish)
-	e.POST("/optin", s.optIn)
+	e.Match(page, "/optin", s.showWish(now, "/optin"))
+	e.POST("/optin", s.optIn(now))
 	e.Match(page, "/.well-known/gpc.json", gpcSupport)
 	e.Match(page, "/robots.txt", robots)
 	return e

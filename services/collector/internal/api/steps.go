@@ -18,6 +18,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/consent"
 	"github.com/onepx/onepx/services/collector/internal/identity"
+	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -63,11 +64,11 @@ type batch struct {
 	// hits are the events in the order they came. Where the request as a whole is refused, one hit stands for it.
 	hits    []*hit
 	refused bool
-	// cookie is to be set, or nil. All events of a request are one visitor's: minted is the cookie that the first one without a
-	// cookie got, and where one event says that the visitor refuses (optedOut), the others make no cookie.
-	cookie   *http.Cookie
+	// cookies are to be set. All events of a request are one visitor's: minted is the cookie that the first one without a
+	// cookie got, and where one event says that the visitor refuses it (noCookie), the others make none.
+	cookies  []*http.Cookie
 	minted   string
-	optedOut bool
+	noCookie bool
 	// retryAfter is when a rate limit will let the request pass.
 	retryAfter time.Duration
 	// held is how much of Server.bodies it holds.
@@ -112,10 +113,24 @@ func (s *Server) receive(now *snapshot, via *endpoint) echo.HandlerFunc {
 		s.metrics.received.Add(ctx, int64(len(b.hits)))
 		for _, h := range b.hits {
 			s.metrics.end(ctx, h.counted(), h.flags)
+			s.tally(h)
 		}
 		s.run(ctx, b, last)
 		return nil
 	}
+}
+
+// tally counts an event of which nothing is stored because its visitor wishes so, unless the site wants not even that.
+func (s *Server) tally(h *hit) {
+	why := h.counted()
+	if outcomeOf(why) != suppressed || why == reason.NoConsent && h.site.WithoutConsent == siteconfig.WithoutConsentNothing {
+		return
+	}
+	by := h.decision.By
+	if why == reason.OnSuppression {
+		by = onepxv1.ConsentSignal_CONSENT_SIGNAL_SUPPRESSION
+	}
+	s.deps.Tally(tally.Key{Site: h.site.ID, Kind: h.event.Kind, Reason: why, Signal: by})
 }
 
 // decide runs the steps before the last one as long as there is an event without a reason. A defect in a step that is for
@@ -271,14 +286,20 @@ func (s *Server) consent(b *batch, h *hit) {
 	if !b.fromServer() {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
-	h.decision = consent.Decide(signals, h.site)
+	h.decision = consent.Decide(signals, h.site, h.client.Country, h.client.Region)
+	if !h.debug && !b.noCookie && signals.RefusesCookie(h.site) {
+		b.dropCookie(h, signals.OptOut)
+	}
+	if h.decision.NoConsent {
+		h.reason = reason.NoConsent
+		return
+	}
 	if !h.decision.Store {
 		h.reason = reason.OptedOut
-		b.optedOut = b.optedOut || !h.debug
-		if len(b.visitorCookies()) > 0 && !h.debug {
-			b.cookie = expired(newVisitorCookie("", b.request.Host, h.client.HTTPS, h.site))
-		}
 		return
+	}
+	if !h.decision.PreciseIP {
+		h.event.Client.IpPrefix = h.client.ShortPrefix()
 	}
 	if !h.decision.Measure {
 		h.anonymise()
@@ -286,6 +307,22 @@ func (s *Server) consent(b *batch, h *hit) {
 	h.event.Consent = &onepxv1.Consent{
 		Measure: h.decision.Measure, Profile: h.decision.Profile, Share: h.decision.Share, Cookie: h.decision.Cookie,
 		DecidedBy: h.decision.By,
+	}
+}
+
+// dropCookie removes the visitor's cookie: everywhere if the visitor has opted out, else the one of the event's site, since
+// the banner of one site does not speak for the others. The opt-out is renewed, so that it does not lapse as long as the
+// visitor comes: Safari keeps cookies of some hosts for 7 days.
+func (b *batch) dropCookie(h *hit, optedOut bool) {
+	b.noCookie = true
+	host, https := b.request.Host, h.client.HTTPS
+	switch known := len(b.visitorCookies()) > 0; {
+	case optedOut && known:
+		b.cookies = append(b.config.withoutVisitor(host, https), b.config.optOutCookie(host, https))
+	case optedOut:
+		b.cookies = []*http.Cookie{b.config.optOutCookie(host, https)}
+	case known:
+		b.cookies = []*http.Cookie{expired(newVisitorCookie("", host, https, h.site))}
 	}
 }
 
@@ -325,8 +362,8 @@ func (s *Server) identity(b *batch, h *hit) {
 		return
 	}
 	b.minted = result.SetCookie
-	if !b.optedOut {
-		b.cookie = newVisitorCookie(result.SetCookie, b.request.Host, h.client.HTTPS, h.site)
+	if !b.noCookie {
+		b.cookies = []*http.Cookie{newVisitorCookie(result.SetCookie, b.request.Host, h.client.HTTPS, h.site)}
 	}
 }
 

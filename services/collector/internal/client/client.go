@@ -14,10 +14,13 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 
-// Prefixes that are kept of an address.
-const (
-	bitsIPv4 = 24
-	bitsIPv6 = 48
+// length is how many bits are kept of an address.
+type length struct{ ipv4, ipv6 int }
+
+// The two lengths: the long one where the visitor's signals allow it, else the short one.
+var (
+	long  = length{24, 48}
+	short = length{16, 32}
 )
 
 // Info is what is known of the client of a request.
@@ -33,6 +36,15 @@ type Info struct {
 	Prefetch bool
 	// ForwardedInvalid tells that a trusted proxy sent a header that can't be read.
 	ForwardedInvalid bool
+}
+
+// ShortPrefix is what is kept of the prefix where a precise location is not allowed (203.0.0.0, 2001:db8::), or "".
+func (i Info) ShortPrefix() string {
+	addr, err := netip.ParseAddr(i.Prefix)
+	if err != nil {
+		return ""
+	}
+	return truncate(addr, short)
 }
 
 // Resolver reads requests. It may be used from anywhere at once.
@@ -115,7 +127,7 @@ func (r *Resolver) Given(address string) (Info, bool) {
 
 // locate keeps of the address what may be kept.
 func (r *Resolver) locate(addr netip.Addr, info *Info) {
-	info.Prefix = truncate(addr)
+	info.Prefix = truncate(addr, long)
 	info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PUBLIC
 	if notRouted.Lookup(addr) {
 		info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PRIVATE
@@ -169,10 +181,10 @@ func parseHop(text string) (netip.Addr, bool) {
 // normal makes ::ffff:203.0.113.7 the IPv4 address it is, and drops the zone, which means something on one machine only.
 func normal(addr netip.Addr) netip.Addr { return addr.Unmap().WithZone("") }
 
-func truncate(addr netip.Addr) string {
-	bits := bitsIPv6
+func truncate(addr netip.Addr, keep length) string {
+	bits := keep.ipv6
 	if addr.Is4() {
-		bits = bitsIPv4
+		bits = keep.ipv4
 	}
 	prefix, err := addr.Prefix(bits)
 	if err != nil {

@@ -128,6 +128,14 @@ func TestHTTPSIsWhatATrustedProxySays(t *testing.T) {
 	require.True(t, resolver.Resolve(httptest.NewRequest("GET", "https://px.example/p.gif", nil)).HTTPS, "our own TLS")
 }
 
+func TestTheShortPrefix(t *testing.T) {
+	for prefix, want := range map[string]string{
+		"203.0.113.0": "203.0.0.0", "2001:db8:1::": "2001:db8::", "2a00:1450:4001::": "2a00:1450::", "": "",
+	} {
+		require.Equal(t, want, client.Info{Prefix: prefix}.ShortPrefix())
+	}
+}
+
 func TestPrefixesOfProxies(t *testing.T) {
 	for text, want := range map[string]string{"10.1.2.3/8": "10.0.0.0/8", "10.1.2.3": "10.1.2.3/32", "::ffff:10.1.2.3": "10.1.2.3/32", " fd00::/8 ": "fd00::/8"} {
 		require.Equal(t, want, prefixes(t, text)[0].String())

@@ -1,6 +1,9 @@
 package consent
 
 import (
+	"slices"
+
+	"github.com/onepx/onepx/services/collector/internal/consent/ac"
 	"github.com/onepx/onepx/services/collector/internal/consent/tcf"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -13,6 +16,9 @@ type GDPR struct {
 	// tells that one came at all that could be read, which without `gdpr` means that it applies: nobody asks for nothing.
 	Strings      []*tcf.String
 	Broken, Said bool
+	// Providers are the AC strings. ProvidersBroken tells that one came that can't be read.
+	Providers       []ac.String
+	ProvidersBroken bool
 }
 
 // AddFlag reads `gdpr`. It returns false if the text is neither 1 nor 0.
@@ -22,20 +28,51 @@ func (g *GDPR) AddFlag(text string) bool {
 	return text == "0" || text == "1"
 }
 
-// firstPolicy is the first version of the framework's policies that is still valid, since 30 September 2023.
-const firstPolicy = 4
-
-// AddString reads a TC string. It returns false if it can't be read or is no longer valid: strings for all sites at once
-// (2021) and those under old policies.
+// AddString reads a TC string. It returns false if it can't be read or is no longer valid.
 func (g *GDPR) AddString(text string) bool {
 	s, err := tcf.Parse(text)
-	g.Said = g.Said || err == nil
-	if err != nil || !s.ServiceSpecific || s.PolicyVersion < firstPolicy {
+	if err != nil {
 		g.Broken = true
 		return false
 	}
-	g.Strings = append(g.Strings, s)
+	return g.add(s)
+}
+
+func (g *GDPR) add(s *tcf.String) bool {
+	g.Said = true
+	if !usable(s) {
+		g.Broken = true
+		return false
+	}
+	g.Strings = append(slices.Clip(g.Strings), s)
 	return true
+}
+
+// firstPolicy is the first version of the framework's policies that is still valid, since 30 September 2023.
+const firstPolicy = 4
+
+// usable tells whether the string is still valid; those for all sites at once (until 2021) and under old policies are not.
+func usable(s *tcf.String) bool { return s.ServiceSpecific && s.PolicyVersion >= firstPolicy }
+
+// AddProviders reads an AC string. It returns false if it can't be read.
+func (g *GDPR) AddProviders(text string) bool {
+	s, err := ac.Parse(text)
+	if err != nil {
+		g.ProvidersBroken = true
+		return false
+	}
+	g.Providers = append(g.Providers, s)
+	return true
+}
+
+// allowsProvider tells whether all AC strings allow the provider, and there is one.
+func (g *GDPR) allowsProvider(id int) bool {
+	for _, s := range g.Providers {
+		if !s.Consented.Contains(id) {
+			return false
+		}
+	}
+	return len(g.Providers) > 0 && !g.ProvidersBroken
 }
 
 func (g *GDPR) given() bool { return g.Applies || g.Said && !g.DoesNotApply }
@@ -51,6 +88,9 @@ func ofGDPR(g *GDPR, site siteconfig.TCF) Decision {
 	for _, s := range g.Strings {
 		d = d.and(ofString(s, site))
 	}
+	if site.ACProvider != 0 && !g.allowsProvider(site.ACProvider) {
+		d.Profile, d.Share = false, false
+	}
 	return d
 }
 
@@ -60,6 +100,9 @@ const (
 	// To make a profile and to use it, 3 to 6, consent alone will do.
 	firstProfiling, lastProfiling = 3, 6
 )
+
+// preciseGeolocation is the special feature that an address known to the last places would be.
+const preciseGeolocation = 1
 
 // ofString asks for all purposes of an effect. An id is kept on the device, so what needs one needs that purpose too.
 // PurposeOneTreatment (the banner did not ask for storage) changes nothing: no country of the framework does without.
@@ -74,6 +117,7 @@ func ofString(s *tcf.String, site siteconfig.TCF) Decision {
 	}
 	d := anonymous
 	d.Measure = all(site.Measure...)
+	d.PreciseIP = d.Measure && s.SpecialFeatures.Contains(preciseGeolocation)
 	d.Cookie = d.Measure && all(storage)
 	d.UserKey = d.Cookie
 	d.Profile = d.Cookie && all(site.Profile...)

@@ -23,6 +23,7 @@ const (
 	asPublisher     = "privacy: measure"
 	asCookieless    = "privacy: cookieless"
 	asVendor        = "consent: {tcf: {vendor: 755}}"
+	asProvider      = "consent: {tcf: {ac_provider: 101}}"
 	measuringByNine = "consent: {tcf: {measure: [9], profile: [3], share: [7]}}"
 )
 
@@ -30,6 +31,7 @@ func TestDecideByTheFramework(t *testing.T) {
 	all := fromOneTo(11)
 	granted := written{publisher: all}.String()
 	refused := written{publisher: []int{}}.String()
+	precise := written{publisher: all, features: []int{1}}.String()
 	vendor := written{purposes: all, vendors: []int{755}, disclosed: []int{755}}
 	with := func(change func(*written)) string {
 		w := vendor
@@ -45,11 +47,11 @@ func TestDecideByTheFramework(t *testing.T) {
 	}{
 		{"the GDPR applies and no string came: an anonymous event", []string{"gdpr", "1"}, asPublisher, "s", tcfString},
 		{"the same on a cookieless site", []string{"gdpr", "1"}, asCookieless, "s", tcfString},
-		{"the GDPR does not apply: the site decides", []string{"gdpr", "0"}, asPublisher, "smcu", siteDefault},
-		{"it does not apply, so the string says nothing", []string{"gdpr", "0", "gdpr_consent", refused}, asPublisher, "smcu", siteDefault},
+		{"the GDPR does not apply: the site decides", []string{"gdpr", "0"}, asPublisher, "smcui", siteDefault},
+		{"it does not apply, so the string says nothing", []string{"gdpr", "0", "gdpr_consent", refused}, asPublisher, "smcui", siteDefault},
 		{"a flag for and one against: it applies", []string{"gdpr", "0", "gdpr", "1"}, asPublisher, "s", tcfString},
 		{"a string without a flag: it applies", []string{"gdpr_consent", refused}, asPublisher, "s", tcfString},
-		{"a string that can't be read, without a flag, is no signal", []string{"!gdpr_consent", "tea"}, asPublisher, "smcu", siteDefault},
+		{"a string that can't be read, without a flag, is no signal", []string{"!gdpr_consent", "tea"}, asPublisher, "smcui", siteDefault},
 		{"a string that can't be read is no consent", []string{"gdpr", "1", "!gdpr_consent", "tea"}, asPublisher, "s", tcfString},
 		{"a string of version 1 is no consent", []string{"gdpr", "1", "!gdpr_consent", "BONciguONcjGKADACHENAOLS1rAHDAFAAEAASABQAMwAeACEAFw"}, asPublisher, "s", tcfString},
 		{"a string for all sites is no consent", []string{"gdpr", "1", "!gdpr_consent", "CPuKGCPPuKGCPNEAAAENCZCAAAAAAAAAAAAAAAAAAAAA"}, asPublisher, "s", tcfString},
@@ -95,6 +97,22 @@ func TestDecideByTheFramework(t *testing.T) {
 		})}, asVendor, "s", tcfString},
 		{"the publisher demands an interest where there is consent", []string{"gdpr", "1", "gdpr_consent", with(func(w *written) { w.restrictions = [][3]int{{8, 2, 755}} })}, asVendor, "s", tcfString},
 
+		{"precise location allowed: the longer prefix of the address", []string{"gdpr", "1", "gdpr_consent", precise}, asPublisher, "smphcui", tcfString},
+		{"the same for a vendor", []string{"gdpr", "1", "gdpr_consent", with(func(w *written) { w.features = []int{1} })}, asVendor, "smphcui", tcfString},
+		{"another special feature is not precise location", []string{"gdpr", "1", "gdpr_consent", with(func(w *written) { w.features = []int{2} })}, asVendor, "smphcu", tcfString},
+		{"precise location without measuring: no address at all", []string{"gdpr", "1", "gdpr_consent", written{publisher: []int{1}, features: []int{1}}.String()}, asPublisher, "s", tcfString},
+
+		{"a provider of Google's list that the visitor allows", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "2~1.35.41.101~dv.9.21.81"}, asProvider, "smphcu", tcfString},
+		{"by a string of version 1", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "1~101"}, asProvider, "smphcu", tcfString},
+		{"told of, but not allowed: no audiences, no sharing", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "2~1.35.41~dv.9.21.101"}, asProvider, "smcu", tcfString},
+		{"no additional consent came", []string{"gdpr", "1", "gdpr_consent", granted}, asProvider, "smcu", tcfString},
+		{"additional consent that can't be read", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "1~101", "!addtl_consent", "tea"}, asProvider, "smcu", tcfString},
+		{"one that allows and one that does not: the stricter", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "1~101", "addtl_consent", "1~35"}, asProvider, "smcu", tcfString},
+		{"additional consent gives none that the string refuses", []string{"gdpr", "1", "gdpr_consent", refused, "addtl_consent", "1~101"}, asProvider, "s", tcfString},
+		{"where the GDPR does not apply nobody needs it", []string{"gdpr", "0", "c", "1"}, asProvider, "smphcui", parameter},
+		{"nor does a site that is not on the list", []string{"gdpr", "1", "gdpr_consent", granted, "addtl_consent", "1~35"}, asPublisher, "smphcu", tcfString},
+		{"additional consent alone is no signal", []string{"addtl_consent", "1~101"}, asProvider, "smcui", siteDefault},
+
 		{"opting out goes before a string that grants", []string{"optout", "1", "gdpr", "1", "gdpr_consent", granted}, asPublisher, "-", optOut},
 		{"GPC goes before a string that grants", []string{"gpc", "1", "gdpr", "1", "gdpr_consent", granted}, asPublisher, "sm", gpc},
 		{"a string that refuses is stricter than GPC", []string{"gpc", "1", "gdpr", "1", "gdpr_consent", refused}, asPublisher, "s", tcfString},
@@ -105,7 +123,7 @@ func TestDecideByTheFramework(t *testing.T) {
 		{"consent mode grants what the string refuses", []string{"gdpr", "1", "gdpr_consent", refused, "gcs", "G111"}, asPublisher, "s", tcfString},
 	} {
 		t.Run(test.why, func(t *testing.T) {
-			got := consent.Decide(signals(t, test.signals...), site(t, test.site))
+			got := consent.Decide(signals(t, test.signals...), site(t, test.site), "", "")
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
 		})

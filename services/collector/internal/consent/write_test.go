@@ -11,6 +11,7 @@ import (
 type written struct {
 	global                        bool
 	oldPolicy                     bool
+	features                      []int
 	purposes, interests           []int
 	vendors, vendorInterests      []int
 	restrictions                  [][3]int // purpose, type, vendor
@@ -40,9 +41,10 @@ func (w written) String() string {
 	if w.global {
 		serviceSpecific = 0
 	}
-	for _, field := range [][2]int{{2, 6}, {17_956_512_000, 36}, {17_956_512_000, 36}, {300, 12}, {1, 12}, {1, 6}, {3, 6}, {4, 6}, {150, 12}, {policy, 6}, {serviceSpecific, 1}, {0, 1}, {0, 12}} {
+	for _, field := range [][2]int{{2, 6}, {17_956_512_000, 36}, {17_956_512_000, 36}, {300, 12}, {1, 12}, {1, 6}, {3, 6}, {4, 6}, {150, 12}, {policy, 6}, {serviceSpecific, 1}, {0, 1}} {
 		number(field[0], field[1])
 	}
+	set(w.features, 12)
 	set(w.purposes, 24)
 	set(w.interests, 24)
 	number(0, 1)

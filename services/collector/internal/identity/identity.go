@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -60,10 +61,11 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, provided *key
-	user                      *userkey.Maker
-	secret                    []byte
-	day                       atomic.Pointer[dayKey]
+	visitor, cookie, provided, recipient, link *key
+
+	user   *userkey.Maker
+	secret []byte
+	day    atomic.Pointer[dayKey]
 }
 
 type dayKey struct {
@@ -83,6 +85,7 @@ func New(secret string) *Maker {
 	m := &Maker{secret: []byte(secret), user: userkey.New(secret)}
 	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
 	m.provided = m.derive("provided id")
+	m.recipient, m.link = m.derive("recipient key"), m.derive("opt-out link")
 	return m
 }
 
@@ -100,12 +103,33 @@ func (m *Maker) Identify(r Request) Result {
 		res.Visitor.DailyHash, res.Visitor.Kind = hash, onepxv1.VisitorKind_VISITOR_KIND_DAILY_HASH
 	}
 	if r.UserKeyAllowed {
-		res.Visitor.UserKey = m.user.Of(r.Site, r.UserID)
+		res.Visitor.UserKey = m.UserKey(r.Site, r.UserID)
 	}
 	if r.CookieAllowed {
 		m.giveID(r, &res)
 	}
 	return res
+}
+
+// UserKey is the key of a customer id or e-mail address on one site; nil if the text is blank. Case and spaces around it
+// don't matter.
+func (m *Maker) UserKey(site, userID string) []byte { return m.user.Of(site, userID) }
+
+// RecipientKey is the key of an e-mail address to which a site sends mail, on the terms of UserKey.
+func (m *Maker) RecipientKey(site, address string) []byte {
+	if address = strings.ToLower(strings.TrimSpace(address)); address == "" {
+		return nil
+	}
+	return keyed(m.recipient, site, address)
+}
+
+// CookieVisitor is the visitor's id on one site by the value of the cookie, or false if that is none.
+func (m *Maker) CookieVisitor(site, value string) ([]byte, bool) {
+	cookie, ok := readCookie(value)
+	if !ok {
+		return nil, false
+	}
+	return m.ofCookie(site, cookie), true
 }
 
 func (m *Maker) giveID(r Request, res *Result) {

@@ -117,7 +117,7 @@ func (b *block) rows(yield func(*store.Row) bool) {
 			}
 		}
 		*row = b.row(d, func() bool { return repeats(d, inBatch, b.stored, b.window) })
-		if (row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeDuplicate) && d.key.EventID != noEventID {
+		if row.EventID != noEventID {
 			inBatch[d.key] = later(inBatch[d.key], d.at)
 			b.seen = append(b.seen, seenEvent{d.key, d.at})
 		}
@@ -244,7 +244,7 @@ func (m rowMaker) missing(offset int64) store.Row {
 	return row
 }
 
-// row decides the outcome in the order dead, suppressed, duplicate, event.
+// row decides the outcome in the order dead, suppressed, duplicate, event or tally.
 func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 	row := m.base(d.offset)
 	row.RecordTime, row.RecordHash = d.at, d.hash
@@ -263,6 +263,9 @@ func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 		row.Fill(d.event, m.enricher.Facts(d.event))
 		row.Outcome = store.OutcomeEvent
 		row.Replayed = d.replayed
+		if tally := d.event.GetTally(); tally != nil {
+			row.Outcome, row.Reason, row.TallyHits = store.OutcomeTally, tally.GetReason(), tally.GetHits()
+		}
 	}
 	return row
 }

@@ -16,6 +16,7 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -122,7 +123,7 @@ func inShort(rows []store.Row) string {
 }
 
 func newerSchema(offset int64, at time.Time, id int) kafka.Message {
-	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = 2 }))
+	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = eventlog.SchemaTally + 1 }))
 }
 
 func TestOutcomeOfEachOffset(t *testing.T) {
@@ -332,4 +333,16 @@ func TestEmptyEventIDIsNoID(t *testing.T) {
 	next.First = 103
 	require.Equal(t, "e", inShort(m.make(t, next).rows))
 	require.Zero(t, m.store.asked)
+}
+
+func TestATallyIsARowOfItsOwnAndIsCountedOnce(t *testing.T) {
+	tally := hit(1, func(event *onepxv1.Event) {
+		event.Schema, event.Name, event.Visitor = eventlog.SchemaTally, "", nil
+		event.Consent = &onepxv1.Consent{DecidedBy: onepxv1.ConsentSignal_CONSENT_SIGNAL_OPT_OUT_COOKIE}
+		event.Tally = &onepxv1.Tally{Reason: "opted_out", Hits: 41}
+	})
+	rows := newMaker().make(t, from100(101, recordOf(100, noon, tally), recordOf(101, noon, tally))).rows
+	require.Equal(t, []any{"tally", "opted_out", uint64(41), "shop", "page_view", "opt_out_cookie"},
+		[]any{rows[0].Outcome, rows[0].Reason, rows[0].TallyHits, rows[0].SiteID, rows[0].Kind, rows[0].ConsentDecidedBy})
+	require.Equal(t, []any{"duplicate", uint64(0)}, []any{rows[1].Outcome, rows[1].TallyHits})
 }

@@ -103,7 +103,8 @@ func (e *Erasure) note(ctx context.Context, table, query string) error {
 // found are the rows of events, with what facts and sums were made of, and what stays of them.
 func (e *Erasure) found() string {
 	return "SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, rules, retention_days, " +
-		"site_id, event_id, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash " +
+		"site_id, event_id, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
+		"consent_decided_by, consent_measure, consent_profile, consent_share, consent_cookie " +
 		"FROM " + e.tables.table("events") + " WHERE " + personalTables[0].ofPeople(e.ids())
 }
 
@@ -140,12 +141,18 @@ func (e *Erasure) insert(ctx context.Context, round uint32, table, query string)
 // sameBlocks makes the same blocks of a query each time, whatever the number of their days.
 const sameBlocks = "max_threads = 1, max_insert_threads = 1, max_partitions_per_insert_block = 0"
 
-// Correct takes the events from the sums: traffic_daily, and visitor_days of those visitors who are not erased.
+// Correct takes the events from the sums: traffic_daily, consent_sums, and visitor_days of those visitors who are not erased.
 func (e *Erasure) Correct(ctx context.Context, round uint32) error {
 	err := e.insert(ctx, round, "traffic_daily", "(site_id, site_day, channel, page_views, events, machine_page_views, machine_events, duplicates) "+
 		"SELECT site_id, site_day, channel, -toInt64(countIf(outcome = 'event' AND NOT is_bot AND kind = 'page_view')), -toInt64(countIf(outcome = 'event' AND NOT is_bot)), "+
 		"-toInt64(countIf(outcome = 'event' AND is_bot AND kind = 'page_view')), -toInt64(countIf(outcome = 'event' AND is_bot)), -toInt64(countIf(outcome = 'duplicate')) "+
 		"FROM "+e.rows()+" WHERE outcome IN ('event', 'duplicate') GROUP BY ALL ORDER BY ALL")
+	if err != nil {
+		return err
+	}
+	err = e.insert(ctx, round, "consent_sums", "(site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, hits) "+
+		"SELECT site_id, site_day, kind, consent_decided_by, '', consent_measure, consent_profile, consent_share, consent_cookie, is_bot, -toInt64(count()) "+
+		"FROM "+e.rows()+" WHERE outcome = 'event' GROUP BY ALL ORDER BY ALL")
 	if err != nil {
 		return err
 	}

@@ -94,6 +94,7 @@ var facts = map[string]string{
 	"event_ids": "*", "conversion_hits": "*", "order_entries": "*", "touches": "*", "identities": "*", "visitor_events": "*",
 	"visitors":      "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
 	"visitor_days":  "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
+	"consent_sums":  "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits) AS a",
 	"traffic_daily": "site_id, site_day, channel, sum(page_views) AS a, sum(events) AS b, sum(machine_page_views) AS c, sum(machine_events) AS d, sum(duplicates) AS e",
 }
 
@@ -102,6 +103,9 @@ func (d db) contents(table string) string {
 	query := "SELECT " + facts[table] + " FROM " + d.name + "." + table
 	if facts[table] != "*" {
 		query += " GROUP BY ALL"
+	}
+	if table == "consent_sums" {
+		query += " HAVING a != 0"
 	}
 	if table == "traffic_daily" {
 		query += " HAVING a != 0 OR b != 0 OR c != 0 OR d != 0 OR e != 0"

@@ -16,6 +16,8 @@ func TestEverySignalHasAWordInTheRow(t *testing.T) {
 		onepxv1.ConsentSignal_CONSENT_SIGNAL_US_PRIVACY:          "us_privacy",
 		onepxv1.ConsentSignal_CONSENT_SIGNAL_GOOGLE_CONSENT_MODE: "google_consent_mode",
 		onepxv1.ConsentSignal_CONSENT_SIGNAL_TCF:                 "tcf",
+		onepxv1.ConsentSignal_CONSENT_SIGNAL_GPP:                 "gpp",
+		onepxv1.ConsentSignal_CONSENT_SIGNAL_COPPA:               "coppa",
 		onepxv1.ConsentSignal_CONSENT_SIGNAL_UNSPECIFIED:         "unknown",
 		10_000: "unknown", // newer than this consumer
 	} {

@@ -122,9 +122,13 @@ func TestARangeMayBeAllOfTime(t *testing.T) {
 	for _, from := range []string{"1970-01-01", "1970-02-01", "1971-01-01"} {
 		for _, to := range []string{"2026-12-01", "2149-06-06"} {
 			in := "(site='shop', from='" + from + "', to='" + to + "')"
-			require.Equal(t, []string{"lead may 1", "purchase may 1"}, d.texts("SELECT concat(goal, ' ', campaign, ' ', toString(conversions)) FROM %s.campaign_revenue"+in), in)
-			require.Equal(t, []string{"2"}, d.texts("SELECT toString(sum(sessions)) FROM %s.sessions_daily"+in), in)
-			require.Equal(t, []string{"1"}, d.texts("SELECT toString(sum(conversions)) FROM %s.roas"+in+" WHERE goal = 'lead'"), in)
+			t.Run(in, func(t *testing.T) {
+				t.Parallel()
+				d := d.of(t)
+				require.Equal(t, []string{"lead may 1", "purchase may 1"}, d.texts("SELECT concat(goal, ' ', campaign, ' ', toString(conversions)) FROM %s.campaign_revenue"+in))
+				require.Equal(t, []string{"2"}, d.texts("SELECT toString(sum(sessions)) FROM %s.sessions_daily"+in))
+				require.Equal(t, []string{"1"}, d.texts("SELECT toString(sum(conversions)) FROM %s.roas"+in+" WHERE goal = 'lead'"))
+			})
 		}
 	}
 }

@@ -22,17 +22,19 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE.
+// db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE. ClickHouse plans a query on one core, so tests with
+// databases of their own run at the same time.
 type db struct {
 	*store.Store
-	t      testing.TB
+	t      *testing.T
 	conn   driver.Conn
 	name   string
 	schema store.Schema
 }
 
-func open(t testing.TB) db {
+func open(t *testing.T) db {
 	t.Helper()
+	t.Parallel()
 	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
 	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
@@ -52,10 +54,16 @@ func open(t testing.TB) db {
 	return d
 }
 
-func migrated(t testing.TB) db {
+func migrated(t *testing.T) db {
 	t.Helper()
 	d := open(t)
 	require.NoError(t, d.schema.Migrate(t.Context(), d.conn, func(store.Migration) {}))
+	return d
+}
+
+// of is the database in a subtest.
+func (d db) of(t *testing.T) db {
+	d.t = t
 	return d
 }
 
@@ -85,7 +93,7 @@ func (d db) Insert(ctx context.Context, token string, rows []store.Row) error {
 }
 
 // within is the context of an insert: it has a deadline, as every insert does.
-func within(t testing.TB) context.Context {
+func within(t *testing.T) context.Context {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
 	return ctx

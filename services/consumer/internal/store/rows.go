@@ -18,6 +18,8 @@ const (
 	OutcomeDuplicate = "duplicate"
 	// OutcomeEvent: it counts.
 	OutcomeEvent = "event"
+	// OutcomeTally: no event, but how many hits a collector did not store.
+	OutcomeTally = "tally"
 	// OutcomeErased: it was an event or a duplicate of a person who has been erased since. Only an erasure writes it.
 	OutcomeErased = "erased"
 )
@@ -134,4 +136,6 @@ type Row struct {
 
 	Props         map[string]string `ch:"props"`
 	RetentionDays uint16            `ch:"retention_days"`
+
+	TallyHits uint64 `ch:"tally_hits"`
 }

@@ -176,8 +176,7 @@ func TestASessionIs(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := d
-			d.t = t
+			d := d.of(t)
 			for i := range c.events {
 				c.events[i].SiteID = name
 			}

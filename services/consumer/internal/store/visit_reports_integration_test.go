@@ -92,8 +92,7 @@ func TestAFunnelCounts(t *testing.T) {
 		"the days of the range only":            {"'/a', '/b'", []store.Row{page("22 23:59:59", "/a"), page("23 00:00:00", "/a", by("cookie", "bert", "b")), page("27 00:00:00", "/b", by("cookie", "bert", "b"))}, "1 0"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			d := d
-			d.t = t
+			d := d.of(t)
 			for i := range c.events {
 				c.events[i].SiteID = name
 			}

@@ -50,18 +50,24 @@ func TestAnswersOnVisitsDependOnNeitherOrderNorBatchesAndAreThoseOfTheDefinition
 		shuffled = shuffled[n:]
 	}
 	for site, rows := range inOrder {
-		for _, q := range visitQuestions {
-			want := d.askSite(site, q.columns, q.view, firstDay, lastDay, q.more)
-			require.NotEmpty(t, want)
-			got := d.askSite("late "+site, q.columns, q.view, firstDay, lastDay, q.more)
-			require.ElementsMatch(t, want, got, "%s of %s", q.view, site)
-		}
-		v := visitsOf(rows)
-		require.ElementsMatch(t, v.sessions(firstDay, lastDay), d.askSite(site, visitQuestions[0].columns, "sessions", firstDay, lastDay, ""), site)
-		require.Equal(t, v.funnel(firstDay, lastDay), d.askSite(site, "visitors", "funnel", firstDay, lastDay, visitQuestions[4].more), site)
-		require.ElementsMatch(t,
-			d.askSite(site, "session_day; count(); uniqExact(visitor); sum(page_views); sum(bounce); round(avg(seconds), 6)", "sessions", firstDay, lastDay, ") GROUP BY (session_day"),
-			d.askSite(site, "day; sessions; visitors; page_views; bounces; round(average_seconds, 6)", "sessions_daily", firstDay, lastDay, ""), site)
+		t.Run(site, func(t *testing.T) {
+			t.Parallel()
+			d := d.of(t)
+			answers := map[string][]string{}
+			for _, q := range visitQuestions {
+				want := d.askSite(site, q.columns, q.view, firstDay, lastDay, q.more)
+				require.NotEmpty(t, want)
+				got := d.askSite("late "+site, q.columns, q.view, firstDay, lastDay, q.more)
+				require.ElementsMatch(t, want, got, q.view)
+				answers[q.view] = want
+			}
+			v := visitsOf(rows)
+			require.ElementsMatch(t, v.sessions(firstDay, lastDay), answers["sessions"])
+			require.Equal(t, v.funnel(firstDay, lastDay), d.askSite(site, "visitors", "funnel", firstDay, lastDay, visitQuestions[4].more))
+			require.ElementsMatch(t,
+				d.askSite(site, "session_day; count(); uniqExact(visitor); sum(page_views); sum(bounce); round(avg(seconds), 6)", "sessions", firstDay, lastDay, ") GROUP BY (session_day"),
+				d.askSite(site, "day; sessions; visitors; page_views; bounces; round(average_seconds, 6)", "sessions_daily", firstDay, lastDay, ""))
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/consent"
+	"github.com/onepx/onepx/services/collector/internal/consent/gpp"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -51,7 +52,8 @@ func TestConsentStringsOfTheFramework(t *testing.T) {
 		{"the string in the flag's place", "gdpr=" + text + "&gdprapplies=1", true, false, false, false, params.Flags{reason.ConsentInvalid}},
 		{"a string cut off", "gdpr=1&gdpr_consent=" + text[:30], true, false, false, false, params.Flags{reason.ConsentInvalid}},
 		{"empty", "gdpr=0&gdpr_consent=", false, true, false, false, nil},
-		{"additional consent says nothing", "addtl_consent=2~1.35.41.101~dv.9.21.81", false, false, false, false, nil},
+		{"additional consent alone does not say that the GDPR applies", "addtl_consent=2~1.35.41.101~dv.9.21.81", false, false, false, false, nil},
+		{"additional consent that can't be read", "gdpr=1&addtl_consent=1.35", true, false, false, false, params.Flags{reason.ConsentInvalid}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			hit := params.Read(params.ParseQuery("site=shop&"+test.query), time.Now(), "")
@@ -60,6 +62,49 @@ func TestConsentStringsOfTheFramework(t *testing.T) {
 			require.Equal(t, test.flags, hit.Flags)
 			require.Empty(t, hit.Event.GetProps(), "a signal is no property")
 		})
+	}
+}
+
+func TestStringsOfThePlatform(t *testing.T) {
+	const text, seven = "DBABLA~CEAQAAAAAACA", gpp.IDs(1 << 7)
+	for _, test := range []struct {
+		name, query string
+		strings     int
+		broken      bool
+		listed      bool
+		applicable  gpp.IDs
+		flags       params.Flags
+	}{
+		{"string and list", "gpp=" + text + "&gpp_sid=7", 1, false, true, seven, nil},
+		{"the list under another name", "gppsid=7&gpp=" + text, 1, false, true, seven, nil},
+		{"the list encoded", "gpp_sid=7%2C8", 0, false, true, seven | 1<<8, nil},
+		{"none applies", "gpp_sid=-1", 0, false, true, 0, nil},
+		{"macros that were not replaced", "gpp=${GPP_STRING_123}&gpp_sid=${GPP_SID}", 0, false, false, 0, params.Flags{reason.Placeholder}},
+		{"other macros", "gpp=%5BGPP%5D&gpp_sid=%5BGPP_SID%5D", 0, false, false, 0, params.Flags{reason.Placeholder}},
+		{"a list that can't be read", "gpp_sid=usnat", 0, false, false, 0, params.Flags{reason.ConsentInvalid}},
+		{"a string that can't be read", "gpp=" + text + "~1YNN", 0, true, false, 0, params.Flags{reason.ConsentInvalid}},
+		{"a section that can't be read", "gpp=DBABBgA~xlgWEYCZAA", 1, false, false, 0, params.Flags{reason.ConsentInvalid}},
+		{"a US Privacy section that is none", "gpp=DBABTA~1Y", 1, false, false, 0, params.Flags{reason.ConsentInvalid}},
+		{"a TC string under an old policy", "gpp=DBABMA~CPXxRfAPXxRfAAfKABENB-CgAAAAAAAAAAYgAAAAAAAA", 1, false, false, 0, params.Flags{reason.ConsentInvalid}},
+		{"empty", "gpp=&gpp_sid=", 0, false, false, 0, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			hit := params.Read(params.ParseQuery("site=shop&"+test.query), time.Now(), "")
+			got := hit.Consent.GPP
+			require.Len(t, got.Strings, test.strings)
+			require.Equal(t, []bool{test.broken, test.listed}, []bool{got.Broken, got.Listed})
+			require.Equal(t, test.applicable, got.Applicable)
+			require.Equal(t, test.flags, hit.Flags)
+			require.Empty(t, hit.Event.GetProps(), "a signal is no property")
+		})
+	}
+}
+
+func TestTheListOfSectionsInJSON(t *testing.T) {
+	for text, want := range map[string]gpp.IDs{`[7,8]`: 1<<7 | 1<<8, `[2]`: 1 << 2, `7`: 1 << 7, `"7,8"`: 1<<7 | 1<<8, `["7"]`: 0, `[]`: 0} {
+		events, word := params.ParseJSON([]byte(`{"site": "shop", "gpp_sid": ` + text + `}`))
+		require.Empty(t, word)
+		require.Equal(t, want, params.Read(events[0], time.Now(), "").Consent.GPP.Applicable, text)
 	}
 }
 

@@ -88,8 +88,11 @@ var Table = []Param{
 	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent.Parameter = p.Value }},
 	{"gdpr", "`consent`", "`0` or `1`, else `consent_invalid`", "Whether the GDPR applies. With `1` and no valid `gdpr_consent` the event is anonymous.", "0", readGDPR},
 	{"gdpr_consent", "`consent`", "a valid TC string of version 2, 8192 characters; else `consent_invalid`", "What the visitor allowed, as a banner of IAB Europe's framework writes it. Not stored.", "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", readGDPRConsent},
-	{"addtl_consent", "nothing", "any text", "Google's additional consent: consent to companies that are not in IAB Europe's framework. Left out.", "2~1.35.41.101~dv.9.21.81", ignore},
+	{"addtl_consent", "`consent`", "an AC string of version 1 or 2, 8192 characters; else `consent_invalid`", "Google's additional consent: companies that are not in IAB Europe's framework and that the visitor allows. Of use to sites that set `ac_provider`. Not stored.", "2~1.35.41.101~dv.9.21.81", readAdditional},
+	{"gpp", "`consent`", "a GPP string of version 1, 9216 characters; else `consent_invalid`", "What the visitor chose under several laws, as a banner of IAB Tech Lab's Global Privacy Platform writes it. Not stored.", "DBABzYA~1YNN~CEAqAAAAAACA.QA~BQoAAACA.QA", readGPP},
+	{"gpp_sid", "`consent`", "ids of sections with commas between, or `-1`; in JSON also an array; else `consent_invalid`", "Which sections of `gpp` apply to the visitor; without it all that it has.", "7,8", readGPPSections},
 	{"us_privacy", "`consent`", "`1` and three of `Y`, `N` and `-`; else `consent_invalid`", "The IAB's US Privacy string: `Y` in the third place, the opt-out of sale, allows neither audiences nor sharing.", "1YNN", readUSPrivacy},
+	{"coppa", "`consent`", "`0` or `1`, else `consent_invalid`", "`1`: the page is for children, or the visitor is known to be one (COPPA). Measured, without an id that lasts.", "0", readCOPPA},
 	{"gcs", "`consent`", "`G1` and two of `0`, `1` and `-`; else `consent_invalid`", "Google's consent mode: storage for ads, storage for analytics.", "G111", readGCS},
 	{"gcd", "`consent`", "as Google's tags write it; else `consent_invalid`", "Google's consent mode, version 2: also data for ads and personal ads.", "11t1t1t1t5", readGCD},
 	{"ip", "`client.ip_prefix`, `client.country`, `client.region`", "IPv4 or IPv6 address, else `ip_invalid`", "The visitor's address, cut at once. Read from `/v1/events` only; from elsewhere it is left out.", "81.2.69.160", func(h *Hit, p Pair) { h.IP = p.Value }},
@@ -101,8 +104,10 @@ var Table = []Param{
 // Aliases are other names of parameters, by the name in Table: those of the field that can mean nothing else. `ccpa`, `usp`,
 // `consent` and `consentString` may be a site's own properties, and are.
 var Aliases = map[string][]string{
+	"coppa":        {"tfcd"},
 	"gdpr":         {"gdprapplies"},
 	"gdpr_consent": {"gdprConsent", "gdprstring", "euconsent"},
+	"gpp_sid":      {"gppsid"},
 	"us_privacy":   {"usprivacy", "uspstring", "usp_consent", "ccpa_consent"},
 }
 

@@ -9,6 +9,8 @@ import (
 	"errors"
 	"strings"
 	"time"
+
+	"github.com/onepx/onepx/services/collector/internal/consent/bits"
 )
 
 // MaxLength is how many characters a string may have; with every vendor there is in bit fields it has about 1000.
@@ -17,7 +19,7 @@ const MaxLength = 8192
 // Why a text is no TC string.
 var (
 	ErrLength   = errors.New("longer than 8192 characters")
-	ErrEncoding = errors.New("not base64url")
+	ErrEncoding = bits.ErrEncoding
 	ErrVersion  = errors.New("not of version 2")
 	ErrShort    = errors.New("ends too early")
 	ErrRange    = errors.New("has a range of vendors that ends before it begins, or begins at 0")
@@ -59,6 +61,9 @@ type String struct {
 	restrictionsAt, restricts int
 }
 
+// reader takes what a segment is made of.
+type reader struct{ bits.Reader }
+
 // Set is a set of purposes or special features, which are numbered from 1.
 type Set struct {
 	bits uint64
@@ -70,7 +75,7 @@ func (s Set) Contains(number int) bool {
 	return number >= 1 && number <= s.size && s.bits>>(s.size-number)&1 == 1
 }
 
-func (r *reader) set(size int) Set { return Set{r.take(size), size} }
+func (r *reader) set(size int) Set { return Set{r.Take(size), size} }
 
 // The segments that follow the core.
 const (
@@ -85,7 +90,7 @@ func Parse(text string) (*String, error) {
 	}
 	s := &String{}
 	// For all segments at once: 3/4 of the characters, and what each adds.
-	buffer := make([]byte, 0, len(text)+4*(padding+1))
+	buffer := make([]byte, 0, len(text)+4*(bits.Padding+1))
 	for first := true; first || text != ""; first = false {
 		var segment string
 		var more bool
@@ -95,10 +100,10 @@ func Parse(text string) (*String, error) {
 		}
 		begin := len(buffer)
 		var err error
-		if buffer, err = decode(buffer, segment); err != nil {
+		if buffer, err = bits.Decode(buffer, segment); err != nil {
 			return nil, err
 		}
-		r := &reader{data: buffer[begin:], size: 6 * len(segment)}
+		r := &reader{bits.Reader{Data: buffer[begin:], Size: 6 * len(segment)}}
 		if first {
 			err = s.core(r)
 		} else {
@@ -112,29 +117,29 @@ func Parse(text string) (*String, error) {
 }
 
 func (s *String) core(r *reader) (err error) {
-	if version := r.take(6); r.short || version != 2 {
-		if r.short {
+	if version := r.Take(6); r.Short || version != 2 {
+		if r.Short {
 			return ErrShort
 		}
 		return ErrVersion
 	}
 	s.Created, s.LastUpdated = r.time(), r.time()
-	s.CMPID, s.CMPVersion = r.int(12), r.int(12)
-	s.ConsentScreen, s.ConsentLanguage = r.int(6), r.letters()
-	s.VendorListVersion, s.PolicyVersion = r.int(12), r.int(6)
-	s.ServiceSpecific, s.NonStandardTexts = r.flag(), r.flag()
+	s.CMPID, s.CMPVersion = r.Int(12), r.Int(12)
+	s.ConsentScreen, s.ConsentLanguage = r.Int(6), r.letters()
+	s.VendorListVersion, s.PolicyVersion = r.Int(12), r.Int(6)
+	s.ServiceSpecific, s.NonStandardTexts = r.Flag(), r.Flag()
 	s.SpecialFeatures, s.PurposeConsents, s.PurposeInterests = r.set(12), r.set(24), r.set(24)
-	s.PurposeOneTreatment, s.PublisherCountry = r.flag(), r.letters()
+	s.PurposeOneTreatment, s.PublisherCountry = r.Flag(), r.letters()
 	if s.VendorConsents, err = r.vendors(); err != nil {
 		return err
 	}
 	if s.VendorInterests, err = r.vendors(); err != nil {
 		return err
 	}
-	s.restricts = r.int(12)
-	s.restrictions, s.restrictionsAt = r.data, r.at
+	s.restricts = r.Int(12)
+	s.restrictions, s.restrictionsAt = r.Data, r.At
 	for range s.restricts {
-		r.skip(6 + 2)
+		r.Skip(6 + 2)
 		if _, err := r.ranges(); err != nil {
 			return err
 		}
@@ -143,7 +148,7 @@ func (s *String) core(r *reader) (err error) {
 }
 
 func (s *String) segment(r *reader) (err error) {
-	switch r.take(3) {
+	switch r.Take(3) {
 	case typeDisclosed:
 		if s.HasDisclosed {
 			return ErrSegment
@@ -157,22 +162,25 @@ func (s *String) segment(r *reader) (err error) {
 		}
 		s.HasPublisher = true
 		s.PublisherConsents, s.PublisherInterests = r.set(24), r.set(24)
-		s.CustomPurposes = r.int(6)
+		s.CustomPurposes = r.Int(6)
 		s.PublisherCustomConsents, s.PublisherCustomInterests = r.longSet(s.CustomPurposes), r.longSet(s.CustomPurposes)
 	}
 	return r.err()
 }
 
-// int returns the next n bits.
-func (r *reader) int(n int) int { return int(r.take(n)) } //nolint:gosec // n is small
+// letters returns two letters, six bits each from A.
+func (r *reader) letters() string {
+	first, second := byte(r.Take(6)), byte(r.Take(6)) //nolint:gosec // six bits
+	return string([]byte{'A' + first, 'A' + second})
+}
 
 // time returns the next 36 bits as deciseconds since 1970.
-func (r *reader) time() time.Time { return time.UnixMilli(int64(r.take(36)) * 100).UTC() } //nolint:gosec // 36 bits
+func (r *reader) time() time.Time { return time.UnixMilli(int64(r.Take(36)) * 100).UTC() } //nolint:gosec // 36 bits
 
 // longSet reads a set of up to 63 numbers.
 func (r *reader) longSet(size int) Set {
 	low := min(size, 32)
-	return Set{r.take(size-low)<<low | r.take(low), size}
+	return Set{r.Take(size-low)<<low | r.Take(low), size}
 }
 
 // Restriction is what a publisher demands of vendors for a purpose.
@@ -191,7 +199,7 @@ func (s *String) Restriction(purpose, vendor int) Restriction {
 	found := Unrestricted
 	at := s.restrictionsAt
 	for range s.restricts {
-		head := peek(s.restrictions, at, 20) // purpose 6, type 2, entries 12
+		head := bits.Peek(s.restrictions, at, 20) // purpose 6, type 2, entries 12
 		kind, entries := Restriction(head>>12&3), int(head&0xfff)
 		at += 20
 		for range entries {

@@ -1,5 +1,7 @@
 package tcf
 
+import "github.com/onepx/onepx/services/collector/internal/consent/bits"
+
 // Vendors is a set of vendors, by their ids in the Global Vendor List. It keeps the bits of the string and looks in them.
 type Vendors struct {
 	data []byte
@@ -12,7 +14,7 @@ type Vendors struct {
 // Contains tells whether the vendor is in the set.
 func (v Vendors) Contains(id int) bool {
 	if id >= 1 && id <= v.max {
-		return peek(v.data, v.at+id-1, 1) == 1
+		return bits.Peek(v.data, v.at+id-1, 1) == 1
 	}
 	at := v.at
 	for range v.entries {
@@ -26,36 +28,36 @@ func (v Vendors) Contains(id int) bool {
 
 // entry reads the range that begins at the bit, and returns where the next one begins.
 func entry(data []byte, at int) (start, end, next int) {
-	start = int(peek(data, at+1, 16)) //nolint:gosec // 16 bits
-	if peek(data, at, 1) == 0 {
+	start = int(bits.Peek(data, at+1, 16)) //nolint:gosec // 16 bits
+	if bits.Peek(data, at, 1) == 0 {
 		return start, start, at + 17
 	}
-	return start, int(peek(data, at+17, 16)), at + 33 //nolint:gosec // 16 bits
+	return start, int(bits.Peek(data, at+17, 16)), at + 33 //nolint:gosec // 16 bits
 }
 
 // vendors reads a bit field or ranges, whichever the writer found shorter.
 func (r *reader) vendors() (Vendors, error) {
-	highest := int(r.take(16)) //nolint:gosec // 16 bits
-	if r.flag() {
+	highest := int(r.Take(16)) //nolint:gosec // 16 bits
+	if r.Flag() {
 		return r.ranges()
 	}
-	set := Vendors{data: r.data, at: r.at, max: highest}
-	r.skip(highest)
+	set := Vendors{data: r.Data, at: r.At, max: highest}
+	r.Skip(highest)
 	return set, r.err()
 }
 
 // ranges reads a number of ranges, all of which must be whole and the right way round.
 func (r *reader) ranges() (Vendors, error) {
-	entries := int(r.take(12)) //nolint:gosec // 12 bits
-	set := Vendors{data: r.data, at: r.at, entries: entries}
+	entries := int(r.Take(12)) //nolint:gosec // 12 bits
+	set := Vendors{data: r.Data, at: r.At, entries: entries}
 	for range entries {
-		isRange := r.flag()
-		start := r.take(16)
+		isRange := r.Flag()
+		start := r.Take(16)
 		end := start
 		if isRange {
-			end = r.take(16)
+			end = r.Take(16)
 		}
-		if r.short {
+		if r.Short {
 			return Vendors{}, ErrShort
 		}
 		if start == 0 || end < start {
@@ -65,16 +67,8 @@ func (r *reader) ranges() (Vendors, error) {
 	return set, r.err()
 }
 
-func (r *reader) skip(n int) {
-	if r.at+n > r.size {
-		r.at, r.short = r.size, true
-		return
-	}
-	r.at += n
-}
-
 func (r *reader) err() error {
-	if r.short {
+	if r.Short {
 		return ErrShort
 	}
 	return nil

@@ -137,23 +137,3 @@ FROM
 )
 GROUP BY table_name
 ORDER BY table_name;
-
--- As in migration 4, with the rows of people who have been erased.
-CREATE OR REPLACE VIEW {{.Database}}.offset_ledger {{.OnCluster}} AS
-SELECT
-    kafka_topic,
-    kafka_partition,
-    min(kafka_offset)                                          AS first_offset,
-    max(kafka_offset)                                          AS last_offset,
-    count()                                                    AS rows,
-    toInt64(last_offset - first_offset + 1 - uniqExact(kafka_offset)) AS missing_rows,
-    toInt64(count() - uniqExact(kafka_offset))                 AS double_rows,
-    countIf(outcome = 'event')                                 AS counted,
-    countIf(outcome = 'duplicate')                             AS duplicates,
-    countIf(outcome = 'suppressed')                            AS suppressed,
-    countIf(outcome = 'dead')                                  AS dead,
-    countIf(outcome = 'missing')                               AS missing,
-    countIf(outcome = 'erased')                                AS erased
-FROM {{.Database}}.events
-GROUP BY kafka_topic, kafka_partition
-ORDER BY kafka_topic, kafka_partition;
