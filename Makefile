@@ -85,7 +85,7 @@ check-generated: $(BUF) $(TOOLS)/protoc-gen-go
 GENERATED ?= $(CURDIR)
 BASELINE := testdata/v1.image.binpb
 
-.PHONY: generate docs baseline
+.PHONY: generate docs lists baseline
 generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/, and the minified JavaScript tag
 	cd proto && PATH="$(TOOLS):$$PATH" $(BUF) generate --output $(GENERATED)/proto
 	go run ./tools/tagbuild --dir $(GENERATED)
@@ -94,6 +94,10 @@ docs: ## write the reference pages of docs/ from the code
 	mkdir -p $(GENERATED)/docs
 	go run ./services/collector docs --dir $(GENERATED)/docs
 	go run ./services/consumer docs --dir $(GENERATED)/docs
+
+# Not part of check: what comes from outside is read as a diff, and its tests are run, before it counts.
+lists: ## refresh the lists of robots from npm
+	go run ./tools/lists
 
 # Only when a release is made: what is in it can no longer be taken back.
 baseline: $(BUF)

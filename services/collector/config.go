@@ -20,6 +20,7 @@ type settings struct {
 
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
+	DatacenterFile string   `env:"ONEPX_DATACENTER_FILE" placeholder:"FILE" help:"Address ranges of data centres, a prefix such as 192.0.2.0/24 a line (IPv4 or IPv6; # starts a comment): browsers that come from them count as machines; without it none do. Read once at start. docs/quality.md says where to get one."`
 
 	MaxConnections  int           `env:"ONEPX_MAX_CONNECTIONS" default:"8192" bounds:"16 to 1000000" help:"Connections of visitors at once. When there are as many, a new one takes the place of the one that has been idle for longest, or waits. Must be below the limit of open files."`
 	PublishInFlight int           `env:"ONEPX_PUBLISH_IN_FLIGHT" default:"1024" bounds:"1 to 65536" help:"Events that may be on their way to Kafka at once; more go to the spool, or without one are refused as overloaded. No site gets more than four times as many places as are free. Bounds the memory, whatever Kafka does."`

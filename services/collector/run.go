@@ -126,10 +126,6 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	trusted, err := client.ParsePrefixes(cfg.TrustedProxies)
-	if err != nil {
-		return nil, err
-	}
 	transport, err := cfg.Kafka.Transport()
 	if err != nil {
 		return nil, err
@@ -138,7 +134,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	geo, err := client.OpenGeo(cfg.GeoFile)
+	clients, geo, err := openClients(cfg, tel.Meter)
 	if err != nil {
 		return nil, err
 	}
@@ -166,7 +162,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.tally = tally.New(s.publisher, time.Now)
 	s.server, err = api.New(api.Deps{
-		Sites: sites.Sites(), Clients: client.New(trusted, geo), Identities: identity.New(cfg.Secret.Reveal()),
+		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
@@ -177,6 +173,31 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// openClients reads what is known of addresses; geo is to be closed after the last request.
+func openClients(cfg settings, meter metric.Meter) (clients *client.Resolver, geo *client.Geo, err error) {
+	trusted, err := client.ParsePrefixes(cfg.TrustedProxies)
+	if err != nil {
+		return nil, nil, err
+	}
+	datacenters, err := client.OpenDatacenters(cfg.DatacenterFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	_, err = meter.Int64ObservableGauge("onepx_collector_datacenter_prefixes",
+		metric.WithDescription("Address ranges in ONEPX_DATACENTER_FILE; 0 without it."),
+		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
+			o.Observe(int64(datacenters.Len()))
+			return nil
+		}))
+	if err != nil {
+		return nil, nil, err
+	}
+	if geo, err = client.OpenGeo(cfg.GeoFile); err != nil {
+		return nil, nil, err
+	}
+	return client.New(trusted, datacenters, geo), geo, nil
 }
 
 // writeMargin is the time an answer may take to write, besides the wait for Kafka; the wait for the spool is part of it.

@@ -376,6 +376,7 @@ func TestStoppingUnderLoadLosesNothing(t *testing.T) {
 func TestItDoesNotStartOnSettingsThatCannotWork(t *testing.T) {
 	for name, change := range map[string]func(*settings){
 		"geo file":           func(s *settings) { s.GeoFile = "missing.mmdb" },
+		"data-centre file":   func(s *settings) { s.DatacenterFile = "missing.txt" },
 		"site configuration": func(s *settings) { s.Config = "missing.yaml" },
 		"authorities":        func(s *settings) { s.Kafka.TLS, s.Kafka.TLSCAFile = true, "missing.pem" },
 	} {

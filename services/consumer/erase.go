@@ -12,7 +12,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 
-	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/jobs"
@@ -77,7 +76,7 @@ func (c *privacyEraseCmd) write(ctx context.Context, message kafka.Message) erro
 	if _, err := requireTopic(ctx, client, eventlog.TopicJobs); err != nil {
 		return err
 	}
-	_, err = privacy.Produce(ctx, client, eventlog.TopicJobs, []kafka.Message{message})
+	_, err = kafkaconn.Produce(ctx, client, eventlog.TopicJobs, []kafka.Message{message})
 	return err
 }
 

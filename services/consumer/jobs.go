@@ -106,7 +106,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
 		},
 		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
-			return privacy.Produce(ctx, client, eventlog.TopicSuppressions, entries)
+			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
 		},
 		Expiry: func(ctx context.Context, until time.Time) (time.Time, error) {
 			return privacy.Expiry(ctx, client, until)

@@ -100,6 +100,7 @@ var ours = map[string]struct {
 	"consumer":  {program: "consumer"},
 	"topics":    {program: "consumer", needs: []string{"ONEPX_KAFKA_BROKERS"}},
 	"migrate":   {program: "consumer", needs: []string{"ONEPX_CLICKHOUSE_ADDR"}},
+	"jobs":      {program: "consumer", needs: []string{"ONEPX_KAFKA_BROKERS", "ONEPX_CLICKHOUSE_ADDR"}},
 }
 
 func TestEverySettingIsOneOfItsProgramAndNoRequiredOneIsMissing(t *testing.T) {
@@ -219,6 +220,7 @@ func TestPartsStartInTheOrderInWhichTheyNeedEachOther(t *testing.T) {
 		"topics":    {"kafka": healthy},
 		"migrate":   {"clickhouse": healthy},
 		"consumer":  {"topics": done, "migrate": done},
+		"jobs":      {"topics": done, "migrate": done},
 		"collector": {"topics": done},
 	}, got)
 	for name, service := range p.Services {

@@ -223,6 +223,8 @@ const (
 	NetworkClass_NETWORK_CLASS_PRIVATE NetworkClass = 2
 	// No believable client address (for instance a bad header from a trusted proxy).
 	NetworkClass_NETWORK_CLASS_UNKNOWN NetworkClass = 3
+	// A public address in one of the ranges of ONEPX_DATACENTER_FILE, where servers are and people seldom.
+	NetworkClass_NETWORK_CLASS_DATACENTER NetworkClass = 4
 )
 
 // Enum value maps for NetworkClass.
@@ -232,12 +234,14 @@ var (
 		1: "NETWORK_CLASS_PUBLIC",
 		2: "NETWORK_CLASS_PRIVATE",
 		3: "NETWORK_CLASS_UNKNOWN",
+		4: "NETWORK_CLASS_DATACENTER",
 	}
 	NetworkClass_value = map[string]int32{
 		"NETWORK_CLASS_UNSPECIFIED": 0,
 		"NETWORK_CLASS_PUBLIC":      1,
 		"NETWORK_CLASS_PRIVATE":     2,
 		"NETWORK_CLASS_UNKNOWN":     3,
+		"NETWORK_CLASS_DATACENTER":  4,
 	}
 )
 
@@ -1553,12 +1557,13 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x13VISITOR_KIND_MINTED\x10\x02\x12\x19\n" +
 	"\x15VISITOR_KIND_PROVIDED\x10\x03\x12\x1b\n" +
 	"\x17VISITOR_KIND_DAILY_HASH\x10\x04\x12\x15\n" +
-	"\x11VISITOR_KIND_NONE\x10\x05*}\n" +
+	"\x11VISITOR_KIND_NONE\x10\x05*\x9b\x01\n" +
 	"\fNetworkClass\x12\x1d\n" +
 	"\x19NETWORK_CLASS_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
-	"\x15NETWORK_CLASS_UNKNOWN\x10\x03*\xf2\x02\n" +
+	"\x15NETWORK_CLASS_UNKNOWN\x10\x03\x12\x1c\n" +
+	"\x18NETWORK_CLASS_DATACENTER\x10\x04*\xf2\x02\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +

@@ -3,13 +3,12 @@ package suppression
 import (
 	"context"
 	"errors"
-	"fmt"
-	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/kafkaconn"
 )
 
 // Entry names a visitor, a user or a recipient.
@@ -26,38 +25,25 @@ type Writer struct {
 	Client *kafka.Client
 }
 
-const (
-	// maxEntries bounds one request: some 60 KB.
-	maxEntries = 1000
-	// tryAgainEvery is the pause between two tries of a request that Kafka did not take.
-	tryAgainEvery = 100 * time.Millisecond
-)
-
-// suppressed is the value of an entry that holds until it is lifted.
-var suppressed = []byte("1")
+// tryAgainEvery is the pause between two tries of a request that Kafka did not take.
+const tryAgainEvery = 100 * time.Millisecond
 
 // Suppress puts the entries on the list. It returns nil when all in-sync replicas have all of them. It tries until ctx ends,
 // which must have a deadline; after an error each entry may be on the list or not, and may be written again.
 func (w *Writer) Suppress(ctx context.Context, entries []Entry) error {
-	return w.write(ctx, entries, suppressed)
+	return w.write(ctx, entries, Always)
 }
 
 // Lift takes the entries off the list, on the terms of Suppress.
 func (w *Writer) Lift(ctx context.Context, entries []Entry) error { return w.write(ctx, entries, nil) }
 
 func (w *Writer) write(ctx context.Context, entries []Entry, value []byte) error {
-	for some := range slices.Chunk(entries, maxEntries) {
-		if err := w.persist(ctx, some, value); err != nil {
-			return fmt.Errorf("write to %s: %w", eventlog.TopicSuppressions, err)
-		}
+	messages := make([]kafka.Message, len(entries))
+	for i, e := range entries {
+		messages[i] = kafka.Message{Time: time.Now(), Key: Key(e.Kind, e.ID), Value: value}
 	}
-	return nil
-}
-
-// persist sends the entries until Kafka has them, or ctx ends.
-func (w *Writer) persist(ctx context.Context, entries []Entry, value []byte) error {
 	for {
-		err := w.send(ctx, entries, value)
+		_, err := kafkaconn.Produce(ctx, w.Client, eventlog.TopicSuppressions, messages)
 		if err == nil {
 			return nil
 		}
@@ -69,21 +55,4 @@ func (w *Writer) persist(ctx context.Context, entries []Entry, value []byte) err
 			return errors.Join(err, ctx.Err())
 		}
 	}
-}
-
-func (w *Writer) send(ctx context.Context, entries []Entry, value []byte) error {
-	records := make([]kafka.Record, len(entries))
-	for i, e := range entries {
-		records[i] = kafka.Record{Time: time.Now(), Key: kafka.NewBytes(Key(e.Kind, e.ID))}
-		if value != nil {
-			records[i].Value = kafka.NewBytes(value)
-		}
-	}
-	res, err := w.Client.Produce(ctx, &kafka.ProduceRequest{
-		Topic: eventlog.TopicSuppressions, Partition: 0, RequiredAcks: kafka.RequireAll, Records: kafka.NewRecordReader(records...),
-	})
-	if err != nil {
-		return err
-	}
-	return res.Error
 }

@@ -38,7 +38,7 @@ func benchServer(b *testing.B) http.Handler {
 	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
 	require.NoError(b, err)
 	server, err := api.New(api.Deps{
-		Sites: config, Clients: client.New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil),
+		Sites: config, Clients: client.New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil, nil),
 		Identities: identity.New("0123456789abcdef0123456789abcdef"), Suppressions: &suppressions{}, Publisher: nowhere{},
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
 	})

@@ -49,13 +49,14 @@ func (i Info) ShortPrefix() string {
 
 // Resolver reads requests. It may be used from anywhere at once.
 type Resolver struct {
-	trusted *bart.Lite
-	geo     *Geo
+	trusted     *bart.Lite
+	datacenters *Datacenters
+	geo         *Geo
 }
 
-// New returns a resolver that believes forwarding headers of peers in the trusted prefixes only. geo may be nil.
-func New(trusted []netip.Prefix, geo *Geo) *Resolver {
-	return &Resolver{trusted: table(trusted), geo: geo}
+// New returns a resolver that believes forwarding headers of peers in the trusted prefixes only. datacenters and geo may be nil.
+func New(trusted []netip.Prefix, datacenters *Datacenters, geo *Geo) *Resolver {
+	return &Resolver{trusted: table(trusted), datacenters: datacenters, geo: geo}
 }
 
 // ParsePrefixes reads prefixes (10.0.0.0/8) and single addresses.
@@ -129,8 +130,11 @@ func (r *Resolver) Given(address string) (Info, bool) {
 func (r *Resolver) locate(addr netip.Addr, info *Info) {
 	info.Prefix = truncate(addr, long)
 	info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PUBLIC
-	if notRouted.Lookup(addr) {
+	switch {
+	case notRouted.Lookup(addr):
 		info.Class = onepxv1.NetworkClass_NETWORK_CLASS_PRIVATE
+	case r.datacenters.has(addr):
+		info.Class = onepxv1.NetworkClass_NETWORK_CLASS_DATACENTER
 	}
 	info.Country, info.Region = r.geo.Lookup(addr)
 }

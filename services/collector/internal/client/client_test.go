@@ -21,6 +21,8 @@ const (
 	public  = onepxv1.NetworkClass_NETWORK_CLASS_PUBLIC
 	private = onepxv1.NetworkClass_NETWORK_CLASS_PRIVATE
 	unknown = onepxv1.NetworkClass_NETWORK_CLASS_UNKNOWN
+
+	datacenter = onepxv1.NetworkClass_NETWORK_CLASS_DATACENTER
 )
 
 func prefixes(t testing.TB, texts ...string) []netip.Prefix {
@@ -31,7 +33,7 @@ func prefixes(t testing.TB, texts ...string) []netip.Prefix {
 }
 
 func TestTheClientAddress(t *testing.T) {
-	resolver := client.New(prefixes(t, "10.0.0.0/8", "192.168.1.7", "fd00::/8", "::ffff:172.16.0.9"), nil)
+	resolver := client.New(prefixes(t, "10.0.0.0/8", "192.168.1.7", "fd00::/8", "::ffff:172.16.0.9"), nil, nil)
 	for _, test := range []struct {
 		name, peer string
 		forwarded  []string
@@ -87,7 +89,7 @@ func FuzzForwarded(f *testing.F) {
 	for _, header := range []string{"81.2.69.160, 10.1.1.1", "[::1%eth0]:80", `"x"`, ",,", "::ffff:1.2.3.4", "[", "[]", ":80"} {
 		f.Add(header)
 	}
-	resolver := client.New(prefixes(f, "10.0.0.0/8"), nil)
+	resolver := client.New(prefixes(f, "10.0.0.0/8"), nil, nil)
 	f.Fuzz(func(t *testing.T, header string) {
 		r := httptest.NewRequest("GET", "/p.gif", nil)
 		r.RemoteAddr = "10.1.1.1:4711"
@@ -107,7 +109,7 @@ func FuzzForwarded(f *testing.F) {
 }
 
 func TestHTTPSIsWhatATrustedProxySays(t *testing.T) {
-	resolver := client.New(prefixes(t, "10.0.0.0/8"), nil)
+	resolver := client.New(prefixes(t, "10.0.0.0/8"), nil, nil)
 	for _, test := range []struct {
 		name, peer, proto string
 		want              bool
@@ -148,7 +150,7 @@ func TestPrefixesOfProxies(t *testing.T) {
 
 func TestPrefetch(t *testing.T) {
 	geo := openGeo(t)
-	resolver := client.New(nil, geo)
+	resolver := client.New(nil, nil, geo)
 	for _, test := range []struct {
 		name     string
 		headers  [][2]string
@@ -217,7 +219,7 @@ func TestABrokenGeoFileIsFoundAtStart(t *testing.T) {
 }
 
 func TestTheAddressThatAServerGives(t *testing.T) {
-	resolver := client.New(nil, openGeo(t))
+	resolver := client.New(nil, nil, openGeo(t))
 	for _, test := range []struct {
 		name, address string
 		want          client.Info

@@ -177,6 +177,14 @@ func goldenEvents() map[string]*onepxv1.Event {
 	add("click in a mail", hit(chromeOnWindows, kind(clickInMail), mail("May")))
 	add("unsubscription by a provider", hit("", kind(unsubscribe), mail("May")))
 	add("prefetch", hit(chromeOnWindows, prefetch))
+	for name, userAgent := range map[string]string{"chrome": chromeOnWindows, "googlebot": googlebot, "python": pythonRequest, "google proxy": googleProxy} {
+		add("page from a data centre by "+name, hit(userAgent, fromDatacenter))
+		add("open from a data centre by "+name, hit(userAgent, fromDatacenter, kind(open), mail("May")))
+		add("report from a data centre by "+name, hit(userAgent, fromDatacenter, transport(server)))
+	}
+	for rule, userAgent := range notBrowsers {
+		add("page by what breaks "+rule, hit(userAgent))
+	}
 	for _, source := range []string{"google", "adwords", "facebook", "youtube", "ebay", "chatgpt.com", "newsletter", "partner", "sms"} {
 		for _, medium := range []string{"", "cpc", "cpm", "email", "referral"} {
 			add("utm "+source+" "+medium, hit(chromeOnWindows, utm(source, medium, "Spring")))

@@ -81,6 +81,10 @@ func transport(kind onepxv1.TransportKind) func(*onepxv1.Event) {
 
 func prefetch(event *onepxv1.Event) { event.Transport.Prefetch = true }
 
+func fromDatacenter(event *onepxv1.Event) {
+	event.Client.NetworkClass = onepxv1.NetworkClass_NETWORK_CLASS_DATACENTER
+}
+
 func page(url, referrer string) func(*onepxv1.Event) {
 	return func(event *onepxv1.Event) { event.Page.Url, event.Page.Referrer = url, referrer }
 }

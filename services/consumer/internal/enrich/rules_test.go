@@ -80,7 +80,7 @@ func TestDeclaredRulesAreReadAgain(t *testing.T) {
 
 func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 	for name, change := range map[string]func(*enrich.Rules){
-		"another version of the code":               func(r *enrich.Rules) { r.Enrichment = "1" },
+		"another version of the code":               func(r *enrich.Rules) { r.Enrichment = "2" },
 		"another list of crawlers":                  func(r *enrich.Rules) { r.Lists["crawlers"] = "0" },
 		"other time zones":                          func(r *enrich.Rules) { r.Lists["time_zones"] = "0" },
 		"a list that this binary does not have":     func(r *enrich.Rules) { r.Lists["goals"] = "0" },
@@ -101,9 +101,9 @@ func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 		"no text":            "",
 		"no JSON":            "rules",
 		"a field more":       strings.Replace(enrich.NewRules(config()).Text(), "{", `{"goals":[],`, 1),
-		"another order":      `{"sites":{},"lists":{},"enrichment":"2"}`,
-		"a window too large": `{"enrichment":"2","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":1,"goals":[{"id":"a","event":"a","once_per":"hit","value":"none","click_window_days":256,"view_window_days":1}]}}}`,
-		"a number too large": `{"enrichment":"2","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
+		"another order":      `{"sites":{},"lists":{},"enrichment":"3"}`,
+		"a window too large": `{"enrichment":"3","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":1,"goals":[{"id":"a","event":"a","once_per":"hit","value":"none","click_window_days":256,"view_window_days":1}]}}}`,
+		"a number too large": `{"enrichment":"3","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := enrich.ParseRules(text)

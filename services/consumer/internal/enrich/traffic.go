@@ -25,12 +25,17 @@ const (
 	ClassMachineOpen = "machine_open"
 	// ClassScanner is a mail provider that looks into a mail before it delivers it.
 	ClassScanner = "scanner"
+	// ClassImpossible calls itself a browser that there can't be.
+	ClassImpossible = "impossible"
+	// ClassDatacenter calls itself a browser, and comes from where servers are.
+	ClassDatacenter = "datacenter"
 )
 
 // TrafficClasses are all traffic classes. The first three are a person's doing, the others are bots (Facts.IsBot).
+// docs/quality.md says what each means.
 var TrafficClasses = []string{
 	ClassPerson, ClassServer, ClassMailProxy,
-	ClassCrawler, ClassNonbrowser, ClassPrefetch, ClassMachineOpen, ClassScanner,
+	ClassCrawler, ClassNonbrowser, ClassPrefetch, ClassMachineOpen, ClassScanner, ClassImpossible, ClassDatacenter,
 }
 
 // mailScanners are the whole user agents of scanners; browsers of people don't send them.
@@ -60,7 +65,7 @@ func (e *Enricher) trafficClass(event *onepxv1.Event) string {
 	case event.GetTransport().GetPrefetch():
 		return ClassPrefetch
 	case class != ClassNonbrowser && !singleToken(userAgent):
-		return ClassPerson
+		return browserClass(event)
 	case event.GetTransport().GetKind() == onepxv1.TransportKind_TRANSPORT_KIND_SERVER:
 		return ClassServer
 	case event.GetKind() == onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE:
@@ -69,6 +74,22 @@ func (e *Enricher) trafficClass(event *onepxv1.Event) string {
 		return ClassMachineOpen
 	}
 	return ClassNonbrowser
+}
+
+// browserClass judges what calls itself a browser. When a mail is read or left by such a one from a data centre, it is a mail
+// provider that acts for its reader under a browser's name, as Outlook.com does; people click in mails themselves.
+func browserClass(event *onepxv1.Event) string {
+	kind := event.GetKind()
+	switch {
+	case impossible(event.GetClient().GetUserAgent()) != "":
+		return ClassImpossible
+	case event.GetClient().GetNetworkClass() != onepxv1.NetworkClass_NETWORK_CLASS_DATACENTER,
+		event.GetTransport().GetKind() == onepxv1.TransportKind_TRANSPORT_KIND_SERVER: // the address may be the server's own
+		return ClassPerson
+	case kind == onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, kind == onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE:
+		return ClassMailProxy
+	}
+	return ClassDatacenter
 }
 
 // mailClass knows the mail providers, which the list of crawlers lists as well, but which are none when a mail is read.

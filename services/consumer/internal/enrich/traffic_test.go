@@ -63,8 +63,26 @@ func TestTheTrafficClassSaysWhoDidIt(t *testing.T) {
 		"Gmail's scanner clicking in a mail is a scanner":   {gmailScanner, with(kind(clickInMail)), enrich.ClassScanner, true},
 		"a link preview opening a mail is a crawler":        {slackPreview, with(kind(open)), enrich.ClassCrawler, true},
 		"a provider unsubscribing acts for its reader":      {"", with(kind(unsubscribe)), enrich.ClassMailProxy, false},
-		"a server reporting an order is a server":           {pythonRequest, with(transport(server)), enrich.ClassServer, false},
-		"a server without a user agent is a server":         {"", with(transport(server)), enrich.ClassServer, false},
+		"a browser from a data centre is no person's":       {chromeOnWindows, with(fromDatacenter), enrich.ClassDatacenter, true},
+		"a crawler from a data centre is a crawler":         {googlebot, with(fromDatacenter), enrich.ClassCrawler, true},
+		"a library from a data centre is no browser":        {pythonRequest, with(fromDatacenter), enrich.ClassNonbrowser, true},
+		"a prefetch through a data centre is a prefetch":    {chromeOnWindows, with(fromDatacenter, prefetch), enrich.ClassPrefetch, true},
+		"a server in a data centre is a server":             {pythonRequest, with(fromDatacenter, transport(server)), enrich.ClassServer, false},
+		"a server in a data centre that passes on a browser reports a person": {
+			chromeOnWindows, with(fromDatacenter, transport(server)), enrich.ClassPerson, false},
+		"a mail read through a data centre is read by a person":     {chromeOnWindows, with(fromDatacenter, kind(open)), enrich.ClassMailProxy, false},
+		"a mail left through a data centre is left by a person":     {chromeOnWindows, with(fromDatacenter, kind(unsubscribe)), enrich.ClassMailProxy, false},
+		"a click in a mail from a data centre is no person's":       {chromeOnWindows, with(fromDatacenter, kind(clickInMail)), enrich.ClassDatacenter, true},
+		"Gmail's proxy is in a data centre and acts for its reader": {googleProxy, with(fromDatacenter, kind(open)), enrich.ClassMailProxy, false},
+		"Yahoo's proxy is in a data centre and acts for its reader": {yahooProxy, with(fromDatacenter, kind(open)), enrich.ClassMailProxy, false},
+		"Gmail's scanner is in a data centre and is a scanner":      {gmailScanner, with(fromDatacenter, kind(open)), enrich.ClassScanner, true},
+		"Apple Mail through its relay's data centre is Apple":       {"Mozilla/5.0", with(fromDatacenter, kind(open)), enrich.ClassMachineOpen, true},
+		"a browser that can't be is no person's":                    {notBrowsers["browser_version"], nil, enrich.ClassImpossible, true},
+		"a browser that can't be is so in a data centre too":        {notBrowsers["browser_version"], with(fromDatacenter), enrich.ClassImpossible, true},
+		"a browser that can't be is so when a server passes it on":  {notBrowsers["browser_version"], with(transport(server)), enrich.ClassImpossible, true},
+		"a crawler that can't be what it says is a crawler":         {"Mozilla/5.0 () Chrome/999.0 (compatible; Googlebot/2.1)", nil, enrich.ClassCrawler, true},
+		"a server reporting an order is a server":                   {pythonRequest, with(transport(server)), enrich.ClassServer, false},
+		"a server without a user agent is a server":                 {"", with(transport(server)), enrich.ClassServer, false},
 		"a server that passes on a browser reports a person": {
 			chromeOnWindows, with(transport(server)), enrich.ClassPerson, false},
 		"a server that passes on a crawler reports a crawler": {
@@ -124,8 +142,10 @@ func TestTheUserAgentSaysBrowserSystemAndDevice(t *testing.T) {
 }
 
 func TestPeopleAreNoBots(t *testing.T) {
-	for userAgent := range lines(t, "testdata/people.txt") {
-		require.Equal(t, enrich.ClassPerson, facts(t, hit(userAgent)).TrafficClass, userAgent)
+	for _, file := range []string{"testdata/people.txt", "testdata/browsers.txt"} {
+		for userAgent := range lines(t, file) {
+			require.Equal(t, enrich.ClassPerson, facts(t, hit(userAgent)).TrafficClass, userAgent)
+		}
 	}
 }
 

@@ -106,7 +106,7 @@ func TestThePositionIsThatBehindTheLastRecord(t *testing.T) {
 		many[i] = kafka.Message{Key: []byte{byte(i), byte(i >> 8)}, Value: []byte("1"), Time: time.Unix(1, 0)}
 	}
 	for _, want := range []int64{2500, 5000} {
-		position, err := privacy.Produce(t.Context(), client, eventlog.TopicSuppressions, many)
+		position, err := kafkaconn.Produce(t.Context(), client, eventlog.TopicSuppressions, many)
 		require.NoError(t, err)
 		require.Equal(t, want, position)
 	}

@@ -27,3 +27,15 @@ func TestEverySignalHasAWordInTheRow(t *testing.T) {
 		require.True(t, row.ConsentMeasure)
 	}
 }
+
+func TestEveryClassOfNetworkHasAWordInTheRow(t *testing.T) {
+	for number, name := range map[onepxv1.NetworkClass]string{
+		onepxv1.NetworkClass_NETWORK_CLASS_PUBLIC:     "public",
+		onepxv1.NetworkClass_NETWORK_CLASS_DATACENTER: "datacenter",
+		10_000: "unknown", // newer than this consumer
+	} {
+		var row store.Row
+		row.Fill(&onepxv1.Event{Client: &onepxv1.Client{NetworkClass: number}}, enrich.Facts{})
+		require.Equal(t, name, row.NetworkClass)
+	}
+}

@@ -1,17 +1,9 @@
-// Command gen writes crawlers.tsv, and testdata/crawlers.txt with a user agent for each of its patterns, from the file
-// crawler-user-agents.json of the project of the same name (MIT licence, see crawlers.LICENSE). Run it in the folder lists
-// after fetching the package:
-//
-//	npm pack crawler-user-agents@1.60.0 && tar xzf crawler-user-agents-1.60.0.tgz package/crawler-user-agents.json
-//	go run ./gen -version 1.60.0 package/crawler-user-agents.json
 package main
 
 import (
 	"encoding/json"
-	"errors"
-	"flag"
 	"fmt"
-	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -49,50 +41,30 @@ var added = []string{
 	"crawler\t^Barracuda Sentinel",
 }
 
-const head = "# Made by gen from crawler-user-agents %s, (c) 2017 Martin Monperrus, MIT licence: crawlers.LICENSE. Do not edit.\n"
-
-func main() {
-	version := flag.String("version", "", "version of the package, for the heads of the files")
-	flag.Parse()
-	if err := generate(*version, flag.Arg(0)); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-}
-
-func generate(version, source string) error {
-	text, err := os.ReadFile(source)
+// crawlers writes crawlers.tsv, and testdata/crawlers.txt with a user agent for each of its patterns.
+func crawlers(p pack, dir string) error {
+	text, err := p.file("crawler-user-agents.json")
 	if err != nil {
 		return err
 	}
-	patterns, examples, err := read(text)
+	patterns, examples, err := readCrawlers(text)
 	if err != nil {
 		return err
 	}
-	if err := write("crawlers.tsv", version, patterns); err != nil {
+	if err := p.write(filepath.Join(dir, "lists/crawlers.tsv"), "patterns", patterns); err != nil {
 		return err
 	}
-	return write("../testdata/crawlers.txt", version, examples)
+	return p.write(filepath.Join(dir, "testdata/crawlers.txt"), "user agents of robots", examples)
 }
 
-func write(name, version string, lines []string) error {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
-	}
-	slices.Sort(lines)
-	_, err = fmt.Fprintf(file, head+"%s\n", version, strings.Join(slices.Compact(lines), "\n"))
-	return errors.Join(err, file.Close())
-}
-
-// read returns lines of class, tab, pattern, and an example for each pattern that has one.
-func read(text []byte) (patterns, examples []string, err error) {
-	var crawlers []crawler
-	if err := json.Unmarshal(text, &crawlers); err != nil {
+// readCrawlers returns lines of class, tab, pattern, and an example for each pattern that has one.
+func readCrawlers(text []byte) (patterns, examples []string, err error) {
+	var all []crawler
+	if err := json.Unmarshal(text, &all); err != nil {
 		return nil, nil, err
 	}
 	patterns = slices.Clone(added)
-	for _, c := range crawlers {
+	for _, c := range all {
 		pattern := strings.ReplaceAll(c.Pattern, `\/`, "/")
 		if instead, ok := narrowed[pattern]; ok {
 			pattern = instead
