@@ -58,12 +58,14 @@ func (c *Counter) Add(key Key) {
 func (c *Counter) Follow(ctx context.Context) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
-	for ctx.Err() == nil {
+	for {
 		select {
 		case <-ctx.Done():
+			c.Publish(ctx)
+			return
 		case <-tick.C:
+			c.Publish(ctx)
 		}
-		c.Publish(ctx)
 	}
 }
 
