@@ -75,6 +75,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Regions:        regions,
 		WithoutConsent: siteconfig.WithoutConsentCount,
 		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}, ACProvider: 101},
+		Minimise:       siteconfig.Minimise{IP: siteconfig.IPShort, OriginOnly: true, ReducedAgent: true}, PartitionedCookie: true,
 		RetentionDays:  730,
 		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
 		RateLimit:      200,
@@ -90,6 +91,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Privacy:        siteconfig.PrivacyCookieless,
 		WithoutConsent: siteconfig.WithoutConsentAnonymous,
 		TCF:            siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}},
+		Minimise:       siteconfig.Minimise{IP: siteconfig.IPLong},
 		RetentionDays:  siteconfig.DefaultRetentionDays,
 		Goals:          []siteconfig.Goal{purchase},
 	}}, cfg.Sites)
