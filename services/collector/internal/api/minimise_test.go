@@ -1,12 +1,17 @@
 package api_test
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
+	"github.com/onepx/onepx/services/collector/internal/kept"
 )
 
 const sparing = `
@@ -87,4 +92,51 @@ func TestReferrersOfTheSameHost(t *testing.T) {
 			require.Equal(t, test.want, e.stored().GetPage().GetReferrer())
 		})
 	}
+}
+
+// TestWhatIsKeptIsWhatTheTableSays sends everything that can be sent in each state of consent, and looks which fields are there.
+func TestWhatIsKeptIsWhatTheTableSays(t *testing.T) {
+	const everything = `"e":"purchase","id":"1","u":"https://shop.example/tea","r":"https://a.example/","t":"Tea","ts":1764072000,"v":"ann","uid":"ann","order_id":"1","value":"1","currency":"EUR",` +
+		`"items":[{"id":"1","qty":1,"price":"1","category":"tea"}],"utm_source":"a","utm_medium":"a","utm_campaign":"a","utm_term":"a","utm_content":"a","utm_id":"a","gclid":"a","sr":"1x1","note":"a"`
+	// unsent are those that nothing sets, is set by a fault only, or has no value but true and false.
+	unsent := []string{"visitor.foreign_session_id", "mail.", "tally.", "flags", "consent.", "transport.", "client.region", "client.country", "visitor.kind"}
+	for name, test := range map[string]struct {
+		fields string
+		kept   func(kept.Row) string
+	}{
+		"known":     {`"c":"1"`, func(r kept.Row) string { return r.Known }},
+		"measured":  {`"coppa":"1"`, func(r kept.Row) string { return r.Measured }},
+		"anonymous": {`"gdpr":"1"`, func(r kept.Row) string { return r.Anonymous }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := on(t, sparing)
+			e.post("/e", `{"site":"all",`+everything+`,`+test.fields+`}`, "X-Forwarded-For", "81.2.69.160", "User-Agent", fullAgent,
+				"Sec-CH-UA", `"Chromium";v="112"`, "Sec-CH-UA-Mobile", "?1", "Sec-CH-UA-Platform", `"Android"`, "Accept-Language", "de-CH")
+			there := map[string]bool{}
+			present(e.stored().ProtoReflect(), "", there)
+			for _, row := range kept.Table {
+				for _, field := range row.Fields {
+					if !slices.ContainsFunc(unsent, func(prefix string) bool { return strings.HasPrefix(field, prefix) }) {
+						require.Equal(t, !strings.HasPrefix(test.kept(row), kept.No), there[field], field)
+					}
+				}
+			}
+		})
+	}
+}
+
+// present notes the fields that the message has.
+func present(m protoreflect.Message, prefix string, there map[string]bool) {
+	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
+		name := prefix + string(f.Name())
+		switch {
+		case f.IsMap() || f.Message() == nil:
+			there[name] = true
+		case f.IsList():
+			present(v.List().Get(0).Message(), name+".", there)
+		default:
+			present(v.Message(), name+".", there)
+		}
+		return true
+	})
 }
