@@ -58,7 +58,7 @@ func nameOf(at place, site *siteconfig.Site) string {
 // newEmbeddedCookie returns the cookie of pages of other sites (CHIPS): the browser keeps one for each such site, so that
 // what is seen on one can't be joined with anything else.
 func newEmbeddedCookie(value string, at place) *http.Cookie {
-	c := newVisitorCookie(value, at, &siteconfig.Site{})
+	c := newVisitorCookie(value, at, &siteconfig.Site{}) //nolint:gosec // its attributes are those of the cookie made
 	c.Name, c.Partitioned = embeddedCookie, true
 	return c
 }
@@ -112,7 +112,7 @@ func (now *snapshot) cookieDomains(host string) []string {
 // withoutVisitor removes the visitor's cookies, under whichever name and domain they were set; withoutOptOut removes those
 // of /optout.
 func (now *snapshot) withoutVisitor(at place) []*http.Cookie {
-	c := newVisitorCookie("", at, &siteconfig.Site{})
+	c := newVisitorCookie("", at, &siteconfig.Site{}) //nolint:gosec // its attributes are those of the cookie made
 	c.Name = visitorCookie
 	gone := now.without(c, at)
 	if at.https {
