@@ -55,29 +55,39 @@ func (s *sender) send(method, target, body string, headers ...string) {
 	require.NoError(s.t, res.Body.Close())
 }
 
-// ways are the endpoints that take events, with what sends one.
-var ways = []struct {
+// way is an endpoint that takes events, with what sends some.
+type way struct {
 	name string
-	send func(s *sender, fields map[string]any, headers ...string)
-}{
-	{"GET /p.gif", func(s *sender, fields map[string]any, headers ...string) {
-		query := url.Values{}
-		for name, value := range fields {
-			query.Set(name, fmt.Sprint(value))
+	send func(s *sender, events []event, headers ...string)
+}
+
+// event is the parameters of one.
+type event map[string]any
+
+var ways = []way{
+	{"GET /p.gif", func(s *sender, events []event, headers ...string) {
+		for _, fields := range events {
+			query := url.Values{}
+			for name, value := range fields {
+				query.Set(name, fmt.Sprint(value))
+			}
+			s.send(http.MethodGet, "/p.gif?"+query.Encode(), "", headers...)
 		}
-		s.send(http.MethodGet, "/p.gif?"+query.Encode(), "", headers...)
 	}},
-	{"POST /e", func(s *sender, fields map[string]any, headers ...string) {
-		s.send(http.MethodPost, "/e", object(fields), headers...)
+	{"POST /e", func(s *sender, events []event, headers ...string) {
+		s.send(http.MethodPost, "/e", list(events), headers...)
 	}},
-	{"POST /v1/events", func(s *sender, fields map[string]any, headers ...string) {
-		s.send(http.MethodPost, "/v1/events", object(fields), append([]string{"X-Write-Key", writeKey}, headers...)...)
+	{"POST /v1/events", func(s *sender, events []event, headers ...string) {
+		s.send(http.MethodPost, "/v1/events", list(events), append([]string{"X-Write-Key", writeKey}, headers...)...)
 	}},
 }
 
-func object(fields map[string]any) string {
+// one sends one event.
+func (w way) one(s *sender, fields event, headers ...string) { w.send(s, []event{fields}, headers...) }
+
+func list(events []event) string {
 	var b bytes.Buffer
-	_ = json.NewEncoder(&b).Encode(fields) // texts and lists only
+	_ = json.NewEncoder(&b).Encode(events) // texts and lists only
 	return b.String()
 }
 
@@ -105,26 +115,32 @@ func (s *sender) inParameters(site string) {
 		if way.name == "POST /v1/events" && site != "all" {
 			continue
 		}
-		for _, name := range parameters(s.t) {
-			for _, k := range inText {
-				way.send(s, map[string]any{"site": site, name: s.at(k, way.name+" "+name)})
-			}
-		}
-		for _, k := range inText {
-			way.send(s, map[string]any{"site": site, s.at(k, way.name+" name of a property"): "1"})
-			way.send(s, map[string]any{"site": site, "items": items(s.at(k, way.name+" item id"), s.at(k, way.name+" item category"))})
-			way.send(s, map[string]any{"site": site, "deep": map[string]any{"a": []string{s.at(k, way.name+" within a property")}}})
-			for _, name := range []string{"u", "r"} {
-				way.send(s, map[string]any{"site": site, name: s.pageURL(k, way.name+" "+name)})
-			}
-		}
-		way.send(s, map[string]any{"site": site, "uid": s.at(person, way.name+" uid"), "v": s.at(person, way.name+" v"), "id": s.at(person, way.name+" id")})
-		way.send(s, map[string]any{"site": site, "ip": s.at(address, way.name+" ip")})
-		way.send(s, map[string]any{"site": site, "ip": s.at(ipv6, way.name+" ip")})
-		way.send(s, map[string]any{"site": site, "ip": s.at(address, way.name+" ip with a port") + ":443"})
-		way.send(s, map[string]any{"site": site, "ip": "::ffff:" + s.at(address, way.name+" ip in an IPv6 address")})
-		way.send(s, map[string]any{"site": site, "ip": s.at(address, way.name+" list of addresses") + ", 10.0.0.1"})
+		way.send(s, s.inEachParameter(site, way.name))
 	}
+}
+
+func (s *sender) inEachParameter(site, where string) []event {
+	var events []event
+	add := func(name string, value any) { events = append(events, event{"site": site, name: value}) }
+	for _, k := range inText {
+		for _, name := range parameters(s.t) {
+			add(name, s.at(k, where+" "+name))
+		}
+		add(s.at(k, where+" name of a property"), "1")
+		add("items", items(s.at(k, where+" item id"), s.at(k, where+" item category")))
+		add("deep", map[string]any{"a": []string{s.at(k, where+" within a property")}})
+		add("u", s.pageURL(k, where+" u"))
+		add("r", s.pageURL(k, where+" r"))
+	}
+	for _, name := range []string{"uid", "v", "id"} {
+		add(name, s.at(person, where+" "+name))
+	}
+	add("ip", s.at(address, where+" ip"))
+	add("ip", s.at(ipv6, where+" ip"))
+	add("ip", s.at(address, where+" ip with a port")+":443")
+	add("ip", "::ffff:"+s.at(address, where+" ip in an IPv6 address"))
+	add("ip", s.at(address, where+" list of addresses")+", 10.0.0.1")
+	return events
 }
 
 func items(id, category string) any {
@@ -149,53 +165,49 @@ const (
 
 // inTheSpool sends one request of many events.
 func (s *sender) inTheSpool() {
-	var events []map[string]any
-	for _, name := range parameters(s.t) {
-		for _, k := range inText {
-			events = append(events, map[string]any{"site": "all", name: s.at(k, "POST /e during the outage "+name)})
-		}
-	}
-	for _, name := range []string{"u", "r"} {
-		events = append(events, map[string]any{"site": "all", name: s.pageURL(email, "POST /e during the outage "+name)})
-	}
-	events = append(events, map[string]any{"site": "all", "note": witness, "e": lastInSpool})
-	body, err := json.Marshal(events)
-	require.NoError(s.t, err)
-	s.send(http.MethodPost, "/e", string(body), "X-Forwarded-For", s.at(address, "POST /e during the outage X-Forwarded-For"))
+	events := append(s.inEachParameter("all", "POST /e during the outage"), event{"site": "all", "note": witness, "e": lastInSpool})
+	ways[1].send(s, events, "X-Forwarded-For", s.at(address, "POST /e during the outage X-Forwarded-For"))
 }
 
-// headers are those that may tell something, and some that proxies set.
-var headers = []string{
-	"User-Agent", "Referer", "Accept", "Accept-Language", "Accept-Encoding", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform", "Sec-CH-UA-Model", "Sec-Fetch-Site",
-	"Sec-Purpose", "Purpose", "Sec-GPC", "DNT", "Origin", "From", "Via", "Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP",
-	"True-Client-IP", "X-Client-IP", "X-Request-Id", "Traceparent", "Tracestate", "Baggage", "Authorization", "Content-Type", "Content-Encoding", "If-None-Match", "X-Write-Key", "Cookie", "Host",
-}
+// headers are those that may tell something or that proxies set, and do not keep an event from being taken; heeded are those
+// that may.
+var (
+	headers = []string{
+		"User-Agent", "Referer", "Accept", "Accept-Language", "Accept-Encoding", "Sec-CH-UA", "Sec-CH-UA-Mobile", "Sec-CH-UA-Platform", "Sec-CH-UA-Model", "From", "Via",
+		"Forwarded", "X-Forwarded-Host", "X-Real-IP", "CF-Connecting-IP", "True-Client-IP", "X-Client-IP", "X-Request-Id", "Traceparent", "Tracestate", "Baggage", "If-None-Match",
+	}
+	heeded = []string{
+		"X-Forwarded-For", "X-Forwarded-Proto", "Sec-Fetch-Site", "Sec-Purpose", "Purpose", "Sec-GPC", "DNT", "Origin", "Authorization", "Content-Type", "Content-Encoding", "X-Write-Key", "Cookie", "Host",
+	}
+)
 
 // inHeaders puts each kind into each header of each endpoint, and into cookies of ours.
 func (s *sender) inHeaders(site string) {
 	for _, way := range ways {
-		fields := map[string]any{"site": site}
-		for _, name := range headers {
-			for _, k := range inText {
-				way.send(s, fields, name, s.at(k, way.name+" header "+name))
+		fields := event{"site": site}
+		for _, k := range []kind{email, phone, card, token, address, ipv6} {
+			var together []string
+			for _, name := range headers {
+				together = append(together, name, s.at(k, way.name+" header "+name))
 			}
-			if name == "Host" {
-				continue // a URL could not be had from it
-			}
-			for _, k := range []kind{address, ipv6} {
-				way.send(s, fields, name, s.at(k, way.name+" header "+name))
+			way.one(s, fields, together...)
+			for _, name := range heeded {
+				if name != "Host" || k.name != ipv6.name { // it would have to be in brackets
+					way.one(s, fields, name, s.at(k, way.name+" header "+name))
+				}
 			}
 		}
-		for _, name := range []string{"Authorization", "X-Write-Key", "From", "Cookie", "X-Request-Id"} {
-			way.send(s, fields, name, s.at(secret, way.name+" header "+name))
-			way.send(s, fields, name, s.at(person, way.name+" header "+name))
+		var secrets []string
+		for _, name := range []string{"Authorization", "X-Write-Key", "From", "X-Request-Id"} {
+			secrets = append(secrets, name, s.at(secret, way.name+" header "+name), name, s.at(person, way.name+" header "+name))
 		}
 		for _, cookie := range []string{"onepx_v", "__Host-onepx_v", "__Host-onepx_p", "session"} {
 			for _, k := range append(inText, person) {
-				way.send(s, fields, "Cookie", cookie+"="+strings.ReplaceAll(s.at(k, way.name+" cookie "+cookie), " ", "-"))
+				secrets = append(secrets, "Cookie", cookie+"="+strings.ReplaceAll(s.at(k, way.name+" cookie "+cookie), " ", "-"))
 			}
 		}
-		way.send(s, fields, "X-Forwarded-For", s.at(address, way.name+" farther address")+", "+s.at(address, way.name+" nearer address"))
-		way.send(s, fields, "Referer", s.pageURL(email, way.name+" header Referer"))
+		way.one(s, fields, secrets...)
+		way.one(s, fields, "X-Forwarded-For", s.at(address, way.name+" farther address")+", "+s.at(address, way.name+" nearer address"))
+		way.one(s, fields, "Referer", s.pageURL(email, way.name+" header Referer"))
 	}
 }

@@ -104,11 +104,16 @@ func TestNoPersonalDataIsKept(t *testing.T) {
 	spool := files(t, filepath.Join(w.dir, "spool"))
 	require.NoError(t, w.kafka.Resume())
 	w.awaitRows(t, "name = '"+lastInSpool+"'")
-	w.spoil(t)
+	records := w.read(t, w.topics(t)...)
+	w.spoil(t, records)
+	dead := w.read(t, "onepx.deadletter")
+	require.NotEmpty(t, dead)
+	records = append(records, dead...)
+	w.requireMasks(t)
 
 	rows := w.rows(t)
 	found := map[string][]byte{
-		"Kafka's files": files(t, filepath.Join(w.dir, "kafka", "data")), "Kafka's records": w.records(t), "the spool": spool,
+		"Kafka's files": files(t, filepath.Join(w.dir, "kafka", "data")), "Kafka's records": contents(records), "the spool": spool,
 		"ClickHouse's rows": rows, "the logs": files(t, filepath.Join(w.dir, "log")),
 	}
 	for where, data := range found {
@@ -124,6 +129,18 @@ func TestNoPersonalDataIsKept(t *testing.T) {
 		}
 	})
 	t.Logf("%d texts in %d kinds", len(s.places), len(kinds))
+}
+
+// requireMasks makes sure that the events came through, by each endpoint: what was in them left its flags.
+func (w *world) requireMasks(t *testing.T) {
+	t.Helper()
+	for _, flag := range []string{"email_masked", "phone_masked", "card_masked", "token_masked"} {
+		for _, transport := range []string{"gif", "beacon", "server"} {
+			var row struct{ N int }
+			require.NoError(t, w.clickHouse.One(t.Context(), "SELECT count() AS N FROM onepx.events WHERE transport = '"+transport+"' AND has(flags, '"+flag+"')", &row))
+			require.Greater(t, row.N, 5, "%s of %s", flag, transport)
+		}
+	}
 }
 
 // mayBe tells that a text may be kept from that place.

@@ -17,21 +17,21 @@ func (s *sender) mustNotBeStored() {
 	for _, way := range ways {
 		for _, wish := range []struct {
 			name   string
-			fields map[string]any
+			fields event
 			header []string
 		}{
-			{"of who has opted out", map[string]any{"site": "all"}, []string{"Cookie", "onepx_optout=1; onepx_v=" + cookieOfNobody}},
-			{"with c=0", map[string]any{"site": "all", "c": "0"}, []string{"Cookie", "onepx_v=" + cookieOfNobody}},
-			{"without consent where hits are counted", map[string]any{"site": "counting"}, nil},
-			{"without consent where they are not", map[string]any{"site": "silent"}, nil},
-			{"of an unknown site", map[string]any{"site": "nowhere"}, nil},
-			{"debug=1", map[string]any{"site": "all", "debug": "1"}, nil},
-			{"with a name that is too long", map[string]any{"site": "all", "e": strings.Repeat("a", 65)}, nil},
+			{"of who has opted out", event{"site": "all"}, []string{"Cookie", "onepx_optout=1; onepx_v=" + cookieOfNobody}},
+			{"with c=0", event{"site": "all", "c": "0"}, []string{"Cookie", "onepx_v=" + cookieOfNobody}},
+			{"without consent where hits are counted", event{"site": "counting"}, nil},
+			{"without consent where they are not", event{"site": "silent"}, nil},
+			{"of an unknown site", event{"site": "nowhere"}, nil},
+			{"debug=1", event{"site": "all", "debug": "1"}, nil},
+			{"with a name that is too long", event{"site": "all", "e": strings.Repeat("a", 65)}, nil},
 		} {
 			if way.name == "POST /v1/events" && (len(wish.header) > 0 && wish.fields["c"] == nil || wish.fields["site"] != "all") {
 				continue // a server has no cookies, and one site
 			}
-			fields := map[string]any{"e": "hello"}
+			fields := event{"e": "hello"}
 			for _, name := range []string{"t", "u", "r", "uid", "v", "id", "order_id", "note", "gclid", "utm_source"} {
 				value := s.at(refused, way.name+" "+name+" "+wish.name)
 				if name == "u" || name == "r" {
@@ -42,7 +42,7 @@ func (s *sender) mustNotBeStored() {
 			for name, value := range wish.fields {
 				fields[name] = value
 			}
-			way.send(s, fields, append(wish.header, "User-Agent", "Mozilla/5.0 (X) "+s.at(refused, way.name+" User-Agent "+wish.name),
+			way.one(s, fields, append(wish.header, "User-Agent", "Mozilla/5.0 (X) "+s.at(refused, way.name+" User-Agent "+wish.name),
 				"X-Forwarded-For", s.at(address, way.name+" address "+wish.name))...)
 		}
 	}
@@ -88,7 +88,7 @@ func (s *sender) elsewhere() {
 // withoutIdentity sends hits that are stored, but of nobody.
 func (s *sender) withoutIdentity() {
 	for _, way := range ways[:2] {
-		way.send(s, map[string]any{"site": "strict", "uid": s.at(person, way.name+" uid without consent"), "v": s.at(person, way.name+" v without consent"), "gclid": s.at(person, way.name+" click id without consent")},
+		way.one(s, event{"site": "strict", "uid": s.at(person, way.name+" uid without consent"), "v": s.at(person, way.name+" v without consent"), "gclid": s.at(person, way.name+" click id without consent")},
 			"X-Forwarded-For", s.at(address, way.name+" address without consent"), "Cookie", "onepx_v="+cookieOfNobody)
 	}
 }

@@ -97,13 +97,18 @@ func (w *world) read(t *testing.T, topics ...string) []*kgo.Record {
 	return all
 }
 
-// records are the bytes of all records of all topics, uncompressed.
-func (w *world) records(t *testing.T) []byte {
+// topics are all that Kafka has but its own.
+func (w *world) topics(t *testing.T) []string {
 	t.Helper()
 	topics, err := kadm.NewClient(w.client(t)).ListTopics(t.Context())
 	require.NoError(t, err)
+	return topics.Names()
+}
+
+// contents are the bytes of the records, uncompressed.
+func contents(records []*kgo.Record) []byte {
 	var all []byte
-	for _, r := range w.read(t, topics.Names()...) {
+	for _, r := range records {
 		all = append(append(all, r.Key...), r.Value...)
 		for _, h := range r.Headers {
 			all = append(append(all, h.Key...), h.Value...)
@@ -113,11 +118,13 @@ func (w *world) records(t *testing.T) []byte {
 }
 
 // spoil makes dead letters of what collectors wrote: of a schema that is too new, and cut off. It waits until they are there.
-func (w *world) spoil(t *testing.T) {
+func (w *world) spoil(t *testing.T, records []*kgo.Record) {
 	t.Helper()
-	records := w.read(t, topic)
 	client := w.client(t)
-	for i, r := range records[:min(len(records), 40)] {
+	for i, r := range records {
+		if r.Topic != topic {
+			continue
+		}
 		spoiled := &kgo.Record{Topic: topic, Key: r.Key, Value: r.Value[:len(r.Value)/2]}
 		if i%2 == 0 {
 			ev := &onepxv1.Event{}
