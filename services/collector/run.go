@@ -61,7 +61,9 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	parts.Go(func() { failed <- serve(adminServer, admin) })
 	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
 	parts.Go(func() { s.health.Watch(running) })
-	parts.Go(func() { s.tally.Follow(running) })
+	tallying, haltTally := context.WithCancel(running)
+	var tallies sync.WaitGroup
+	tallies.Go(func() { s.tally.Follow(tallying) })
 	replaying, haltReplay := context.WithCancel(running)
 	var replay sync.WaitGroup
 	if s.spool != nil {
@@ -86,8 +88,9 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 			replay.Wait()
 			return nil
 		}},
-		lifecycle.Stop{Name: "tally", Timeout: cfg.StopTimeout, Do: func(ctx context.Context) error {
-			s.tally.Publish(ctx)
+		lifecycle.Stop{Name: "tally", Timeout: cfg.StopTimeout, Do: func(context.Context) error {
+			haltTally()
+			tallies.Wait()
 			return nil
 		}},
 		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},

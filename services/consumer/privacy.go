@@ -63,10 +63,7 @@ func (s *peopleSettings) people() (jobs.People, error) {
 	if err := s.addCustomers(&people, texts); err != nil {
 		return jobs.People{}, err
 	}
-	if people.Len() == 0 || people.Len() > jobs.MaxIDs {
-		return jobs.People{}, fmt.Errorf("there are %d ids; allowed are 1 to %d", people.Len(), jobs.MaxIDs)
-	}
-	return people, nil
+	return people, people.Validate()
 }
 
 // read adds the ids of the file and returns its customers. Errors name lines, never what stands there.
@@ -79,7 +76,7 @@ func (s *peopleSettings) read(people *jobs.People) (customers []string, err erro
 	}
 	defer func() { _ = file.Close() }()
 	lines := bufio.NewScanner(file)
-	for n := 1; lines.Scan(); n++ {
+	for n := 1; lines.Scan() && people.Len()+len(customers) <= jobs.MaxIDs; n++ { // beyond that it is refused
 		word, text, _ := strings.Cut(strings.TrimSpace(lines.Text()), " ")
 		switch kind := suppression.Kind(word); {
 		case word == "":
@@ -112,6 +109,9 @@ func (s *peopleSettings) addCustomers(people *jobs.People, texts []string) error
 	}
 	keys := userkey.New(s.Secret.Reveal())
 	for _, text := range texts {
+		if people.Len() > jobs.MaxIDs {
+			break // it is refused
+		}
 		for _, site := range sites.Sites {
 			key := keys.Of(site.ID, text)
 			if key == nil {

@@ -82,6 +82,19 @@ func (p *People) Add(kind suppression.Kind, id uuid.UUID) {
 	}
 }
 
+// Validate checks that there are 1 to MaxIDs ids, and that each is somebody's: all who are nobody have the one of zeros.
+func (p People) Validate() error {
+	if n := p.Len(); n == 0 || n > MaxIDs {
+		return fmt.Errorf("there are %d ids; allowed are 1 to %d", n, MaxIDs)
+	}
+	nobody := false
+	p.Each(func(_ suppression.Kind, id uuid.UUID) { nobody = nobody || id == uuid.Nil })
+	if nobody {
+		return errors.New("an id of zeros is nobody's")
+	}
+	return nil
+}
+
 // Validate checks bounds; the error wraps ErrInvalid.
 func (j Job) Validate() error {
 	var errs []error
@@ -94,10 +107,9 @@ func (j Job) Validate() error {
 	refuse(j.Kind != Erase, "kind %q is unknown", j.Kind)
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
-	refuse(j.People.Len() == 0 || j.People.Len() > MaxIDs, "there are %d ids; allowed are 1 to %d", j.People.Len(), MaxIDs)
-	nobody := false
-	j.People.Each(func(_ suppression.Kind, id uuid.UUID) { nobody = nobody || id == uuid.Nil })
-	refuse(nobody, "an id of zeros is nobody's")
+	if err := j.People.Validate(); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
 	}

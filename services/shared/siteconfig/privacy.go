@@ -10,8 +10,10 @@ import (
 // eea stands for the countries of the European Economic Area, where the GDPR applies.
 const eea = "EEA"
 
-// eeaCountries are the members of the European Union, and Iceland, Liechtenstein and Norway.
+// eeaCountries are the members of the European Union with their parts that have codes of their own (Åland, and those of France
+// overseas that belong to the Union), and Iceland, Liechtenstein and Norway.
 var eeaCountries = []string{
+	"AX", "GF", "GP", "MF", "MQ", "RE", "YT",
 	"AT", "BE", "BG", "CY", "CZ", "DE", "DK", "EE", "ES", "FI", "FR", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU",
 	"LV", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK",
 }
@@ -28,6 +30,16 @@ func (s *Site) PrivacyIn(country, region string) Privacy {
 		return mode
 	}
 	return s.Privacy
+}
+
+// HasCookies tells whether there is a place where a visitor may get a cookie.
+func (s *Site) HasCookies() bool {
+	for _, mode := range s.Regions {
+		if mode != PrivacyCookieless {
+			return true
+		}
+	}
+	return s.Privacy != PrivacyCookieless
 }
 
 func readPrivacy(p *problems, path string, node ast.Node, s *Site) {

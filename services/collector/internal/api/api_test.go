@@ -45,7 +45,7 @@ sites:
     write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
   - {id: blog, timezone: UTC, currency: USD}
   - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
-  - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}}
+  - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}, privacy: cookieless, consent: {regions: {opt_out: [US]}}} # cookies in the US
   - {id: quiet, timezone: UTC, currency: USD, privacy: cookieless}
   - {id: asking, timezone: UTC, currency: USD, privacy: cookieless, consent: {without: count}}
   - {id: silent, timezone: UTC, currency: USD, privacy: cookieless, consent: {without: nothing}}

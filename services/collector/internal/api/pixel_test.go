@@ -202,7 +202,14 @@ func TestASuppressedCustomerIsNotStored(t *testing.T) {
 	e := start(t)
 	e.get("/p.gif?site=shop&uid=ann@example.com")
 	e.suppressions.kind, e.suppressions.id = suppression.User, e.stored().GetVisitor().GetUserKey()
-	require.Equal(t, "suppressed; reason=suppression_list", e.get("/p.gif?site=shop&uid=Ann@Example.com").onepx())
+	for name, request := range map[string][]string{
+		"under her address":                        {""},
+		"where her key must not be kept":           {"", "Sec-GPC", "1"},
+		"where not even measuring is allowed":      {"&gdpr=1"},
+		"where the site's own id must not be kept": {"&gdpr=1&v=ann"},
+	} {
+		require.Equal(t, "suppressed; reason=suppression_list", e.get("/p.gif?site=shop&uid=Ann@Example.com"+request[0], request[1:]...).onepx(), name)
+	}
 	e.stored()
 }
 

@@ -22,7 +22,6 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
-	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // steps is what happens to a request, in this order; the first and the last are the endpoint's own. A hit that a step gives
@@ -336,19 +335,19 @@ func (s *Server) identity(b *batch, h *hit) {
 		maker, minted = s.debugIdentities, ""
 	}
 	names := b.cookieNames(h)
-	result := maker.Identify(identity.Request{
+	request := identity.Request{
 		At: b.at, Site: h.site.ID, EventID: h.event.EventId,
 		CookieAllowed: h.decision.Cookie, UserKeyAllowed: h.decision.UserKey,
 		NoCookie: len(names) == 0, Minted: minted,
 		Cookies: visitorCookieValues(b.request, names...), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
 		Prefix: h.client.Prefix, UserAgent: h.event.Client.UserAgent,
-	})
+	}
+	result := maker.Identify(request)
 	h.event.Visitor = result.Visitor
 	if result.Invalid {
 		h.flags.Add(reason.VisitorInvalid)
 	}
-	if s.deps.Suppressions.Contains(suppression.Visitor, result.Visitor.VisitorId, b.at) ||
-		s.deps.Suppressions.Contains(suppression.User, result.Visitor.UserKey, b.at) {
+	if s.suppressed(maker, request, result.Visitor) {
 		h.reason = reason.OnSuppression
 		return
 	}

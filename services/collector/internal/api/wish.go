@@ -140,7 +140,7 @@ func (s *Server) entries(w *wish) []suppression.Entry {
 	for _, cookie := range w.cookies {
 		for i := range w.config.sites.Sites {
 			site := &w.config.sites.Sites[i]
-			if id, ok := s.deps.Identities.CookieVisitor(site.ID, cookie); ok && site.Privacy != siteconfig.PrivacyCookieless {
+			if id, ok := s.deps.Identities.CookieVisitor(site.ID, cookie); ok && site.HasCookies() {
 				all = append(all, suppression.Entry{Kind: suppression.Visitor, ID: id})
 			}
 		}

@@ -14,7 +14,7 @@ type Signals struct {
 	OptOut bool
 	// GPC is the wish of Sec-GPC (do not sell or share), DNT that of its predecessor.
 	GPC, DNT bool
-	// Parameter is the value of `c`: "0", "1" or anything else, which says nothing.
+	// Parameter is the value of `c`: "0", "1", or "" if it says nothing.
 	Parameter string
 	// Child tells that the site is for children, or knows that the visitor is one (COPPA).
 	Child bool
@@ -26,6 +26,13 @@ type Signals struct {
 	USPrivacy USPrivacy
 	// Google is Google's consent mode.
 	Google Google
+}
+
+// AddParameter reads `c`. Of several the refusal counts.
+func (s *Signals) AddParameter(text string) {
+	if s.Parameter != "0" && (text == "0" || text == "1") {
+		s.Parameter = text
+	}
 }
 
 // AddCOPPA reads `coppa`. It returns false if the text is neither 1 nor 0.

@@ -77,6 +77,7 @@ func TestTheModeOfThePlaceDecidesWhatSilenceMeans(t *testing.T) {
 
 		{"Germany is asked", nil, world, "DE", "BE", "s", siteDefault},
 		{"Norway is in the EEA", nil, world, "NO", "", "s", siteDefault},
+		{"Réunion, a part of France with a code of its own, is in the EEA", nil, world, "RE", "", "s", siteDefault},
 		{"the United Kingdom is not", nil, world, "GB", "", "smcui", siteDefault},
 		{"Texas may object", nil, world, "US", "TX", "smphcui", siteDefault},
 		{"California differs from the US", nil, world, "US", "CA", "s", siteDefault},

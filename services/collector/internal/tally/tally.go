@@ -54,26 +54,31 @@ func (c *Counter) Add(key Key) {
 	c.hits[key]++
 }
 
-// Follow publishes the counts every minute until the context ends.
+// Follow publishes the counts every minute until the context ends, and then once more.
 func (c *Counter) Follow(ctx context.Context) {
 	tick := time.NewTicker(Every)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
-			return
 		case <-tick.C:
-			c.Publish(ctx)
 		}
+		c.Publish(ctx)
 	}
 }
 
 // Publish publishes what has been counted since the last time, once what that one could not make durable is through: under
 // its own event id, since nobody knows whether Kafka has it. To be called by one goroutine at a time.
 func (c *Counter) Publish(ctx context.Context) {
+	c.send(ctx)
 	if len(c.waiting) == 0 {
 		c.take()
+		c.send(ctx)
 	}
+}
+
+// send publishes the events that wait.
+func (c *Counter) send(ctx context.Context) {
 	c.waiting = slices.DeleteFunc(c.waiting, func(event *onepxv1.Event) bool {
 		word := c.to.Publish(ctx, event)
 		return word == "" || word == reason.InSpool

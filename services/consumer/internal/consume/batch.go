@@ -167,7 +167,8 @@ func decode(record kafka.Message) decoded {
 		return d
 	}
 	d.key = store.EventKey{SiteID: d.event.GetSiteId(), EventID: store.ID(d.event.GetEventId())}
-	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || d.replayed {
+	// A collector repeats a tally until it knows that Kafka has it.
+	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || d.replayed || d.event.GetTally() != nil {
 		d.horizon = longHorizon
 	}
 	return d

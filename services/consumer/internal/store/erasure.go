@@ -103,7 +103,7 @@ func (e *Erasure) note(ctx context.Context, table, query string) error {
 // found are the rows of events, with what facts and sums were made of, and what stays of them.
 func (e *Erasure) found() string {
 	return "SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, rules, retention_days, " +
-		"site_id, event_id, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
+		"site_id, event_id, occurred_at, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
 		"consent_decided_by, consent_measure, consent_profile, consent_share, consent_cookie " +
 		"FROM " + e.tables.table("events") + " WHERE " + personalTables[0].ofPeople(e.ids())
 }

@@ -35,6 +35,12 @@ type db struct {
 func open(t *testing.T) db {
 	t.Helper()
 	t.Parallel()
+	return fresh(t)
+}
+
+// fresh is one more database in a test that has one.
+func fresh(t *testing.T) db {
+	t.Helper()
 	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
 	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
@@ -56,8 +62,12 @@ func open(t *testing.T) db {
 
 func migrated(t *testing.T) db {
 	t.Helper()
-	d := open(t)
-	require.NoError(t, d.schema.Migrate(t.Context(), d.conn, func(store.Migration) {}))
+	return open(t).migrate()
+}
+
+func (d db) migrate() db {
+	d.t.Helper()
+	require.NoError(d.t, d.schema.Migrate(d.t.Context(), d.conn, func(store.Migration) {}))
 	return d
 }
 

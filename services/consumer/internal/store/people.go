@@ -23,10 +23,10 @@ type personalTable struct {
 	key string
 }
 
-// The keys name an event, a visitor, or a visitor's day.
+// The keys name an event, a visitor, or a visitor's day. An event id alone names none: some clients send the same one always.
 const (
 	offsetKey  = "kafka_topic, kafka_partition, kafka_offset"
-	eventKey   = "site_id, visitor_id, event_id"
+	eventKey   = "site_id, visitor_id, daily_hash, event_id, occurred_at"
 	visitorKey = "site_id, visitor_id"
 	dayKey     = "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash"
 )

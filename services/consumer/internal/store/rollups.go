@@ -58,7 +58,7 @@ var rollups = []struct{ table, columns, answer string }{
 	},
 }
 
-// Rollup computes the sums of a site for the days from first to last, both included, and has the rollup views answer with them
+// Rollup computes the sums of a site for the days from first to last, both included (midnights in UTC), and has the rollup views answer with them
 // from then on. asOf is the moment of it, later than that of every run before. A run that fails leaves the views with what
 // they had; what it has stored goes with the next run.
 func (s *Store) Rollup(ctx context.Context, site string, first, last, asOf time.Time) error {

@@ -30,8 +30,8 @@ type Pair struct {
 
 // Query is a parsed query string, or an event of a JSON body in the same form.
 type Query struct {
-	// Pairs are the parameters in the order they came: the first of each name, and none with an empty value, which
-	// counts as not given.
+	// Pairs are the parameters in the order they came: the first of each name but of signals of consent, and none with an
+	// empty value, which counts as not given.
 	Pairs []Pair
 	// Flags tell what had to be repaired.
 	Flags Flags
@@ -52,7 +52,9 @@ func (q *Query) add(p Pair) bool {
 	}
 	if _, repeated := q.seen[p.Name]; repeated {
 		q.Flags.Add(reason.DuplicateParameter)
-		return true
+		if !isSignal(p.Name) {
+			return true
+		}
 	}
 	if len(q.Pairs) == maxPairs() {
 		q.Reject = reason.TooManyProps
@@ -93,7 +95,8 @@ func (q *Query) Get(name string) string {
 
 // ParseQuery reads the bytes that visitors' programs really send. It never fails; net/url would drop whatever it dislikes.
 // It splits on & only (a semicolon is data), reads HTML-escaped separators, keeps what is no valid escape, replaces bytes
-// that are no UTF-8, removes control characters, and takes the first of several parameters of one name.
+// that are no UTF-8, removes control characters, and takes the first of several parameters of one name, but
+// all signals of consent.
 func ParseQuery(raw string) Query {
 	q := Query{}
 	for raw != "" {

@@ -85,7 +85,7 @@ var Table = []Param{
 			h.Event.Client.ScreenWidth, h.Event.Client.ScreenHeight = width, height
 		}
 	}},
-	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent.Parameter = p.Value }},
+	{"c", "`consent`", "`0` or `1`, else not used", "The visitor's choice on the site: `0` refuses all measurement (nothing is stored), `1` allows measuring, audiences and sharing.", "1", func(h *Hit, p Pair) { h.Consent.AddParameter(p.Value) }},
 	{"gdpr", "`consent`", "`0` or `1`, else `consent_invalid`", "Whether the GDPR applies. With `1` and no valid `gdpr_consent` the event is anonymous.", "0", readGDPR},
 	{"gdpr_consent", "`consent`", "a valid TC string of version 2, 8192 characters; else `consent_invalid`", "What the visitor allowed, as a banner of IAB Europe's framework writes it. Not stored.", "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA", readGDPRConsent},
 	{"addtl_consent", "`consent`", "an AC string of version 1 or 2, 8192 characters; else `consent_invalid`", "Google's additional consent: companies that are not in IAB Europe's framework and that the visitor allows. Of use to sites that set `ac_provider`. Not stored.", "2~1.35.41.101~dv.9.21.81", readAdditional},
@@ -125,6 +125,12 @@ var byName = func() map[string]*Param {
 	}
 	return names
 }()
+
+// isSignal tells whether the parameter says what the visitor wishes. Where it comes more than once, all of it is read.
+func isSignal(name string) bool {
+	p, ok := byName[name]
+	return ok && p.Field == "`consent`"
+}
 
 // ignore reads parameters that the caller asks for before the event is read.
 func ignore(*Hit, Pair) {}
