@@ -14,6 +14,8 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/consent"
+	"github.com/onepx/onepx/services/collector/internal/kept"
+	"github.com/onepx/onepx/services/collector/internal/useragent"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
@@ -121,8 +123,11 @@ func pixelPage(page *bytes.Buffer) error {
 	})
 }
 
+// exampleAgent is that of a telephone.
+const exampleAgent = "Mozilla/5.0 (Linux; Android 13; SM-A528B Build/TP1A.220624.014) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/112.0.5615.101 Mobile Safari/537.36"
+
 func privacyPage(page *bytes.Buffer) error {
-	text, err := template.New("privacy").Funcs(template.FuncMap{"cell": cell}).Parse(privacyText)
+	text, err := template.New("privacy").Funcs(template.FuncMap{"cell": cell, "join": strings.Join}).Parse(privacyText)
 	if err != nil {
 		return err
 	}
@@ -132,7 +137,9 @@ func privacyPage(page *bytes.Buffer) error {
 		word := strings.ToLower(strings.TrimPrefix(r.Signal.String(), "CONSENT_SIGNAL_"))
 		rules = append(rules, rule{word, r.Given, r.Allows})
 	}
-	return text.Execute(page, map[string]any{"Rules": rules, "Modes": consent.Modes})
+	return text.Execute(page, map[string]any{
+		"Rules": rules, "Modes": consent.Modes, "Kept": kept.Table, "Whole": exampleAgent, "Reduced": useragent.Reduce(exampleAgent),
+	})
 }
 
 // cell makes a text fit for a cell of a Markdown table.

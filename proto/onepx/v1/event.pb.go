@@ -11,7 +11,8 @@
 // not know a new field would count wrongly, `schema` is raised, and older consumers put the record into the dead-letter
 // topic with the reason `schema_too_new` instead of guessing.
 //
-// Each field says who sets it, its bounds, and whether it is personal data ("personal").
+// Each field says who sets it, its bounds, and whether it is personal data ("personal"); one that does not is none, unless its
+// message says so. docs/privacy.md has all of them.
 
 package onepxv1
 
@@ -758,7 +759,7 @@ type Page struct {
 	Url string `protobuf:"bytes,1,opt,name=url,proto3" json:"url,omitempty"`
 	// At most 8192 bytes, cleaned in the same way. May be personal.
 	Referrer string `protobuf:"bytes,2,opt,name=referrer,proto3" json:"referrer,omitempty"`
-	// At most 512 characters.
+	// At most 512 characters. May be personal.
 	Title         string `protobuf:"bytes,3,opt,name=title,proto3" json:"title,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1078,9 +1079,10 @@ func (x *Item) GetCategory() string {
 // Mail is set by the e-mail endpoints from a signed token.
 type Mail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Each at most 128 characters. recipient_key is 16 bytes and personal (pseudonymous); never an address.
-	CampaignId    string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
-	MessageId     string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// This and the other ids: at most 128 characters.
+	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
+	MessageId  string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// 16 bytes: keyed hash of the recipient's address, never the address. Personal (pseudonymous).
 	RecipientKey  []byte `protobuf:"bytes,3,opt,name=recipient_key,json=recipientKey,proto3" json:"recipient_key,omitempty"`
 	LinkId        string `protobuf:"bytes,4,opt,name=link_id,json=linkId,proto3" json:"link_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1148,24 +1150,27 @@ func (x *Mail) GetLinkId() string {
 // Client is what the browser or mail client says of itself; set by the collector's client step.
 type Client struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// The truncated address in text form: IPv4 /24 or IPv6 /48, where the visitor's signals allow no precise location /16 or
-	// /32; never the full one. Personal in some laws.
+	// The truncated address in text form: IPv4 /24 or IPv6 /48, where the visitor's signals allow no precise location, or the
+	// site wants no more, /16 or /32 or nothing; never the full one. Personal in some laws.
 	IpPrefix string `protobuf:"bytes,1,opt,name=ip_prefix,json=ipPrefix,proto3" json:"ip_prefix,omitempty"`
 	// ISO 3166-1 alpha-2, upper case; empty = unknown.
 	Country string `protobuf:"bytes,2,opt,name=country,proto3" json:"country,omitempty"`
 	// ISO 3166-2 subdivision without the country, such as `BE`; empty = unknown.
 	Region       string       `protobuf:"bytes,3,opt,name=region,proto3" json:"region,omitempty"`
 	NetworkClass NetworkClass `protobuf:"varint,4,opt,name=network_class,json=networkClass,proto3,enum=onepx.v1.NetworkClass" json:"network_class,omitempty"`
-	// At most 1024 bytes. Personal in combination.
+	// At most 1024 bytes, masked. Personal in combination.
 	UserAgent string `protobuf:"bytes,5,opt,name=user_agent,json=userAgent,proto3" json:"user_agent,omitempty"`
-	// Low-entropy client hints as sent: sec-ch-ua, sec-ch-ua-mobile, sec-ch-ua-platform; each at most 256 bytes.
-	HintBrands   string `protobuf:"bytes,6,opt,name=hint_brands,json=hintBrands,proto3" json:"hint_brands,omitempty"`
-	HintMobile   string `protobuf:"bytes,7,opt,name=hint_mobile,json=hintMobile,proto3" json:"hint_mobile,omitempty"`
+	// Low-entropy client hints, masked, each at most 256 bytes: sec-ch-ua. Personal in combination.
+	HintBrands string `protobuf:"bytes,6,opt,name=hint_brands,json=hintBrands,proto3" json:"hint_brands,omitempty"`
+	// sec-ch-ua-mobile. Personal in combination.
+	HintMobile string `protobuf:"bytes,7,opt,name=hint_mobile,json=hintMobile,proto3" json:"hint_mobile,omitempty"`
+	// sec-ch-ua-platform. Personal in combination.
 	HintPlatform string `protobuf:"bytes,8,opt,name=hint_platform,json=hintPlatform,proto3" json:"hint_platform,omitempty"`
-	// First tag of Accept-Language, at most 35 characters.
+	// First tag of Accept-Language, at most 35 characters. Personal in combination.
 	Language string `protobuf:"bytes,9,opt,name=language,proto3" json:"language,omitempty"`
-	// Screen size in CSS pixels, 0 = unknown, at most 65535.
-	ScreenWidth   uint32 `protobuf:"varint,10,opt,name=screen_width,json=screenWidth,proto3" json:"screen_width,omitempty"`
+	// Screen size in CSS pixels, 0 = unknown, at most 65535. Personal in combination.
+	ScreenWidth uint32 `protobuf:"varint,10,opt,name=screen_width,json=screenWidth,proto3" json:"screen_width,omitempty"`
+	// Personal in combination.
 	ScreenHeight  uint32 `protobuf:"varint,11,opt,name=screen_height,json=screenHeight,proto3" json:"screen_height,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

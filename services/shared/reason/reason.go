@@ -86,6 +86,7 @@ const (
 	EmailMasked        Reason = "email_masked"
 	TokenMasked        Reason = "token_masked"
 	CardMasked         Reason = "card_masked"
+	PhoneMasked        Reason = "phone_masked"
 	URLUnencoded       Reason = "url_unencoded"
 	ReferrerInvalid    Reason = "referrer_invalid"
 	ValueInvalid       Reason = "value_invalid"
@@ -184,6 +185,7 @@ var All = []Entry{
 	{EmailMasked, "collector", Flagged, "An e-mail address in a URL, a title, a name or a property was replaced by `[email]`."},
 	{TokenMasked, "collector", Flagged, "A JWT or a key of a known form was replaced by `[token]`."},
 	{CardMasked, "collector", Flagged, "A number with an issuer's first digits and a right check digit was replaced by `[card]`."},
+	{PhoneMasked, "collector", Flagged, "A telephone number with its country code (after `+`, `00` or `tel:`) was replaced by `[phone]`."},
 	{ReferrerInvalid, "collector", Flagged, "The referrer is no http(s) URL and was left out."},
 	{ValueInvalid, "collector", Flagged, "The amount can't be read, or in two ways; or it is not in `currency`, or negative in a `purchase` or `restate`. The event has no value."},
 	{CurrencyInvalid, "collector", Flagged, "The currency is no ISO 4217 code; the amounts were left out."},

@@ -24,6 +24,8 @@ var siteFields = []field[Site]{
 	{name: "cookie_domain", read: readCookieDomain},
 	{name: "privacy", read: readPrivacy},
 	{name: "consent", read: readConsent},
+	{name: "minimise", read: readMinimise},
+	{name: "embedded_cookie", read: readEmbeddedCookie},
 	{name: "retention_days", read: readRetentionDays},
 	{name: "write_keys", read: readWriteKeys},
 	{name: "rate_limit", read: readRateLimit},
@@ -38,7 +40,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 	firstUsing := map[KeyHash]string{} // write key to the path of its site
 	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
-		site := Site{Privacy: PrivacyMeasure, WithoutConsent: WithoutConsentAnonymous, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Goals: defaultGoals()}
+		site := Site{Privacy: PrivacyMeasure, WithoutConsent: WithoutConsentAnonymous, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Minimise: Minimise{IP: IPLong}, Goals: defaultGoals()}
 		readMapping(p, path, element, siteFields, &site)
 		setGoalCurrencies(&site)
 		cfg.Sites = append(cfg.Sites, site)

@@ -60,7 +60,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal, TCF, Mode object } `json:"$defs"`
+		Defs struct{ Site, Goal, TCF, Minimise, Mode object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
@@ -69,6 +69,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		"x: 1": schema.object, "sites: [{x: 1}]": site,
 		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":        goal,
 		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]": schema.Defs.TCF,
+		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":       schema.Defs.Minimise,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -100,6 +101,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	for name, want := range map[string][]any{"measure": {8.0}, "profile": {3.0, 4.0}, "share": {2.0, 3.0, 4.0}} {
 		require.Equal(t, want, tcf[name].Default)
 	}
+	require.Equal(t, []string{"long", "short", "none"}, schema.Defs.Minimise.Properties["ip"].Enum)
 	require.Equal(t, []string{"order", "event", "session", "hit"}, goal.Properties["once_per"].Enum)
 	require.EqualValues(t, siteconfig.OncePerOrder, goal.Properties["once_per"].Default)
 	require.EqualValues(t, siteconfig.ValueEvent, goal.Properties["value"].Default)

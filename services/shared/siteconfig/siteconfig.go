@@ -110,6 +110,11 @@ type Site struct {
 	WithoutConsent WithoutConsent
 	// TCF says how consent strings are read.
 	TCF TCF
+	// Minimise is what is stored less.
+	Minimise Minimise
+	// PartitionedCookie says that visitors of other sites' pages that embed the pixel, who have not consented to sharing, get
+	// a cookie that is another one for each such site (CHIPS); else they get none.
+	PartitionedCookie bool
 	// RetentionDays is how many days rows are kept: MinRetentionDays to
 	// MaxRetentionDays, DefaultRetentionDays unless set.
 	RetentionDays int

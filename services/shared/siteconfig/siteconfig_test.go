@@ -75,10 +75,11 @@ func TestEverySettingIsRead(t *testing.T) {
 		Regions:        regions,
 		WithoutConsent: siteconfig.WithoutConsentCount,
 		TCF:            siteconfig.TCF{Vendor: 755, Measure: []int{7, 8}, Profile: []int{3, 4, 6}, Share: []int{2}, ACProvider: 101},
-		RetentionDays:  730,
-		WriteKeys:      []siteconfig.KeyHash{siteconfig.HashKey("key")},
-		RateLimit:      200,
-		Paths:          siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
+		Minimise:       siteconfig.Minimise{IP: siteconfig.IPShort, OriginOnly: true, ReducedAgent: true}, PartitionedCookie: true,
+		RetentionDays: 730,
+		WriteKeys:     []siteconfig.KeyHash{siteconfig.HashKey("key")},
+		RateLimit:     200,
+		Paths:         siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
 		Goals: []siteconfig.Goal{purchase, {
 			ID: "pro_signup", Event: "signup", URL: `^https://shop\.example\.com/(de|en)/thanks`, Props: map[string]string{"plan": "pro", "p.1": "true"},
 			OncePer: siteconfig.OncePerSession, Value: siteconfig.ValueFixed, ValueMicros: 9_900_000, Currency: "CHF", ClickWindowDays: 90, ViewWindowDays: 90,
@@ -90,6 +91,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Privacy:        siteconfig.PrivacyCookieless,
 		WithoutConsent: siteconfig.WithoutConsentAnonymous,
 		TCF:            siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}},
+		Minimise:       siteconfig.Minimise{IP: siteconfig.IPLong},
 		RetentionDays:  siteconfig.DefaultRetentionDays,
 		Goals:          []siteconfig.Goal{purchase},
 	}}, cfg.Sites)

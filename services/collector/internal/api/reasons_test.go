@@ -74,6 +74,7 @@ var flagged = map[reason.Reason]hit{
 	reason.EmailMasked:        {target: "/p.gif?site=shop&u=https%3A%2F%2Fa.b%2F%3Fx%3Dann%2540shop.com"},
 	reason.TokenMasked:        {target: "/p.gif?site=shop&x=eyJhbGciOiJub25lIn0.eyJzdWIiOiIxMjM0In0."},
 	reason.CardMasked:         {target: "/p.gif?site=shop&t=4111+1111+1111+1111"},
+	reason.PhoneMasked:        {target: "/p.gif?site=shop&t=%2B49+170+1234567"},
 	reason.DuplicateParameter: {target: "/p.gif?site=shop&e=a&e=b"},
 	reason.EscapedAmpersand:   {target: "/p.gif?site=shop&amp;e=a"},
 	reason.InvalidUTF8:        {target: "/p.gif?site=shop&t=%E9t%E9"},

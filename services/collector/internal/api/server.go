@@ -141,7 +141,9 @@ type snapshot struct {
 	limits map[string]*rate.Limiter
 	// domains are the cookie domains of all sites, each once.
 	domains []string
-	handler http.Handler
+	// partitioned tells that a site has partitioned cookies.
+	partitioned bool
+	handler     http.Handler
 }
 
 // SetSites makes the configuration that of all requests that begin from now on; those at work keep theirs. A site whose
@@ -157,6 +159,7 @@ func (s *Server) SetSites(sites *siteconfig.Config) {
 		if domain := sites.Sites[i].CookieDomain; domain != "" && !slices.Contains(now.domains, domain) {
 			now.domains = append(now.domains, domain)
 		}
+		now.partitioned = now.partitioned || sites.Sites[i].PartitionedCookie
 	}
 	now.handler = s.routes(now)
 	s.current.Store(now)

@@ -35,6 +35,7 @@ var steps = []struct {
 	{"client", each((*Server).client)},     // address → what may be kept of it
 	{"consent", each((*Server).consent)},   // what the visitor allows
 	{"identity", each((*Server).identity)}, // whose event it is, and whether they want none
+	{"minimise", each((*Server).minimise)}, // what the site does not want stored
 	{"publish", (*Server).publish},         // durable
 	{"answer", (*Server).answer},           // what became of it, headers, cookie
 }
@@ -314,38 +315,31 @@ func (s *Server) consent(b *batch, h *hit) {
 // visitor comes: Safari keeps cookies of some hosts for 7 days.
 func (b *batch) dropCookie(h *hit, optedOut bool) {
 	b.noCookie = true
-	host, https := b.request.Host, h.client.HTTPS
-	switch known := len(b.visitorCookies()) > 0; {
-	case optedOut && known:
-		b.cookies = append(b.config.withoutVisitor(host, https), b.config.optOutCookie(host, https))
-	case optedOut:
-		b.cookies = []*http.Cookie{b.config.optOutCookie(host, https)}
-	case known:
-		b.cookies = []*http.Cookie{expired(newVisitorCookie("", host, https, h.site))}
+	at := b.place(h)
+	if !optedOut {
+		b.cookies = b.withoutSite(at, h.site)
+		return
 	}
+	if len(visitorCookieValues(b.request, visitorCookie, hostCookie, embeddedCookie)) > 0 {
+		b.cookies = b.config.withoutVisitor(at)
+	}
+	b.cookies = append(b.cookies, b.config.optOutCookies(at)...)
 }
 
 // fromServer tells that a server speaks for the visitor.
 func (b *batch) fromServer() bool { return b.via.kind == onepxv1.TransportKind_TRANSPORT_KIND_SERVER }
-
-// visitorCookies are the values of the visitor's cookie.
-func (b *batch) visitorCookies() []string {
-	if b.fromServer() {
-		return nil
-	}
-	return visitorCookieValues(b.request)
-}
 
 func (s *Server) identity(b *batch, h *hit) {
 	maker, minted := s.deps.Identities, b.minted
 	if h.debug {
 		maker, minted = s.debugIdentities, ""
 	}
+	names := b.cookieNames(h)
 	request := identity.Request{
 		At: b.at, Site: h.site.ID, EventID: h.event.EventId,
 		CookieAllowed: h.decision.Cookie, UserKeyAllowed: h.decision.UserKey,
-		NoCookie: b.fromServer(), Minted: minted,
-		Cookies: b.visitorCookies(), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
+		NoCookie: len(names) == 0, Minted: minted,
+		Cookies: visitorCookieValues(b.request, names...), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
 		Prefix: h.client.Prefix, UserAgent: h.event.Client.UserAgent,
 	}
 	result := maker.Identify(request)
@@ -362,7 +356,7 @@ func (s *Server) identity(b *batch, h *hit) {
 	}
 	b.minted = result.SetCookie
 	if !b.noCookie {
-		b.cookies = []*http.Cookie{newVisitorCookie(result.SetCookie, b.request.Host, h.client.HTTPS, h.site)}
+		b.cookies = []*http.Cookie{newCookie(names[0], result.SetCookie, b.place(h), h.site)}
 	}
 }
 

@@ -74,7 +74,7 @@ func (s *Server) readWish(now *snapshot, c echo.Context, path string) *wish {
 		w.readLink(s.deps.Identities.ReadLink(siteID, token, s.deps.Now()))
 		w.token = token
 	}
-	cookies := visitorCookieValues(r)
+	cookies := visitorCookieValues(r, visitorCookie, hostCookie, embeddedCookie)
 	if r.Method == http.MethodPost {
 		r.Body = http.MaxBytesReader(c.Response(), r.Body, maxWishBytes)
 		_ = r.ParseForm() // what can't be read says nothing; the wish is in the method and the path
@@ -167,8 +167,8 @@ func (s *Server) showWish(now *snapshot, path string) echo.HandlerFunc {
 func (s *Server) optOut(now *snapshot) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		w := s.readWish(now, c, "/optout")
-		host, https := w.request.Host, s.deps.Clients.Resolve(w.request).HTTPS
-		for _, cookie := range append(now.withoutVisitor(host, https), now.optOutCookie(host, https)) {
+		at := s.placeOf(w.request)
+		for _, cookie := range append(now.withoutVisitor(at), now.optOutCookies(at)...) {
 			c.SetCookie(cookie)
 		}
 		return s.carryOut(c, w, "opt_out", true)
@@ -185,11 +185,15 @@ func (s *Server) optIn(now *snapshot) echo.HandlerFunc {
 			s.metrics.wish(w.request.Context(), "opt_in", w.word)
 			return s.answerWish(c, w, http.StatusForbidden)
 		}
-		for _, cookie := range now.withoutOptOut(w.request.Host, s.deps.Clients.Resolve(w.request).HTTPS) {
+		for _, cookie := range now.withoutOptOut(s.placeOf(w.request)) {
 			c.SetCookie(cookie)
 		}
 		return s.carryOut(c, w, "opt_in", false)
 	}
+}
+
+func (s *Server) placeOf(r *http.Request) place {
+	return place{r.Host, s.deps.Clients.Resolve(r).HTTPS}
 }
 
 // carryOut changes the suppression list and answers.

@@ -77,6 +77,7 @@ func TestAVisitorOptsOutAndInAgain(t *testing.T) {
 	require.Equal(t, []string{
 		"onepx_v=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None",
 		"onepx_v=; Path=/; Domain=shop.example; Max-Age=0; HttpOnly; Secure; SameSite=None",
+		"__Host-onepx_v=; Path=/; Max-Age=0; HttpOnly; Secure; SameSite=None",
 		"onepx_optout=1; Path=/; Domain=shop.example; Max-Age=34560000; HttpOnly; Secure; SameSite=None",
 	}, out.Header.Values("Set-Cookie"))
 	require.Equal(t, visitors(t, ""), e.suppressions.written)
@@ -247,7 +248,7 @@ func TestWhatCannotBeWrittenIsToldAndCanBeTriedAgain(t *testing.T) {
 	require.Contains(t, string(out.body), `<p role="alert" class="alert">Your choice is kept in this browser`)
 	require.NotContains(t, string(out.body), `role="status"`)
 	require.Contains(t, string(out.body), `<input type="hidden" name="v" value="`+cookieValue+`">`)
-	require.Len(t, out.Cookies(), 3, "the browser keeps the choice, and is not recognized any more")
+	require.Len(t, out.Cookies(), 4, "the browser keeps the choice, and is not recognized any more")
 	require.Equal(t, 1, e.wishes("opt_out", "suppression_unwritten"))
 	require.Contains(t, e.log.String(), "write to the suppression list fails")
 	require.NotContains(t, e.log.String(), cookieValue)
@@ -341,6 +342,6 @@ func TestAWidelyUsedCollectorTakesTheWishOfAllItsSites(t *testing.T) {
 	e := start(t, func(d *api.Deps) { d.Sites = config })
 	out := e.do(http.MethodPost, "/optout", onPx...)
 	require.Equal(t, http.StatusSeeOther, out.StatusCode)
-	require.Len(t, out.Cookies(), 3)
+	require.Len(t, out.Cookies(), 4)
 	require.Len(t, e.suppressions.written, 3000)
 }

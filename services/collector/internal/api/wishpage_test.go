@@ -43,7 +43,7 @@ func TestScriptsOfTheSite(t *testing.T) {
 	got = e.do(http.MethodPost, "/optout?site=shop", script("https://shop.example")...)
 	require.Equal(t, http.StatusNoContent, got.StatusCode)
 	require.Equal(t, "true", got.Header.Get("Access-Control-Allow-Credentials"))
-	require.Len(t, got.Cookies(), 3)
+	require.Len(t, got.Cookies(), 4)
 	require.Equal(t, visitors(t, ""), e.suppressions.written)
 	require.Equal(t, http.StatusForbidden, e.do(http.MethodPost, "/optin?site=shop", script("https://shop.example")...).StatusCode)
 }

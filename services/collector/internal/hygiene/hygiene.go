@@ -1,5 +1,5 @@
-// Package hygiene masks what must not lie in a table of visits: e-mail addresses, access tokens and card numbers that stand
-// in URLs, titles and other texts. It recognises them by their value, whatever the parameter is called.
+// Package hygiene masks what must not lie in a table of visits: e-mail addresses, telephone numbers, access tokens and
+// card numbers that stand in URLs, titles and other texts. It recognises them by their value, whatever the parameter is called.
 //
 // Promise: Mask finds nothing more in what it returned, keeps valid UTF-8 valid, and costs no allocation where there is
 // nothing to mask and no @. It takes time linear in the text. package params calls it for every free text before it is cut. What is
@@ -21,6 +21,7 @@ const (
 	Email Kinds = 1 << iota
 	Token
 	Card
+	Phone
 )
 
 // Masks are what stands in the text instead. Browsers leave square brackets in paths and queries as they are.
@@ -28,6 +29,7 @@ const (
 	emailMask = "[email]"
 	tokenMask = "[token]"
 	cardMask  = "[card]"
+	phoneMask = "[phone]"
 )
 
 // mask is the text that stands for one kind.
@@ -37,6 +39,8 @@ func (k Kinds) mask() string {
 		return emailMask
 	case Token:
 		return tokenMask
+	case Phone:
+		return phoneMask
 	default:
 		return cardMask
 	}
@@ -141,6 +145,9 @@ func findIn(text string, s signs) []span {
 	}
 	if s.digits >= minCard {
 		spans = cards(text, spans)
+	}
+	if s.digits >= minDialled {
+		spans = phones(text, spans)
 	}
 	return spans
 }

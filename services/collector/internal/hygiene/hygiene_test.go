@@ -73,6 +73,25 @@ var masked = []struct{ name, text, want string }{
 	{"of 19 digits", "4111111111111111110", "[card]"},
 	{"in JSON as a number", `{"pan":4111111111111111}`, `{"pan":[card]}`},
 	{"after an underscore", "cc_4111111111111111", "cc_[card]"},
+	{"a telephone number", "+491701234567", "[phone]"},
+	{"two", "+41 44 668 18 00 / +1 (415) 555-2671", "[phone] / [phone]"},
+	{"two without a space", "+49 170 1234567/+1 415 555 2671", "[phone]/[phone]"},
+	{"with hyphens and dots", "+1-415-555-2671, +33.1.42.68.53.00", "[phone], [phone]"},
+	{"in brackets", "(+49) 170 1234567", "[phone]"},
+	{"with the zero of calls within the country", "+49 (0)30 901820", "[phone]"},
+	{"another way", "+44 (0) 20 7946 0018", "[phone]"},
+	{"a telephone number after 00", "0049 170 1234567", "[phone]"},
+	{"after 00 in one run", "/x?tel=00491701234567&y=1", "/x?tel=[phone]&y=1"},
+	{"a telephone number, percent-encoded", "/x?p=%2B49%20170%201234567", "/x?p=[phone]"},
+	{"as forms encode it", "/x?p=%2B49+170+1234567&y=1", "/x?p=[phone]&y=1"},
+	{"as forms should not encode it", "/x?p=+491701234567&y=1", "/x?p=[phone]&y=1"},
+	{"in words as forms encode them", "/x?q=call+%2B491701234567+now", "/x?q=call+[phone]+now"},
+	{"escaped in JSON, a telephone number", `{"p":"\u002b491701234567"}`, `{"p":"[phone]"}`},
+	{"a tel link", "tel:+41-44-668-18-00", "tel:[phone]"},
+	{"a tel link within a country", "TEL:030-901820", "TEL:[phone]"},
+	{"a link of a messenger", "https://wa.me/+491701234567?text=Hi", "https://wa.me/[phone]?text=Hi"},
+	{"before the end of a sentence", "Call +43 1 58858.", "Call [phone]."},
+	{"a price after it", "+43 1 588580, 4.90", "[phone], 4.90"},
 	{"of several kinds", "ann@shop.com paid with 4111111111111111", "[email] paid with [card]"},
 }
 
@@ -116,11 +135,26 @@ var kept = []struct{ name, text string }{
 	{"a fraction", "0.4111111111111111"},
 	{"groups of another layout", "41 11111111 111111"},
 	{"mixed separators", "4111 1111-1111 1111"},
-	{"a telephone number", "+41 44 668 18 00 / +1 (415) 555-2671"},
+	{"a telephone number without country", "044 668 18 00 / (415) 555-2671"},
+	{"a sum", "/x?q=tea+4917012345678"},
+	{"Unix time after a plus", "+1764061234 +1764061234567"},
+	{"an offset from UTC", "2026-11-25T10:00:00+01:00 2026-11-25T10:00:00.123456 +0100"},
+	{"a price with sign", "+1 000 000.00 / +49.90 / +4 990,00"},
+	{"a place", "?lat=+47.37691234&lon=+008.54170000"},
+	{"a code of no country", "+2101234567890"},
+	{"too few digits for the country", "+41 44 668"},
+	{"too many", "+4144668180000"},
+	{"before a letter, after a plus", "+491701234567px"},
+	{"a product code with leading zeros", "/p/0012345678905 /p/00614141000012"},
+	{"an order number with leading zeros", "order 0000004711 / 000123456789"},
+	{"a number in groups", "1 004 917 012 345"},
+	{"a small fraction", "0.004917012345"},
+	{"midnight", "2026-11-25 00:00:00.000 20261125000000"},
+	{"the word tel", "tel: 12 / hotel:42"},
 	{"a UUID", "41111111-1111-4111-8111-111111111111"},
 	{"an order number", "2026-0000-1111-2222"},
 
-	{"what stands for what was masked", "[email] [token] [card]"},
+	{"what stands for what was masked", "[email] [token] [card] [phone]"},
 }
 
 func TestWhatIsMasked(t *testing.T) {
@@ -128,7 +162,7 @@ func TestWhatIsMasked(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			got, kinds := hygiene.Mask(test.text)
 			require.Equal(t, test.want, got)
-			for kind, mask := range map[hygiene.Kinds]string{hygiene.Email: "[email]", hygiene.Token: "[token]", hygiene.Card: "[card]"} {
+			for kind, mask := range map[hygiene.Kinds]string{hygiene.Email: "[email]", hygiene.Token: "[token]", hygiene.Card: "[card]", hygiene.Phone: "[phone]"} {
 				require.Equal(t, strings.Contains(got, mask), kinds&kind != 0, mask)
 			}
 		})
@@ -148,7 +182,7 @@ func TestWhatIsLeftAlone(t *testing.T) {
 // TestTheTimeIsLinear: a body may have a megabyte in one text, of any bytes.
 func TestTheTimeIsLinear(t *testing.T) {
 	for _, unit := range []string{
-		"eyJaaaaaaaaaa-", "xoxb-", "sk-ant-", "AIza-", "ya29.", "SG.", "ghp_", "@-ab.ab", "a@b-ab.ab", "a@", "4111-", "%2540", "eyJaaaaaaaaaa-.a ",
+		"eyJaaaaaaaaaa-", "xoxb-", "sk-ant-", "AIza-", "ya29.", "SG.", "ghp_", "@-ab.ab", "a@b-ab.ab", "a@", "4111-", "%2540", "eyJaaaaaaaaaa-.a ", "+", "+4", "00-", "+49 1 ", "tel:1-",
 	} {
 		begin := time.Now()
 		hygiene.Mask(strings.Repeat(unit, 1<<20/len(unit)))

@@ -13,6 +13,7 @@ var masks = []struct {
 	{hygiene.Email, reason.EmailMasked},
 	{hygiene.Token, reason.TokenMasked},
 	{hygiene.Card, reason.CardMasked},
+	{hygiene.Phone, reason.PhoneMasked},
 }
 
 // mask is for every free text that is stored, before it is cut: half an address would not be found. Not for ids (event,

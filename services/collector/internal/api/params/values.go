@@ -90,18 +90,21 @@ func readScreen(text string) (width, height uint32, ok bool) {
 	return uint32(wide), uint32(high), found && errW == nil && errH == nil
 }
 
-// Text makes a header's value fit for the event: cleaned, and at most limit bytes long.
+// Text makes a header's value fit for the event: cleaned, masked, and at most limit bytes long.
 func Text(value string, limit int, flags *Flags) string {
-	return cut(Clean(value, flags), limit, flags)
+	return cut(mask(Clean(value, flags), flags), limit, flags)
 }
 
-// firstLanguage is the first tag of Accept-Language (RFC 9110, 12.5.4), as long as the longest that BCP 47 speaks of.
-var firstLanguage = regexp.MustCompile(`^\s*([A-Za-z0-9-]{1,35})\s*(?:[,;]|$)`)
+// firstLanguage is the first tag of Accept-Language (RFC 9110, 12.5.4) in the form of BCP 47, and maxLanguage the length of
+// the longest that it speaks of.
+var firstLanguage = regexp.MustCompile(`^\s*([A-Za-z]{1,8}(?:-[A-Za-z0-9]{1,8})*)\s*(?:[,;]|$)`)
+
+const maxLanguage = 35
 
 // Language returns the language a browser prefers, or "" if it does not say so.
 func Language(acceptLanguage string) string {
 	m := firstLanguage.FindStringSubmatch(acceptLanguage)
-	if m == nil {
+	if m == nil || len(m[1]) > maxLanguage {
 		return ""
 	}
 	return m[1]
