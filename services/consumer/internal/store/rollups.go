@@ -71,18 +71,24 @@ func (s *Store) Rollup(ctx context.Context, site string, first, last, asOf time.
 		for _, r := range rollups {
 			insert := fmt.Sprintf("INSERT INTO %s.%s (site_id, as_of, %s) SELECT {site:String}, toDateTime64({as_of:String}, 3, 'UTC'), * FROM ("+r.answer+")",
 				s.database, r.table, r.columns, s.database)
-			if err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithParameters(at)), insert); err != nil {
+			if err := s.execRollup(ctx, at, insert); err != nil {
 				return fmt.Errorf("fill %s for %s from %s to %s: %w", r.table, site, at["from"], at["to"], err)
 			}
 		}
 	}
 	at["from"], at["to"] = first.Format(time.DateOnly), last.Format(time.DateOnly)
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(at))
-	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".rollups SELECT {site:String}, toDateTime64({as_of:String}, 3, 'UTC'), {from:Date}, {to:Date}")
+	err := s.execRollup(ctx, at, "INSERT INTO "+s.database+".rollups SELECT {site:String}, toDateTime64({as_of:String}, 3, 'UTC'), {from:Date}, {to:Date}")
 	if err != nil {
 		return fmt.Errorf("record the rollup of %s: %w", site, err)
 	}
 	return s.dropRollups(ctx, site)
+}
+
+// execRollup runs one statement, which may say nothing for longer than the connection's timeout.
+func (s *Store) execRollup(ctx context.Context, parameters clickhouse.Parameters, statement string) error {
+	ctx, cancel := context.WithTimeout(ctx, statementTime)
+	defer cancel()
+	return s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), statement)
 }
 
 // dropRollups deletes the sums of a site but those of its last two runs: a question that began before the last one reads the
@@ -91,19 +97,20 @@ func (s *Store) dropRollups(ctx context.Context, site string) error {
 	var kept []struct {
 		AsOf time.Time `ch:"as_of"`
 	}
-	if err := s.conn.Select(ctx, &kept, "SELECT as_of FROM "+s.database+".rollups WHERE site_id = {site:String} ORDER BY as_of DESC LIMIT 2"); err != nil {
+	asking := clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"site": site}))
+	if err := s.conn.Select(asking, &kept, "SELECT as_of FROM "+s.database+".rollups WHERE site_id = {site:String} ORDER BY as_of DESC LIMIT 2"); err != nil {
 		return fmt.Errorf("read the rollups of %s: %w", site, err)
 	}
 	if len(kept) < 2 {
 		return nil
 	}
-	ctx = clickhouse.Context(ctx, clickhouse.WithParameters(clickhouse.Parameters{"site": site, "before": instantText(kept[1].AsOf)}))
+	parameters := clickhouse.Parameters{"site": site, "before": instantText(kept[1].AsOf)}
 	tables := []string{"rollups"}
 	for _, r := range rollups {
 		tables = append(tables, r.table)
 	}
 	for _, table := range tables {
-		err := s.conn.Exec(ctx, "DELETE FROM "+s.database+"."+table+" WHERE site_id = {site:String} AND as_of < toDateTime64({before:String}, 3, 'UTC')")
+		err := s.execRollup(ctx, parameters, "DELETE FROM "+s.database+"."+table+" WHERE site_id = {site:String} AND as_of < toDateTime64({before:String}, 3, 'UTC')")
 		if err != nil {
 			return fmt.Errorf("delete old rows of %s: %w", table, err)
 		}
