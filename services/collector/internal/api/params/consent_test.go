@@ -42,6 +42,15 @@ func TestConsentSignals(t *testing.T) {
 	}
 }
 
+func TestSignalsOfTheURLAreDefaultsOfTheEvents(t *testing.T) {
+	for body, want := range map[string]string{`{}`: "0", `{"c":1}`: "1", `{"c":0}`: "0", `{"c":1,"c":0}`: "0"} {
+		events, word := params.ParseJSON([]byte(body))
+		require.Empty(t, word)
+		events[0].AddDefaults(params.ParseQuery("site=shop&c=1&c=0"))
+		require.Equal(t, want, params.Read(events[0], time.Now(), "").Consent.Parameter, body)
+	}
+}
+
 func TestConsentStringsOfTheFramework(t *testing.T) {
 	const text = "CQuSqEAQuSqEAEsABBDECWFgAAAAAAAAAAYgAAAAAAAA.cCAAAAAAAAA"
 	for _, test := range []struct {

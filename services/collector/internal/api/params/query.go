@@ -70,8 +70,13 @@ func (q *Query) add(p Pair) bool {
 
 // AddDefaults adds the parameters of another query that this one does not give itself.
 func (q *Query) AddDefaults(defaults Query) {
+	own := q.Pairs
 	for _, pair := range defaults.Pairs {
-		if _, given := q.seen[pair.Name]; !given && !q.add(pair) {
+		_, given := q.seen[pair.Name]
+		if given && isSignal(pair.Name) { // by the event, or by the defaults just before
+			given = slices.ContainsFunc(own, func(p Pair) bool { return p.Name == pair.Name })
+		}
+		if !given && !q.add(pair) {
 			break
 		}
 	}
