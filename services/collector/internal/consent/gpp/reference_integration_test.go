@@ -3,11 +3,7 @@
 package gpp_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onepx/onepx/services/collector/internal/consent/gpp"
+	"github.com/onepx/onepx/services/collector/internal/consent/reference"
 )
 
 // known is what the IAB Tech Lab's library reads in a string; see testdata/generate.mjs.
@@ -54,31 +51,9 @@ var fields = map[string]gpp.Field{
 }
 
 func TestAgreesWithTheReference(t *testing.T) {
-	const count, seed = 10_000, 20261126
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		data, err := os.ReadFile(filepath.Join("testdata", name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
-	}
-	run := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
-		return cmd
-	}
-	require.NoError(t, run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts").Run())
-	script, err := filepath.Abs("testdata/generate.mjs")
-	require.NoError(t, err)
-	node := run("node", script, strconv.Itoa(count), strconv.Itoa(seed))
-	out, err := node.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, node.Start())
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	read := 0
-	for ; lines.Scan(); read++ {
+	reference.Each(t, 10_000, 20261126, func(line []byte) {
 		var want known
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &want))
+		require.NoError(t, json.Unmarshal(line, &want))
 		got, err := gpp.Parse(want.Text)
 		require.NoError(t, err, want.Text)
 		require.Zero(t, got.Unread, want.Text)
@@ -89,10 +64,7 @@ func TestAgreesWithTheReference(t *testing.T) {
 		got, err = gpp.Parse(want.Header + strings.Repeat("~A", len(want.HeaderIDs)))
 		require.NoError(t, err, want.Header)
 		require.Equal(t, slices.DeleteFunc(want.HeaderIDs, func(id int) bool { return id > 63 }), members(got.IDs), want.Header)
-	}
-	require.NoError(t, lines.Err())
-	require.NoError(t, node.Wait())
-	require.Equal(t, count, read)
+	})
 }
 
 func members[S interface{ Contains(int) bool }](set S) []int {

@@ -3,17 +3,13 @@
 package tcf_test
 
 import (
-	"bufio"
 	"encoding/json"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onepx/onepx/services/collector/internal/consent/reference"
 	"github.com/onepx/onepx/services/collector/internal/consent/tcf"
 )
 
@@ -32,38 +28,13 @@ type known struct {
 }
 
 func TestAgreesWithTheReference(t *testing.T) {
-	const count, seed = 10_000, 20261126
-	dir := t.TempDir()
-	for _, name := range []string{"package.json", "package-lock.json"} {
-		data, err := os.ReadFile(filepath.Join("testdata", name))
-		require.NoError(t, err)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
-	}
-	run := func(name string, args ...string) *exec.Cmd {
-		cmd := exec.CommandContext(t.Context(), name, args...)
-		cmd.Dir, cmd.Stderr = dir, os.Stderr
-		return cmd
-	}
-	require.NoError(t, run("npm", "ci", "--silent", "--no-audit", "--no-fund", "--ignore-scripts").Run())
-	script, err := filepath.Abs("testdata/generate.mjs")
-	require.NoError(t, err)
-	node := run("node", script, strconv.Itoa(count), strconv.Itoa(seed))
-	out, err := node.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, node.Start())
-	lines := bufio.NewScanner(out)
-	lines.Buffer(nil, 1<<20)
-	read := 0
-	for ; lines.Scan(); read++ {
+	reference.Each(t, 10_000, 20261126, func(line []byte) {
 		var want known
-		require.NoError(t, json.Unmarshal(lines.Bytes(), &want))
+		require.NoError(t, json.Unmarshal(line, &want))
 		got, err := tcf.Parse(want.Text)
 		require.NoError(t, err, want.Text)
 		compare(t, want, got)
-	}
-	require.NoError(t, lines.Err())
-	require.NoError(t, node.Wait())
-	require.Equal(t, count, read)
+	})
 }
 
 func compare(t *testing.T, want known, got *tcf.String) {
