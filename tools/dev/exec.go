@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -115,6 +116,27 @@ func withoutParts() []string {
 	})
 }
 
+// ended tells whether a part has ended. Whoever waits for it hears of that a little later than it is gone.
+func ended(p *localstack.Process) bool {
+	hears := time.Duration(0)
+	if syscall.Kill(p.PID(), 0) != nil {
+		hears = time.Second
+	}
+	timer := time.NewTimer(hears)
+	defer timer.Stop()
+	select {
+	case <-p.Done():
+		return true
+	case <-timer.C:
+	}
+	select {
+	case <-p.Done():
+		return true
+	default:
+		return false
+	}
+}
+
 // runCommand runs the command on our terminal until it ends, or the context, and returns its code as an exitCode.
 func runCommand(ctx context.Context, path string, args, env []string, parts []*localstack.Process) error {
 	cmd, err := localstack.StartProcess(ctx, localstack.ProcessConfig{
@@ -130,10 +152,8 @@ func runCommand(ctx context.Context, path string, args, env []string, parts []*l
 	}
 	err = cmd.Wait()
 	for _, p := range parts {
-		select {
-		case <-p.Done():
+		if ended(p) {
 			return fmt.Errorf("a part ended while the command ran\n%s", localstack.LogTail(p.LogFile(), 20))
-		default:
 		}
 	}
 	var exit *exec.ExitError
