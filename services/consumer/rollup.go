@@ -8,6 +8,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -47,18 +48,11 @@ func (c *rollupCmd) Run(ctx context.Context, k *kong.Kong) error {
 	defer conn.Close()
 	for _, site := range sites {
 		began := time.Now()
-		today := dayOf(began, site.Timezone)
+		today := enrich.DayIn(site.Timezone, began)
 		if err := target.Rollup(ctx, site.ID, today.AddDate(0, 0, 1-c.Days), today, began); err != nil {
 			return err
 		}
 		fmt.Fprintf(k.Stdout, "%s: %d days in %s\n", site.ID, c.Days, time.Since(began).Round(time.Millisecond))
 	}
 	return nil
-}
-
-// dayOf is the day on which a moment falls in a time zone. It is in UTC, whose days all have 24 hours: to count days from a
-// moment goes wrong where a clock change has none of that hour.
-func dayOf(at time.Time, zone *time.Location) time.Time {
-	year, month, day := at.In(zone).Date()
-	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
 }

@@ -13,9 +13,9 @@ import (
 
 const day = 24 * time.Hour
 
-// siteDay returns 00:00 UTC of the date that the zone shows at t, within what ClickHouse's Date holds: 65536 days from
-// 1970-01-01 on.
-func siteDay(zone *time.Location, t time.Time) time.Time {
+// DayIn returns 00:00 UTC of the date that the zone shows at t, within what ClickHouse's Date holds: 65536 days from
+// 1970-01-01 on. Days are counted from it without the clock changes of the zone.
+func DayIn(zone *time.Location, t time.Time) time.Time {
 	_, offset := t.In(zone).Zone()
 	seconds := t.Unix() + int64(offset)
 	days := min(max(seconds/int64(day/time.Second), 0), math.MaxUint16)

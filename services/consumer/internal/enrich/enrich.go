@@ -90,7 +90,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 		currency = site.currency
 	}
 	return Facts{
-		SiteDay:        siteDay(site.zone, time.UnixMilli(event.GetOccurredAtMs())),
+		SiteDay:        DayIn(site.zone, time.UnixMilli(event.GetOccurredAtMs())),
 		Currency:       currency,
 		SiteCurrency:   site.currency,
 		RetentionDays:  site.retentionDays,
@@ -115,7 +115,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 // SiteDay is 00:00 UTC of the date that the site's time zone shows at t; UTC for a site that the rules don't know. The
 // dates are those that ClickHouse's Date holds: earlier and later ones become the first and the last.
 func (e *Enricher) SiteDay(siteID string, t time.Time) time.Time {
-	return siteDay(e.site(siteID).zone, t)
+	return DayIn(e.site(siteID).zone, t)
 }
 
 func (e *Enricher) site(id string) site {

@@ -1,13 +1,15 @@
-package main
+package enrich_test
 
 import (
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/consumer/internal/enrich"
 )
 
-func TestDaysOfARollupAreCountedFromTheSitesDayWhateverTheHour(t *testing.T) {
+func TestDaysAreCountedFromTheSitesDayWhateverTheHour(t *testing.T) {
 	for zone, test := range map[string]struct{ at, day string }{
 		"Europe/Berlin":       {"2027-04-28T00:30:00Z", "2027-04-28"}, // 02:30, an hour that 2027-03-28 did not have
 		"Pacific/Auckland":    {"2026-11-25T11:00:00Z", "2026-11-26"},
@@ -17,7 +19,7 @@ func TestDaysOfARollupAreCountedFromTheSitesDayWhateverTheHour(t *testing.T) {
 		require.NoError(t, err)
 		at, err := time.Parse(time.RFC3339, test.at)
 		require.NoError(t, err)
-		today := dayOf(at, location)
+		today := enrich.DayIn(location, at)
 		require.Equal(t, test.day, today.Format(time.DateOnly), zone)
 		require.Equal(t, today, today.AddDate(0, 0, -31).AddDate(0, 0, 31), zone)
 	}
