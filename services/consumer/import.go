@@ -132,7 +132,7 @@ func openImport(name string) (*os.File, error) {
 
 // importTarget connects to a database that has the tables. The connection must be closed.
 func importTarget(ctx context.Context, settings store.Settings) (*store.Store, driver.Conn, error) {
-	conn, err := settings.Open()
+	conn, err := settings.Open(store.OfCommands)
 	if err != nil {
 		return nil, nil, err
 	}

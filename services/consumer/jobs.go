@@ -72,7 +72,7 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 
 // work connects to Kafka and ClickHouse and does jobs until the context ends.
 func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(store.OfCommands)
 	if err != nil {
 		return err
 	}

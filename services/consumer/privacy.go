@@ -125,7 +125,7 @@ func (s *peopleSettings) addCustomers(people *jobs.People, texts []string) error
 
 // withPrivacy opens the database of a command and calls do.
 func withPrivacy(ctx context.Context, settings store.Settings, do func(*store.People, *store.Requests) error) error {
-	conn, err := settings.Open()
+	conn, err := settings.Open(store.OfCommands)
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (c *rebuildGoalsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if _, err := requireTopic(ctx, client, eventlog.TopicEvents); err != nil {
 		return err
 	}
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(store.OfCommands)
 	if err != nil {
 		return err
 	}

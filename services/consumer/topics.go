@@ -160,7 +160,7 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return err
 	}
 	defer kafkaconn.Close(client)
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(store.OfCommands)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -37,12 +36,7 @@ func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 // helperOf has the tables of keys.
 var helperOf = map[string]string{offsetKey: "offsets", eventKey: "events", visitorKey: "visitors", dayKey: "days"}
 
-// statementTime bounds one statement: a mutation says nothing until it has ended.
-const statementTime = 2 * time.Hour
-
 func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTime)
-	defer cancel()
 	return e.tables.exec(ctx, what, parts...)
 }
 

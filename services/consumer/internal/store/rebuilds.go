@@ -154,6 +154,8 @@ const (
 	lockPause    = 50 * time.Millisecond
 	// lockPatience is how long the query of a process that was killed may go on.
 	lockPatience = 2 * time.Second
+	// lockTime is how long the lock may be held, whatever the connection allows one statement.
+	lockTime = 7 * 24 * time.Hour
 )
 
 // Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
@@ -162,7 +164,8 @@ const (
 // ErrRebuilding when somebody else has it.
 func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
 	locked, cancel := context.WithCancelCause(ctx)
-	asked := clickhouse.Context(locked, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
+	timed, release := context.WithTimeout(locked, lockTime)
+	asked := clickhouse.Context(timed, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
 		"max_block_size": 1, "max_threads": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
 	}))
 	var rows driver.Rows
@@ -179,12 +182,14 @@ func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock fun
 		err = ErrRebuilding
 	}
 	if err != nil {
+		release()
 		cancel(nil)
 		return nil, nil, fmt.Errorf("lock the rebuild: %w", err)
 	}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
+		defer release()
 		for rows.Next() {
 			continue
 		}
