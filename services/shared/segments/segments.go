@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -64,4 +65,26 @@ func (d *Definition) steps() []stepCondition {
 		}
 	}
 	return steps
+}
+
+// RuleText is the whole rule of a segment of a site with this currency, as JSON: what stands in onepx.yaml, and the currency.
+func RuleText(s siteconfig.Segment, currency string) string {
+	text, err := json.Marshal(struct {
+		siteconfig.Segment
+		Currency string `json:"currency"`
+	}{s, currency})
+	if err != nil {
+		panic(err) // texts, numbers, lists and maps of them always marshal
+	}
+	return string(text)
+}
+
+// ParseRule returns the definition in a text of RuleText that was stored under the version.
+func ParseRule(text, version string) (Definition, error) {
+	var d Definition
+	if err := json.Unmarshal([]byte(text), &d); err != nil {
+		return Definition{}, fmt.Errorf("stored rule: %w", err)
+	}
+	d.Version = version
+	return d, nil
 }
