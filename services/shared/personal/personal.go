@@ -50,6 +50,8 @@ var Tables = []Table{
 	{"visitors", visitorOnly, VisitorKey},
 	{"visitor_events", visitorOnly, EventKey},
 	{"visitor_days", visitorOnly, DayKey},
+	{"segment_hits", visitorOnly, OffsetKey},
+	{"profile_refusals", visitorOnly, VisitorKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

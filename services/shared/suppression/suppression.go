@@ -31,6 +31,9 @@ const (
 	Visitor   Kind = "visitor"
 	User      Kind = "user"
 	Recipient Kind = "recipient"
+	// Profiling names visitors by their ids, as Visitor does, who are counted but in no audience: they have refused it in a way
+	// that keeps their id out of events.
+	Profiling Kind = "profiling"
 )
 
 // erased is what the kinds of erasures begin with.
@@ -106,6 +109,11 @@ func (l *List) Wished(kind Kind, id []byte) bool {
 	defer l.mu.RUnlock()
 	changes := l.entries[string(Key(kind, id))]
 	return len(changes) > 0 && changes[len(changes)-1].last == math.MaxInt64
+}
+
+// InAudiences tells whether the visitor of the id may be in audiences, as far as wishes are concerned.
+func (l *List) InAudiences(id []byte) bool {
+	return !l.Wished(Visitor, id) && !l.Wished(Profiling, id)
 }
 
 // Now returns the list as it is now; it does not change any more.

@@ -78,7 +78,7 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 		metric.WithDescription("Time a request spent in each step; parse includes the arrival of its body."), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.wished, errs[5] = meter.Int64Counter("onepx_collector_wishes_total",
-		metric.WithDescription("Requests to /optout and /optin (page, opt_out, opt_in) by the reason why they were not met, empty if they were."))
+		metric.WithDescription("Requests to /optout and /optin (page, opt_out, opt_in), and hits of visitors who refuse or allow audiences (refuse_profiling, allow_profiling) where the suppression list must change, by the reason why they were not met, empty if they were."))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -86,7 +86,10 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	return m, nil
 }
 
-// wishLabels are the request (page, opt_out or opt_in) and the reason why it was not met.
+// wishRequests are all that the counter of wishes knows.
+var wishRequests = []string{"page", "opt_out", "opt_in", "refuse_profiling", "allow_profiling"}
+
+// wishLabels are one of wishRequests and the reason why it was not met.
 type wishLabels struct {
 	request string
 	word    reason.Reason
@@ -104,7 +107,7 @@ func (m *metrics) bear() {
 	for _, word := range reason.With(reason.Flagged) {
 		m.flaggedBy[word] = []metric.AddOption{set(attribute.String("flag", string(word)))}
 	}
-	for _, request := range []string{"page", "opt_out", "opt_in"} {
+	for _, request := range wishRequests {
 		for _, word := range append([]reason.Reason{"", reason.SiteUnknown}, reason.With(reason.Unmet)...) {
 			m.wishedBy[wishLabels{request, word}] = []metric.AddOption{set(attribute.String("request", request), attribute.String("reason", string(word)))}
 		}
@@ -139,7 +142,7 @@ func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Re
 	}
 }
 
-// wish counts a request to /optout or /optin.
+// wish counts one of wishRequests.
 func (m *metrics) wish(ctx context.Context, request string, word reason.Reason) {
 	m.wished.Add(ctx, 1, m.wishedBy[wishLabels{request, word}]...)
 }

@@ -290,6 +290,7 @@ func (s *Server) consent(b *batch, h *hit) {
 	if !h.debug && !b.noCookie && signals.RefusesCookie(h.site) {
 		b.dropCookie(h, signals.OptOut)
 	}
+	s.refuseProfiling(b, h)
 	if h.decision.NoConsent {
 		h.reason = reason.NoConsent
 		return
@@ -351,7 +352,11 @@ func (s *Server) identity(b *batch, h *hit) {
 		h.reason = reason.OnSuppression
 		return
 	}
-	if result.SetCookie == "" || h.debug {
+	if h.debug {
+		return
+	}
+	s.allowProfiling(b, h)
+	if result.SetCookie == "" {
 		return
 	}
 	b.minted = result.SetCookie

@@ -199,7 +199,7 @@ func (s *Server) placeOf(r *http.Request) place {
 // carryOut changes the suppression list and answers.
 func (s *Server) carryOut(c echo.Context, w *wish, request string, suppress bool) error {
 	ctx := w.request.Context()
-	word := s.record(ctx, s.entries(w), suppress)
+	word := s.record(ctx, s.entries(w), suppress, wishTimeout)
 	if word == "" {
 		s.metrics.wish(ctx, request, w.word)
 		if wantsJSON(w.request) {
@@ -215,8 +215,8 @@ func (s *Server) carryOut(c echo.Context, w *wish, request string, suppress bool
 }
 
 // record puts what is not yet there on the suppression list, or takes what is there off. It returns "" when that is
-// acknowledged, else why it is not.
-func (s *Server) record(ctx context.Context, entries []suppression.Entry, suppress bool) reason.Reason {
+// acknowledged within the time, else why it is not.
+func (s *Server) record(ctx context.Context, entries []suppression.Entry, suppress bool, within time.Duration) reason.Reason {
 	as := func(e suppression.Entry) bool { return s.deps.Suppressions.Wished(e.Kind, e.ID) == suppress }
 	entries = slices.DeleteFunc(entries, as)
 	if len(entries) == 0 {
@@ -225,7 +225,7 @@ func (s *Server) record(ctx context.Context, entries []suppression.Entry, suppre
 	if !s.wishes.AllowN(s.deps.Now(), min(len(entries), wishEntriesBurst)) {
 		return reason.WishesLimited
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), wishTimeout) // a visitor who has gone on has wished all the same
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), within) // a visitor who has gone on has wished all the same
 	defer cancel()
 	write := s.deps.Wishes.Lift
 	if suppress {
