@@ -81,7 +81,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	}
 	s.stopping.Store(true)
 	return errors.Join(err, lifecycle.StopInOrder(tel.Logger,
-		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: pause(grace)},
+		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: lifecycle.Pause(grace)},
 		lifecycle.Stop{Name: "visitors", Timeout: cfg.StopTimeout, Do: s.server.Shutdown},
 		lifecycle.Stop{Name: "replay", Timeout: flushTimeout, Do: func(context.Context) error {
 			haltReplay()
@@ -252,18 +252,4 @@ func serve(server *http.Server, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
-}
-
-// pause returns a stop step that lets the time pass.
-func pause(d time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

@@ -22,8 +22,13 @@ import (
 // Kind says what is to be done.
 type Kind string
 
-// Erase is the kind of job that removes everything stored about people.
-const Erase Kind = "erase"
+// The kinds of jobs.
+const (
+	// Erase removes everything stored about people.
+	Erase Kind = "erase"
+	// Access notes that what is stored about people is handed out.
+	Access Kind = "access"
+)
 
 // MaxIDs is the largest number of ids in a job: its record stays well below what Kafka takes.
 const MaxIDs = 10_000
@@ -38,6 +43,8 @@ var ErrInvalid = errors.New("invalid job")
 type Job struct {
 	ID   uuid.UUID `json:"id"`
 	Kind Kind      `json:"kind"`
+	// Site is the only site whose rows the job may touch; "" for all.
+	Site string `json:"site,omitempty"`
 	// AskedBy is who answers for the job: an operator, a ticket. It is kept for ever; not the person whom the job is about.
 	AskedBy string    `json:"asked_by"`
 	AskedAt time.Time `json:"asked_at"`
@@ -104,7 +111,7 @@ func (j Job) Validate() error {
 		}
 	}
 	refuse(j.ID == uuid.Nil, "id is missing")
-	refuse(j.Kind != Erase, "kind %q is unknown", j.Kind)
+	refuse(j.Kind != Erase && j.Kind != Access, "kind %q is unknown", j.Kind)
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
 	if err := j.People.Validate(); err != nil {

@@ -42,6 +42,7 @@ type batcher struct {
 	slots, waiting chan struct{}
 	// loaded is told of each query's size.
 	loaded func(visitors int)
+	now    func() time.Time
 
 	mu      sync.Mutex
 	open    map[group]*batch
@@ -112,7 +113,7 @@ func (b *batcher) run(of group, one *batch) {
 	}
 	b.seal(of, one)
 	b.loaded(len(one.visitors))
-	one.readAt = time.Now()
+	one.readAt = b.now()
 	one.facts, one.err = b.load(ctx, of, one.visitors)
 }
 

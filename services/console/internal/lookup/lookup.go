@@ -30,15 +30,12 @@ type Membership struct {
 	HeldOut bool
 }
 
-// Consent is what the newest event of a visitor allows.
-type Consent struct{ Measure, Profile, Share bool }
-
 // Facts is what is known of a visitor.
 type Facts struct {
-	// Memberships are in the order of their use, the most recent first.
+	// Memberships are in the order of their use, the most recent first. Each rests on events that allow profiling.
 	Memberships []Membership
-	// Consent is nil if it is not known.
-	Consent *Consent
+	// Share tells that the newest event that says something about it allows to hand the visitor's data to others.
+	Share bool
 	// Views are how many ads of a campaign the visitor has seen today, by the campaign's name.
 	Views map[string]uint64
 }
@@ -107,7 +104,7 @@ func New(cfg Config) (*Lookup, error) {
 		},
 		window: cfg.Window, timeout: cfg.Timeout,
 		slots: make(chan struct{}, cfg.Queries), waiting: make(chan struct{}, cfg.Waiting),
-		loaded: m.batch, open: map[group]*batch{}, ctx: ctx, stop: stop,
+		loaded: m.batch, now: cfg.Now, open: map[group]*batch{}, ctx: ctx, stop: stop,
 	}}, nil
 }
 
@@ -155,12 +152,8 @@ func (l *Lookup) suppressed(visitor uuid.UUID, moment time.Time) bool {
 	return l.cfg.Suppressions.Contains(suppression.Visitor, visitor[:], moment)
 }
 
-// at is what may be said at a moment: no audience that has ended, none that the visitor is held out of, and of a visitor
-// whose newest event does not allow profiling nothing but that.
+// at is what may be said at a moment: no audience that has ended, none that the visitor is held out of.
 func (f Facts) at(now time.Time) Facts {
-	if f.Consent != nil && !f.Consent.Profile {
-		return Facts{Consent: f.Consent}
-	}
 	visible := f
 	visible.Memberships = nil
 	for _, m := range f.Memberships {
