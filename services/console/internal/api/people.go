@@ -48,12 +48,23 @@ type peopleInput struct {
 // people are those of a request, each once.
 func (s *Server) people(in *peopleInput) (jobs.People, error) {
 	var people jobs.People
+	type known struct {
+		kind suppression.Kind
+		id   uuid.UUID
+	}
+	seen := map[known]bool{}
+	add := func(kind suppression.Kind, id uuid.UUID) {
+		if !seen[known{kind, id}] {
+			seen[known{kind, id}] = true
+			people.Append(kind, id)
+		}
+	}
 	for _, of := range []struct {
 		kind suppression.Kind
 		ids  []ID
 	}{{suppression.Visitor, in.Body.Visitors}, {suppression.User, in.Body.Users}, {suppression.Recipient, in.Body.Recipients}} {
 		for _, id := range of.ids {
-			people.Add(of.kind, uuid.UUID(id))
+			add(of.kind, uuid.UUID(id))
 		}
 	}
 	for _, text := range in.Body.UIDs {
@@ -61,7 +72,7 @@ func (s *Server) people(in *peopleInput) (jobs.People, error) {
 		if key == nil {
 			return jobs.People{}, errInvalid("body.uids", "one of them is empty")
 		}
-		people.Add(suppression.User, uuid.UUID(key))
+		add(suppression.User, uuid.UUID(key))
 	}
 	if err := people.Validate(); err != nil {
 		return jobs.People{}, errInvalid("body", err.Error())
