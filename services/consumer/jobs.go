@@ -17,6 +17,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/personal"
@@ -102,6 +103,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	}
 	deps := privacy.Deps{
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
+		People:   personal.NewStore(conn, c.ClickHouse.Database),
 		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
@@ -122,7 +124,8 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
 	})
 	defer func() { _ = reader.Close() }()
-	worker := privacy.Worker{Reader: reader, Erase: deps.Erase, Metrics: metrics, Logger: tel.Logger}
+	tasks := map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: deps.Erase, jobs.Access: deps.NoteAccess}
+	worker := privacy.Worker{Reader: reader, Tasks: tasks, Metrics: metrics, Logger: tel.Logger}
 	worker.Run(ctx)
 	return nil
 }
