@@ -109,9 +109,16 @@ func TestAccessIsLoggedFirstAndThenHasEveryRow(t *testing.T) {
 	require.Len(t, w.asked, 1, "what can't be logged is not handed out")
 }
 
-func TestAnAccessThatCannotBeFinishedIsCutOff(t *testing.T) {
+func TestAnAccessThatCannotBeBegunIsRefusedAndOneThatCannotBeFinishedCutOff(t *testing.T) {
 	w := newWorld(t)
-	w.rows, w.broken = []string{`{"n":1}`}, errors.New("away")
+	w.broken = errors.New("away")
+	refused := w.post(privacyKey, access, about(visitor(1)))
+	require.Equal(t, http.StatusServiceUnavailable, refused.status)
+	require.Equal(t, "1", refused.header.Get("Retry-After"))
+	refused.problem(t)
+	for range 1000 {
+		w.rows = append(w.rows, `{"n":1}`)
+	}
 	require.PanicsWithValue(t, http.ErrAbortHandler, func() { w.post(privacyKey, access, about(visitor(1))) })
 }
 
