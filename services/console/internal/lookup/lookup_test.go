@@ -223,6 +223,8 @@ func TestAWishHoldsAtOnceWhateverIsKept(t *testing.T) {
 		require.Len(t, w.sizes(), 1, "the database is not asked about them")
 		w.suppress(suppression.Visitor, visitor(1), nil)
 		require.Equal(t, []error{nil}, w.many(visitor(1)), "and is over at once")
+		w.suppress(suppression.Profiling, visitor(1), suppression.Always)
+		w.requireNothing(visitor(1))
 	})
 }
 
