@@ -34,7 +34,7 @@ help: ## list the targets
 demo: bin/dev ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
 	bin/dev demo --kafka $(KAFKA)
 
-up: bin/dev ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
+up: bin/dev ## start Kafka, ClickHouse, consumer, jobs, console and collector in the background; addresses in .dev/env
 	bin/dev up
 
 down: bin/dev ## stop what `make up` started
@@ -94,6 +94,7 @@ docs: ## write the reference pages of docs/ from the code
 	mkdir -p $(GENERATED)/docs
 	go run ./services/collector docs --dir $(GENERATED)/docs
 	go run ./services/consumer docs --dir $(GENERATED)/docs
+	go run ./services/console docs --dir $(GENERATED)/docs
 
 # Not part of check: what comes from outside is read as a diff, and its tests are run, before it counts.
 lists: ## refresh the lists of robots from npm

@@ -22,8 +22,13 @@ import (
 // Kind says what is to be done.
 type Kind string
 
-// Erase is the kind of job that removes everything stored about people.
-const Erase Kind = "erase"
+// The kinds of jobs.
+const (
+	// Erase removes everything stored about people.
+	Erase Kind = "erase"
+	// Access notes that what is stored about people is handed out.
+	Access Kind = "access"
+)
 
 // MaxIDs is the largest number of ids in a job: its record stays well below what Kafka takes.
 const MaxIDs = 10_000
@@ -38,6 +43,8 @@ var ErrInvalid = errors.New("invalid job")
 type Job struct {
 	ID   uuid.UUID `json:"id"`
 	Kind Kind      `json:"kind"`
+	// Site is the only site whose rows the job may touch; "" for all.
+	Site string `json:"site,omitempty"`
 	// AskedBy is who answers for the job: an operator, a ticket. It is kept for ever; not the person whom the job is about.
 	AskedBy string    `json:"asked_by"`
 	AskedAt time.Time `json:"asked_at"`
@@ -71,13 +78,19 @@ func (p People) Each(do func(suppression.Kind, uuid.UUID)) {
 func (p *People) Add(kind suppression.Kind, id uuid.UUID) {
 	known := false
 	p.Each(func(k suppression.Kind, other uuid.UUID) { known = known || k == kind && other == id })
-	switch {
-	case known:
-	case kind == suppression.Visitor:
+	if !known {
+		p.Append(kind, id)
+	}
+}
+
+// Append adds an id that is not there, which the caller knows: for many, Add would take long.
+func (p *People) Append(kind suppression.Kind, id uuid.UUID) {
+	switch kind {
+	case suppression.Visitor:
 		p.Visitors = append(p.Visitors, id)
-	case kind == suppression.User:
+	case suppression.User:
 		p.Users = append(p.Users, id)
-	case kind == suppression.Recipient:
+	case suppression.Recipient:
 		p.Recipients = append(p.Recipients, id)
 	}
 }
@@ -104,7 +117,7 @@ func (j Job) Validate() error {
 		}
 	}
 	refuse(j.ID == uuid.Nil, "id is missing")
-	refuse(j.Kind != Erase, "kind %q is unknown", j.Kind)
+	refuse(j.Kind != Erase && j.Kind != Access, "kind %q is unknown", j.Kind)
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
 	if err := j.People.Validate(); err != nil {

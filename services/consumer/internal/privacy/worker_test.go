@@ -59,7 +59,7 @@ func worker(t *testing.T, r *topic, erase func(context.Context, jobs.Job) error)
 	t.Helper()
 	metrics, err := privacy.NewMetrics(noop.Meter{})
 	require.NoError(t, err)
-	return &privacy.Worker{Reader: r, Erase: erase, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}
+	return &privacy.Worker{Reader: r, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: erase}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {

@@ -16,11 +16,12 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // personal are columns by which a person may be found, or an event of one.
-const personal = "'visitor_id', 'user_key', 'recipient_key', 'daily_hash', 'event_id', 'foreign_session_id', 'click_id', 'ip_prefix'"
+const personalColumns = "'visitor_id', 'user_key', 'recipient_key', 'daily_hash', 'event_id', 'foreign_session_id', 'click_id', 'ip_prefix'"
 
 func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T) {
 	d := migrated(t)
@@ -28,8 +29,8 @@ func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T)
 		require.NoError(t, d.conn.QueryRow(t.Context(), strings.ReplaceAll(query, "%s", d.name)).Scan(&names))
 		return names
 	}
-	tables := list("SELECT arraySort(groupUniqArray(table)) FROM system.columns WHERE database = '%s' AND name IN (" + personal + ") AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
-	held, err := store.NewPeople(d.conn, d.name).Count(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
+	tables := list("SELECT arraySort(groupUniqArray(table)) FROM system.columns WHERE database = '%s' AND name IN (" + personalColumns + ") AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
+	held, err := personal.NewStore(d.conn, d.name).Count(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	require.NoError(t, err)
 	var erased []string
 	for _, h := range held {
@@ -57,6 +58,7 @@ func crowd(n int) []store.Row {
 	for i := range rows {
 		r := &rows[i]
 		r.RetentionDays = 3650
+		r.SiteID = []string{"shop", "shop", "blog"}[i%3]
 		r.OccurredAt = r.OccurredAt.Add(time.Duration(i) * time.Second)
 		r.SiteDay = day.AddDate(0, 0, -random.IntN(3))
 		r.VisitorID = person("visitor", random.IntN(9))
@@ -122,9 +124,13 @@ func (d db) contents(table string) string {
 	return rows
 }
 
-// without are the rows as they would be had nothing of the people ever been stored.
-func without(rows []store.Row, people jobs.People) (left []store.Row, erased int) {
+// without are the rows as they would be had nothing of the people ever been stored on the site; "" stands for all sites.
+func without(rows []store.Row, people jobs.People, site string) (left []store.Row, erased int) {
 	for _, r := range rows {
+		if site != "" && r.SiteID != site {
+			left = append(left, r)
+			continue
+		}
 		if slices.Contains(people.Visitors, r.VisitorID) || slices.Contains(people.Users, r.UserKey) || slices.Contains(people.Recipients, r.RecipientKey) {
 			erased++
 			continue
@@ -135,24 +141,30 @@ func without(rows []store.Row, people jobs.People) (left []store.Row, erased int
 }
 
 func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
-	for name, people := range map[string]jobs.People{
-		"users":     {Users: []uuid.UUID{person("user", 1), person("user", 2)}},
-		"all kinds": {Visitors: []uuid.UUID{person("visitor", 3)}, Users: []uuid.UUID{person("user", 3)}, Recipients: []uuid.UUID{person("recipient", 3)}},
-		"nobody":    {Visitors: []uuid.UUID{uuid.New()}},
+	all := jobs.People{Visitors: []uuid.UUID{person("visitor", 3)}, Users: []uuid.UUID{person("user", 3)}, Recipients: []uuid.UUID{person("recipient", 3)}}
+	for name, test := range map[string]struct {
+		people jobs.People
+		site   string
+	}{
+		"users":                 {jobs.People{Users: []uuid.UUID{person("user", 1), person("user", 2)}}, ""},
+		"all kinds":             {all, ""},
+		"all kinds on one site": {all, "blog"},
+		"nobody":                {jobs.People{Visitors: []uuid.UUID{uuid.New()}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			people := test.people
 			d, reference := migrated(t), fresh(t).migrate()
 			rows := crowd(400)
-			left, erased := without(rows, people)
+			left, erased := without(rows, people, test.site)
 			require.NoError(t, d.Insert(within(t), "a", slices.Clone(rows[:250])))
 			require.NoError(t, d.Insert(within(t), "b", slices.Clone(rows[250:])))
 			require.NoError(t, reference.Insert(within(t), "a", left))
 
-			erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New())
+			erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New(), test.site)
 			require.NoError(t, erasure.Find(t.Context(), people))
 			before, err := erasure.Count(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, store.Held{Table: "events", Rows: uint64(erased)}, before[0])
+			require.Equal(t, personal.Held{Table: "events", Rows: uint64(erased)}, before[0])
 			// Each step is cut off once after it was done.
 			for range 2 {
 				require.NoError(t, erasure.Correct(t.Context(), 1))
@@ -173,7 +185,7 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			for _, held := range after {
 				require.Zero(t, held.Rows, held.Table)
 			}
-			held, err := store.NewPeople(d.conn, d.name).Count(t.Context(), people)
+			held, err := personal.NewStore(d.conn, d.name).OfSite(test.site).Count(t.Context(), people)
 			require.NoError(t, err)
 			require.Equal(t, after, held)
 			require.EqualValues(t, 400, d.number("SELECT count() FROM %s.events"), "every offset is a row")
@@ -203,15 +215,60 @@ func TestLinkedIDsAreThoseOfTheSameEvents(t *testing.T) {
 	rows[2].UserKey, rows[2].VisitorID = bert, shared
 	rows[3].UserKey, rows[3].VisitorID = anna, shared
 	require.NoError(t, d.Insert(within(t), "a", rows))
-	people := store.NewPeople(d.conn, d.name)
+	people := personal.NewStore(d.conn, d.name)
 	links, err := people.Links(t.Context(), jobs.People{Users: []uuid.UUID{anna}})
 	require.NoError(t, err)
-	want := []store.Link{{Kind: suppression.Visitor, ID: device, Events: 1, Users: 1}, {Kind: suppression.Visitor, ID: shared, Events: 2, Users: 2}}
-	slices.SortFunc(want, func(a, b store.Link) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	want := []personal.Link{{Kind: suppression.Visitor, ID: device, Events: 1, Users: 1}, {Kind: suppression.Visitor, ID: shared, Events: 2, Users: 2}}
+	slices.SortFunc(want, func(a, b personal.Link) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 	require.ElementsMatch(t, want, links)
 	links, err = people.Links(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	require.NoError(t, err)
 	require.Empty(t, links)
+}
+
+func TestAnIDIsOfOneSiteOrOfMany(t *testing.T) {
+	d := migrated(t)
+	rows := batch(0, 4)
+	here, both, there := person("visitor", 1), person("user", 2), person("visitor", 3)
+	for i, of := range []struct {
+		site          string
+		visitor, user uuid.UUID
+	}{{"shop", here, both}, {"blog", there, both}, {"blog", there, person("user", 9)}, {"shop", here, uuid.Nil}} {
+		rows[i].SiteID, rows[i].VisitorID, rows[i].UserKey = of.site, of.visitor, of.user
+	}
+	require.NoError(t, d.Insert(within(t), "a", rows))
+	shop := personal.NewStore(d.conn, d.name).OfSite("shop")
+	asked := jobs.People{Visitors: []uuid.UUID{here, there, uuid.New()}, Users: []uuid.UUID{both}}
+	elsewhere, err := shop.Elsewhere(t.Context(), asked)
+	require.NoError(t, err)
+	require.Equal(t, []personal.Elsewhere{{Kind: suppression.User, ID: both, Here: true}, {Kind: suppression.Visitor, ID: there}}, elsewhere)
+	// What is asked of a site tells nothing of others.
+	held, err := shop.Count(t.Context(), asked)
+	require.NoError(t, err)
+	require.Equal(t, personal.Held{Table: "events", Rows: 2}, held[0])
+	links, err := shop.Links(t.Context(), jobs.People{Users: []uuid.UUID{both}})
+	require.NoError(t, err)
+	require.Equal(t, []personal.Link{{Kind: suppression.Visitor, ID: here, Events: 1, Users: 1}}, links)
+	require.NoError(t, shop.Export(t.Context(), asked, func(_, row string) error {
+		require.NotContains(t, row, there.String())
+		return nil
+	}))
+}
+
+func TestWhomTheErasureOfASiteIsAboutIsNotedOnce(t *testing.T) {
+	d := migrated(t)
+	erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New(), "shop")
+	people, err := erasure.Chosen(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, people.Len())
+	want := jobs.People{Visitors: []uuid.UUID{person("visitor", 1)}, Users: []uuid.UUID{person("user", 1)}}
+	require.NoError(t, erasure.Choose(t.Context(), want))
+	require.NoError(t, erasure.Drop(t.Context()))
+	people, err = erasure.Chosen(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, people)
+	require.NoError(t, erasure.Finish(t.Context()))
+	require.EqualValues(t, 0, d.number("SELECT count() FROM system.tables WHERE database = '%s' AND startsWith(name, 'erasure_')"))
 }
 
 func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
@@ -219,7 +276,7 @@ func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
 	rows := crowd(200)
 	require.NoError(t, d.Insert(within(t), "a", slices.Clone(rows)))
 	asked := jobs.People{Visitors: []uuid.UUID{person("visitor", 1)}}
-	people := store.NewPeople(d.conn, d.name)
+	people := personal.NewStore(d.conn, d.name)
 	exported := map[string]uint64{}
 	require.NoError(t, people.Export(t.Context(), asked, func(table, row string) error {
 		var columns map[string]any
@@ -239,32 +296,32 @@ func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
 
 func TestALogOfRequestsKeepsEveryStepOnce(t *testing.T) {
 	d := migrated(t)
-	requests := store.NewRequests(d.conn, d.name)
+	requests := personal.NewRequests(d.conn, d.name)
 	now := time.UnixMilli(1_795_608_000_123).UTC()
-	r := store.NewRequest(uuid.New(), "erase", "ticket 17", now, jobs.People{Visitors: []uuid.UUID{uuid.New()}})
+	r := personal.NewRequest(uuid.New(), "erase", "ticket 17", now, jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	_, known, err := requests.Last(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.False(t, known)
-	for _, step := range []string{store.StepAsked, store.StepBlocked, store.StepFound, store.StepFound} {
+	for _, step := range []string{personal.StepAsked, personal.StepBlocked, personal.StepFound, personal.StepFound} {
 		require.NoError(t, requests.Save(t.Context(), &r, step, now))
 	}
 	for range 2 {
-		require.NoError(t, requests.SaveCounts(t.Context(), &r, store.StepFound, []store.Held{{Table: "events", Rows: 3}}, now))
-		require.NoError(t, requests.SaveCounts(t.Context(), &r, store.StepProven, []store.Held{{Table: "events"}}, now))
+		require.NoError(t, requests.SaveCounts(t.Context(), &r, personal.StepFound, []personal.Held{{Table: "events", Rows: 3}}, now))
+		require.NoError(t, requests.SaveCounts(t.Context(), &r, personal.StepProven, []personal.Held{{Table: "events"}}, now))
 	}
 	last, known, err := requests.Last(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.True(t, known)
-	require.Equal(t, store.StepFound, last.Step)
+	require.Equal(t, personal.StepFound, last.Step)
 	require.EqualValues(t, 3, d.number("SELECT count() FROM %s.privacy_requests"))
 	require.EqualValues(t, 3, d.number("SELECT rows_before FROM %s.privacy_log"))
 	before, after, err := requests.Counts(t.Context(), r.ID)
 	require.NoError(t, err)
-	require.Equal(t, []store.Held{{Table: "events", Rows: 3}}, before)
-	require.Equal(t, []store.Held{{Table: "events"}}, after)
+	require.Equal(t, []personal.Held{{Table: "events", Rows: 3}}, before)
+	require.Equal(t, []personal.Held{{Table: "events"}}, after)
 	all, err := requests.All(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []store.Request{last}, all)
+	require.Equal(t, []personal.Request{last}, all)
 }
 
 func TestRetentionShowsRowsThatShouldBeGone(t *testing.T) {
@@ -273,7 +330,7 @@ func TestRetentionShowsRowsThatShouldBeGone(t *testing.T) {
 	rows := batch(0, 3)
 	rows[0].RetentionDays, rows[0].DeclaredAt = 1, time.Now().AddDate(0, 0, -3).UTC()
 	require.NoError(t, d.Insert(within(t), "a", rows))
-	overdue, err := store.NewRequests(d.conn, d.name).RetentionOverdue(t.Context())
+	overdue, err := personal.NewRequests(d.conn, d.name).RetentionOverdue(t.Context())
 	require.NoError(t, err)
-	require.True(t, slices.ContainsFunc(overdue, func(o store.Overdue) bool { return o.Table == "events" && o.Rows <= 1 }))
+	require.True(t, slices.ContainsFunc(overdue, func(o personal.Overdue) bool { return o.Table == "events" && o.Rows <= 1 }))
 }
