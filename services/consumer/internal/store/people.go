@@ -49,6 +49,7 @@ var personalTables = []personalTable{
 	{"visitor_days", visitorOnly, dayKey},
 	{"segment_hits", visitorOnly, offsetKey},
 	{"profile_refusals", visitorOnly, visitorKey},
+	{"product_interest", visitorOnly, visitorKey},
 }
 
 // ofPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.
