@@ -17,8 +17,8 @@ func (s Schema) InterestFacts(condition string) string {
     groupUniqArrayIf(100)(cityHash64(event_id, occurred_at), step = 'viewed') AS views,
     groupUniqArrayIf(100)(cityHash64(event_id, occurred_at), step = 'carted') AS carts,
     groupUniqArrayIf(100)(cityHash64(event_id, occurred_at), step = 'bought') AS purchases,
-    max(if(item.2 IS NULL, CAST((0, 0, ''), 'Tuple(at DateTime64(3, \'UTC\'), micros Int64, currency String)'), CAST((occurred_at, assumeNotNull(item.2), currency), 'Tuple(at DateTime64(3, \'UTC\'), micros Int64, currency String)'))) AS price,
-    max(if(item.3 = '', CAST((0, ''), 'Tuple(at DateTime64(3, \'UTC\'), name String)'), CAST((occurred_at, item.3), 'Tuple(at DateTime64(3, \'UTC\'), name String)'))) AS category,
+    max(if(item.2 IS NULL OR currency = '', '', concat(toString(occurred_at), ' ', currency, ' ', toString(item.2)))) AS price,
+    max(if(item.3 = '', '', concat(toString(occurred_at), ' ', item.3))) AS category,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
 FROM
 (
@@ -37,30 +37,19 @@ GROUP BY site_id, visitor_id, product`)
 func (s Schema) Interest(condition, at string) string {
 	return strings.NewReplacer("$db", s.Database, "$condition", condition, "$at", at).Replace(`SELECT
     visitor_id, product,
-    if(viewed > refused AND viewed <= $at, viewed, toDateTime64(0, 3, 'UTC')) AS viewed_at,
-    if(carted > refused AND carted <= $at, carted, toDateTime64(0, 3, 'UTC')) AS carted_at,
-    if(bought > refused AND bought <= $at, bought, toDateTime64(0, 3, 'UTC')) AS bought_at,
-    greatest(viewed_at, carted_at, bought_at) AS newest_at,
-    multiIf(bought_at >= greatest(viewed_at, carted_at), 'bought', carted_at > bought_at, 'carted', 'viewed') AS state,
-    if(i.first > refused, view_count, NULL) AS views,
-    if(i.first > refused, cart_count, NULL) AS carts,
-    if(i.first > refused, purchase_count, NULL) AS purchases,
-    if(newest_price.1 > refused AND newest_price.1 <= $at, newest_price, CAST((0, 0, ''), 'Tuple(at DateTime64(3, \'UTC\'), micros Int64, currency String)')) AS price,
-    if(newest_category.1 > refused AND newest_category.1 <= $at, newest_category.2, '') AS category
-FROM
-(
-    SELECT
-        visitor_id, product,
-        max(product_interest.viewed_at) AS viewed, max(product_interest.carted_at) AS carted, max(product_interest.bought_at) AS bought,
-        min(product_interest.first_at) AS first,
-        toNullable(length(groupUniqArrayArray(100)(product_interest.views))) AS view_count,
-        toNullable(length(groupUniqArrayArray(100)(product_interest.carts))) AS cart_count,
-        toNullable(length(groupUniqArrayArray(100)(product_interest.purchases))) AS purchase_count,
-        max(product_interest.price) AS newest_price, max(product_interest.category) AS newest_category
-    FROM $db.product_interest
-    WHERE site_id = {site:String} AND $condition
-    GROUP BY visitor_id, product
-) AS i
+    if(i.viewed_at > refused AND i.viewed_at <= $at, i.viewed_at, toDateTime64(0, 3, 'UTC')) AS viewed,
+    if(i.carted_at > refused AND i.carted_at <= $at, i.carted_at, toDateTime64(0, 3, 'UTC')) AS carted,
+    if(i.bought_at > refused AND i.bought_at <= $at, i.bought_at, toDateTime64(0, 3, 'UTC')) AS bought,
+    greatest(viewed, carted, bought) AS newest,
+    multiIf(bought >= viewed AND bought >= carted, 'bought', carted > bought, 'carted', 'viewed') AS state,
+    first_at > refused AS all_count, i.views AS views, i.carts AS carts, i.purchases AS purchases,
+    substring(i.price, 1, 23) AS price_time,
+    if(price_time > toString(refused) AND price_time <= toString($at), splitByChar(' ', substring(i.price, 25)), []) AS price_words,
+    price_words[1] AS price_currency,
+    toInt64OrZero(price_words[2]) AS price_micros,
+    substring(i.category, 1, 23) AS category_time,
+    if(category_time > toString(refused) AND category_time <= toString($at), substring(i.category, 25), '') AS category_name
+FROM (SELECT * FROM $db.product_interest FINAL WHERE site_id = {site:String} AND $condition) AS i
 LEFT ANY JOIN
 (
     SELECT visitor_id AS refuser, max(refused_at) AS refused
@@ -69,5 +58,5 @@ LEFT ANY JOIN
     GROUP BY visitor_id
     HAVING refused <= $at
 ) AS r ON r.refuser = i.visitor_id
-WHERE newest_at > toDateTime64(0, 3, 'UTC')`)
+WHERE newest > toDateTime64(0, 3, 'UTC')`)
 }
