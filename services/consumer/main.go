@@ -23,7 +23,7 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the ClickHouse schema up to date; can be repeated. Example: consumer migrate"`
 	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
-	Import     importCmd     `cmd:"" help:"Bring exchange rates and costs of advertising into ClickHouse."`
+	Import     importCmd     `cmd:"" help:"Bring exchange rates, costs of advertising and product feeds into ClickHouse."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Make facts of stored events anew."`
 	Rollup     rollupCmd     `cmd:"" help:"Compute the sums by day that the rollup_ reports answer with; run it as often as they shall be renewed. Example: consumer rollup --config onepx.yaml --days 90"`
 	Jobs       jobsCmd       `cmd:"" help:"Do the jobs of topic onepx.jobs: erasures. One process is enough; a second one waits. Example: consumer jobs"`

@@ -30,17 +30,27 @@ type demoCmd struct {
 const demoSettle = time.Minute
 
 const (
-	// demoSite has the traffic of the shop, truthSite the journeys whose truth is known.
+	// demoSite has the traffic of the shop, truthSite the journeys whose truth is known, shopperSite those who shop.
 	demoSite       = "demo"
 	truthSite      = "truth"
+	shopperSite    = "shop"
 	demoPartitions = 3
 )
 
-// demoSites has %[1]s and %[2]s for the sites, %[3]x for the SHA-256 of the write key.
+// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two.
 const demoSites = `sites:
   - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
-  - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[3]x"]}
+  - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
+  - id: %[3]s
+    timezone: Europe/Berlin
+    currency: EUR
+    write_keys: ["sha256:%[5]x"]
+    segments:
+      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
+
+// writeKeys are those of the sites that get events from servers.
+type writeKeys struct{ truth, shopper string }
 
 // Run plays the traffic of a small shop through the whole pipeline, prints the reports, and stops.
 func (d demoCmd) Run(ctx context.Context) (err error) {
@@ -62,13 +72,17 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	sites, key := filepath.Join(dir, "onepx.yaml"), rand.Text()
-	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(key))), 0o600); err != nil {
+	sites, keys := filepath.Join(dir, "onepx.yaml"), writeKeys{rand.Text(), rand.Text()}
+	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(keys.truth)), sha256.Sum256([]byte(keys.shopper)))
+	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector, consumer and console …")
 	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions})
 	if err != nil {
+		return err
+	}
+	if err := importFeed(ctx, p); err != nil {
 		return err
 	}
 	consumer, err := p.StartConsumer(ctx, "consumer")
@@ -81,7 +95,7 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, collector.Stop()) }()
-	return d.play(ctx, collector.URL, key, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
+	return d.play(ctx, collector.URL, keys, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
 }
 
 // startKafka returns the broker's address and what stops it.
@@ -102,11 +116,14 @@ func (d demoCmd) startKafka(ctx context.Context, dir string) (string, func(), er
 	return kafka.Broker(), func() { _ = kafka.Stop() }, nil
 }
 
-// play sends the journeys and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
+// play sends the journeys, the shoppers and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
 // counted twice, and when reports differ from the truth.
-func (d demoCmd) play(ctx context.Context, collector, key string, sql ledger.ClickHouse) error {
-	journeyEvents, err := playJourneys(ctx, collector, key, time.Now())
+func (d demoCmd) play(ctx context.Context, collector string, keys writeKeys, sql ledger.ClickHouse) error {
+	journeyEvents, err := playJourneys(ctx, collector, keys.truth, time.Now())
 	if err != nil {
+		return err
+	}
+	if err := playShoppers(ctx, collector, keys.shopper, time.Now()); err != nil {
 		return err
 	}
 	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, collector)
@@ -135,7 +152,7 @@ func (d demoCmd) play(ctx context.Context, collector, key string, sql ledger.Cli
 			return err
 		}
 	}
-	different := printAttribution(ctx, sql, journeyEvents)
+	different := errors.Join(printAttribution(ctx, sql, journeyEvents), printShoppers(ctx, sql))
 	fmt.Printf("\ndemo: accepted=%d rows=%d lost=%d double=%d\n", balance.Accepted, balance.Rows, balance.Lost, balance.Double)
 	return errors.Join(balance.Err(), different)
 }

@@ -52,6 +52,7 @@ var Tables = []Table{
 	{"visitor_days", visitorOnly, DayKey},
 	{"segment_hits", visitorOnly, OffsetKey},
 	{"profile_refusals", visitorOnly, VisitorKey},
+	{"product_interest", visitorOnly, VisitorKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

@@ -221,6 +221,7 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 	for table, insert := range map[string]string{
 		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(),
 		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(),
+		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.staying()),
 	} {
 		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err
@@ -264,7 +265,12 @@ func (e *Erasure) remainingRefusals() string {
 func (e *Erasure) remaining(condition string) string {
 	return "max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
 		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
-		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0]) + " GROUP BY site_id, visitor_id"
+		"AND " + e.staying() + " GROUP BY site_id, visitor_id"
+}
+
+// staying is the condition that an event is one of those visitors, and stays.
+func (e *Erasure) staying() string {
+	return "visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0])
 }
 
 // Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.
