@@ -31,6 +31,7 @@ var siteFields = []field[Site]{
 	{name: "rate_limit", read: readRateLimit},
 	{name: "paths", read: readPaths},
 	{name: "goals", read: readGoals},
+	{name: "sync_partners", read: readPartners},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)

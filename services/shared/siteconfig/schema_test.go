@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_goal_id", "double_id", "double_key", "double_partner", "double_path", "double_write_key", "latin_1",
 	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
 }
 
@@ -60,16 +60,17 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal, TCF, Minimise, Mode object } `json:"$defs"`
+		Defs struct{ Site, Goal, Partner, TCF, Minimise, Mode object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
 	site, goal := schema.Defs.Site, schema.Defs.Goal
 	for yamlText, want := range map[string]object{
 		"x: 1": schema.object, "sites: [{x: 1}]": site,
-		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":        goal,
-		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]": schema.Defs.TCF,
-		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":       schema.Defs.Minimise,
+		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":         goal,
+		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]":  schema.Defs.TCF,
+		"sites: [{id: a, timezone: UTC, currency: EUR, sync_partners: [{x: 1}]}]": schema.Defs.Partner,
+		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":        schema.Defs.Minimise,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -90,6 +91,9 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
 	require.Equal(t, siteconfig.MaxGoals, site.Properties["goals"].MaxItems)
 	require.Equal(t, siteconfig.MaxGoalProps, goal.Properties["props"].MaxProperties)
+	require.Equal(t, siteconfig.MaxPartners, site.Properties["sync_partners"].MaxItems)
+	require.Equal(t, siteconfig.MaxRedirects, schema.Defs.Partner.Properties["redirects"].MaxItems)
+	require.Equal(t, siteconfig.MaxVendor, schema.Defs.Partner.Properties["tcf_vendor"].Maximum)
 	for name, want := range map[string]int{"click_window_days": siteconfig.DefaultClickWindowDays, "view_window_days": siteconfig.DefaultViewWindowDays} {
 		window := goal.Properties[name]
 		require.Equal(t, []int{siteconfig.MinWindowDays, siteconfig.MaxWindowDays}, []int{window.Minimum, window.Maximum})

@@ -129,6 +129,8 @@ type Site struct {
 	// Goals are the site's goals in the order of the file: at most MaxGoals, one
 	// named purchase for events of that name unless set.
 	Goals []Goal
+	// Partners are those with whom the site exchanges ids of visitors: at most MaxPartners. Ask Partner.
+	Partners []Partner
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it
