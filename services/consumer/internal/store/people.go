@@ -47,6 +47,7 @@ var personalTables = []personalTable{
 	{"visitors", visitorOnly, visitorKey},
 	{"visitor_events", visitorOnly, eventKey},
 	{"visitor_days", visitorOnly, dayKey},
+	{"partner_ids", visitorOnly, offsetKey},
 }
 
 // ofPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.
