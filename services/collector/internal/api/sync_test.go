@@ -78,6 +78,7 @@ func TestWhatPartnersSeeOfAnExchange(t *testing.T) {
 	back := func(query string) string {
 		return adnet + url.QueryEscape("https://px.shop.example/sync?site=shop&partner=adnet&"+query+"&uid=") + "$UID"
 	}
+	e := on(t, syncSites)
 	for _, test := range []struct {
 		name, target string
 		status       int
@@ -129,7 +130,7 @@ func TestWhatPartnersSeeOfAnExchange(t *testing.T) {
 		{"a question what would be stored", sync + "&c=1&uid=7&debug=1&redir=https://sync.adnet.example/", 200, "ignored; reason=debug_request", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			e := on(t, syncSites)
+			e.publisher.events = nil
 			got := e.get(test.target, onPx...)
 			require.Equal(t, test.answer, got.onepx())
 			require.Equal(t, test.status, got.StatusCode)
@@ -196,6 +197,7 @@ func TestANewVisitorGetsACookieBeforeThePartnerHearsOfThem(t *testing.T) {
 
 func TestNoIDIsExchangedOfWhoDoesNotAllowIt(t *testing.T) {
 	const shop, open = "site=shop&partner=adnet", "site=open&partner=adnet"
+	e := on(t, syncSites)
 	for _, test := range []struct {
 		name, query string
 		headers     []string
@@ -219,7 +221,7 @@ func TestNoIDIsExchangedOfWhoDoesNotAllowIt(t *testing.T) {
 	} {
 		for _, uid := range []string{"", "&uid=7", "&uid="} {
 			t.Run(test.name+uid, func(t *testing.T) {
-				e := on(t, syncSites)
+				e.tallies = nil
 				got := e.get("/sync?"+test.query+uid, append(slices.Clone(test.headers), onPx...)...)
 				require.Equal(t, test.answer, got.onepx())
 				require.Equal(t, http.StatusUnavailableForLegalReasons, got.StatusCode)
