@@ -53,6 +53,7 @@ var Tables = []Table{
 	{"segment_hits", visitorOnly, OffsetKey},
 	{"profile_refusals", visitorOnly, VisitorKey},
 	{"product_interest", visitorOnly, VisitorKey},
+	{"partner_ids", visitorOnly, OffsetKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

@@ -199,7 +199,7 @@ func (e *Erasure) Correct(ctx context.Context, round uint32) error {
 		return err
 	}
 	return e.insert(ctx, round, "visitor_days", "(site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, page_views, events, on_site, expires_at) "+
-		"SELECT site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, -toInt64(countIf(kind = 'page_view')), -toInt64(count()), -toInt64(countIf(kind != 'impression')), "+
+		"SELECT site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, -toInt64(countIf(kind = 'page_view')), -toInt64(count()), -toInt64(countIf("+e.tables.schema.OnSite()+")), "+
 		"max(toDateTime(declared_at) + toIntervalDay(retention_days)) FROM "+e.rows()+" "+
 		"WHERE outcome = 'event' AND NOT is_bot AND visitor_id NOT IN (SELECT id FROM "+e.ids()+" WHERE kind = 'visitor') "+
 		"GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash ORDER BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash")
@@ -253,7 +253,7 @@ func (e *Erasure) days() string {
 
 // remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
 func (e *Erasure) remainingVisitors() string {
-	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(kind != 'impression'), " + e.remaining("NOT is_bot")
+	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(" + e.tables.schema.OnSite() + "), " + e.remaining("NOT is_bot")
 }
 
 // remainingRefusals is the same of profile_refusals.

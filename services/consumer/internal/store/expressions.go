@@ -1,12 +1,21 @@
 package store
 
-import "strings"
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/onepx/onepx/services/shared/personal"
+)
 
 // The functions here are template functions of migrations: expressions that several reports share. docs/questions.md defines
 // what they compute. A report that has been applied does not follow a change of them; it takes a new migration.
 
 // NoID is the UUID of nobody and of nothing.
 func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-000000000000')" }
+
+// OnSite tells whether an event's visitor was on the site: ads are shown and ids exchanged anywhere.
+func (s Schema) OnSite() string { return "kind NOT IN ('impression', 'sync')" }
 
 // DaysBefore is the day so many days before the range of a report. Days end at both sides of what a Date holds: without that,
 // a report from 1970-01-01 on would begin in 2149.
@@ -63,4 +72,43 @@ func (s Schema) Person(userKey, visitor, at, given string) string {
 // the caller must not use the result.
 func (s Schema) Converted(amount, fromRate, toRate string) string {
 	return "toInt128(sign(" + amount + ") * intDiv(2 * toInt256(abs(" + amount + ")) * " + toRate + " + " + fromRate + ", 2 * greatest(" + fromRate + ", toInt256(1))))"
+}
+
+// HeldRows are the numbers of rows of each table that hold the id of the parameter: rows (table_name, rows).
+func (s Schema) HeldRows() string {
+	return s.ofPersonalTables(func(t personal.Table) string {
+		var held []string
+		for _, column := range slices.Sorted(maps.Keys(t.IDs)) {
+			held = append(held, column+" = {id:UUID}")
+		}
+		if len(held) == 0 {
+			return ""
+		}
+		return "count() AS rows FROM " + s.Database + "." + t.Name + " WHERE " + strings.Join(held, " OR ")
+	})
+}
+
+// Expiries are the moments at which the rows of each table are to go: rows (table_name, expired).
+func (s Schema) Expiries() string {
+	return s.ofPersonalTables(func(t personal.Table) string {
+		expired := "expires_at"
+		switch t.Name {
+		case "events":
+			expired = "toDateTime(declared_at) + toIntervalDay(retention_days)"
+		case "event_ids":
+			expired = "toDateTime(batch_day) + toIntervalDay(15)"
+		}
+		return expired + " AS expired FROM " + s.Database + "." + t.Name
+	})
+}
+
+// ofPersonalTables joins what is asked of each table about people; nothing is asked of one for which ask returns "".
+func (s Schema) ofPersonalTables(ask func(personal.Table) string) string {
+	var all []string
+	for _, t := range personal.Tables {
+		if query := ask(t); query != "" {
+			all = append(all, "SELECT '"+t.Name+"' AS table_name, "+query)
+		}
+	}
+	return strings.Join(all, "\n    UNION ALL\n    ")
 }
