@@ -1,5 +1,5 @@
-// Package jobs is what the topic onepx.jobs holds: work that changes stored data. Whoever wants it done writes a Job; `consumer
-// jobs`, and nobody else, does it.
+// Package jobs is what the topic onepx.jobs holds: work that changes stored data, or reads much of it. Whoever wants it done
+// writes a Job; `consumer jobs`, and nobody else, does it.
 //
 // Record: key = the job's id, 16 bytes; value = JSON. The topic has one partition, so jobs are done one after the other.
 package jobs
@@ -22,8 +22,13 @@ import (
 // Kind says what is to be done.
 type Kind string
 
-// Erase is the kind of job that removes everything stored about people.
-const Erase Kind = "erase"
+// The kinds of jobs.
+const (
+	// Erase removes everything stored about Job.People.
+	Erase Kind = "erase"
+	// Export writes the audience of Job.List to files.
+	Export Kind = "export"
+)
 
 // MaxIDs is the largest number of ids in a job: its record stays well below what Kafka takes.
 const MaxIDs = 10_000
@@ -41,8 +46,10 @@ type Job struct {
 	// AskedBy is who answers for the job: an operator, a ticket. It is kept for ever; not the person whom the job is about.
 	AskedBy string    `json:"asked_by"`
 	AskedAt time.Time `json:"asked_at"`
-	// People are those whom the job is about.
-	People People `json:"people"`
+	// People are those whom an Erase is about.
+	People People `json:"people,omitzero"`
+	// List is what an Export writes.
+	List *List `json:"list,omitempty"`
 }
 
 // People are known by ids as they stand in rows, of any site.
@@ -104,14 +111,22 @@ func (j Job) Validate() error {
 		}
 	}
 	refuse(j.ID == uuid.Nil, "id is missing")
-	refuse(j.Kind != Erase, "kind %q is unknown", j.Kind)
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
-	if err := j.People.Validate(); err != nil {
-		errs = append(errs, err)
+	refuse(j.Kind != Erase && j.People.Len() > 0, "people are of an erasure only")
+	refuse(j.Kind != Export && j.List != nil, "a list is of an export only")
+	switch {
+	case j.Kind == Erase:
+		errs = append(errs, j.People.Validate())
+	case j.Kind != Export:
+		refuse(true, "kind %q is unknown", j.Kind)
+	case j.List == nil:
+		refuse(true, "the list is missing")
+	default:
+		errs = append(errs, j.List.Validate())
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
 }
