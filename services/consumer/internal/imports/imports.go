@@ -1,6 +1,6 @@
-// Package imports reads what people bring as CSV files: exchange rates and the costs of advertising. It is called by
-// `consumer import`. A file is judged as a whole: all of its mistakes are named with their lines, and nothing of a file
-// that has one is to be stored.
+// Package imports reads what people bring as CSV files: exchange rates and the costs of advertising, for `consumer import`,
+// and the customers of a site, for exports. A file is judged as a whole: all of its mistakes are named with their lines, and
+// nothing that was made of a file that has one is to be kept.
 package imports
 
 import (
@@ -21,6 +21,10 @@ import (
 
 // shownProblems is how many mistakes of a file are listed; the others are counted.
 const shownProblems = 50
+
+// longestRecord is the most bytes of a line of a file, or of several that one pair of quotes holds together: a quote without
+// its end would else take the whole file into memory.
+const longestRecord = 1 << 20
 
 // firstDay is the euro's: no rate is older, and no event.
 var firstDay = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -55,6 +59,7 @@ func (p *problems) err() error {
 type table struct {
 	problems
 	csv    *csv.Reader
+	source *bounded
 	header []string
 	// line is the number of the line read last.
 	line int
@@ -64,11 +69,12 @@ type table struct {
 
 // openTable reads the header. now is the time of the import; without a header there is a problem.
 func openTable(r io.Reader, now time.Time) *table {
-	buffered := bufio.NewReader(r)
+	source := &bounded{Reader: r, left: longestRecord}
+	buffered := bufio.NewReader(source)
 	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
 		_, _ = buffered.Discard(3)
 	}
-	t := &table{csv: csv.NewReader(buffered), today: now.UTC().Add(14 * time.Hour).Truncate(24 * time.Hour)}
+	t := &table{csv: csv.NewReader(buffered), source: source, today: now.UTC().Add(14 * time.Hour).Truncate(24 * time.Hour)}
 	t.csv.FieldsPerRecord = -1
 	t.csv.TrimLeadingSpace = true
 	t.csv.ReuseRecord = true
@@ -83,6 +89,7 @@ func openTable(r io.Reader, now time.Time) *table {
 // next returns the fields of the next line that is not empty, without spaces around them. They are valid until the next
 // call. A line that is no CSV is a problem and ends the file: what follows could be read wrongly.
 func (t *table) next() (fields []string, ok bool) {
+	t.source.left = longestRecord
 	fields, err := t.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, false
@@ -101,6 +108,21 @@ func (t *table) next() (fields []string, ok bool) {
 		fields[i] = strings.TrimSpace(field)
 	}
 	return fields, true
+}
+
+// bounded ends with an error when too much was read since left was set.
+type bounded struct {
+	io.Reader
+	left int
+}
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, fmt.Errorf("is longer than %d bytes; is a quotation mark without its end?", longestRecord)
+	}
+	n, err := b.Reader.Read(p)
+	b.left -= n
+	return n, err
 }
 
 // dayLayouts are ISO 8601 and that of the daily file of the European Central Bank.
