@@ -94,6 +94,7 @@ docs: ## write the reference pages of docs/ from the code
 	mkdir -p $(GENERATED)/docs
 	go run ./services/collector docs --dir $(GENERATED)/docs
 	go run ./services/consumer docs --dir $(GENERATED)/docs
+	go run ./services/console docs --dir $(GENERATED)/docs
 
 # Not part of check: what comes from outside is read as a diff, and its tests are run, before it counts.
 lists: ## refresh the lists of robots from npm

@@ -22,10 +22,10 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/publish"
-	"github.com/onepx/onepx/services/collector/internal/reload"
 	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/reload"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -81,7 +81,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	}
 	s.stopping.Store(true)
 	return errors.Join(err, lifecycle.StopInOrder(tel.Logger,
-		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: pause(grace)},
+		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: lifecycle.Pause(grace)},
 		lifecycle.Stop{Name: "visitors", Timeout: cfg.StopTimeout, Do: s.server.Shutdown},
 		lifecycle.Stop{Name: "replay", Timeout: flushTimeout, Do: func(context.Context) error {
 			haltReplay()
@@ -122,7 +122,7 @@ type service struct {
 
 // build makes the parts from the settings; nothing runs yet.
 func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
-	sites, err := reload.Open(cfg.Config, tel.Logger, tel.Meter)
+	sites, err := reload.Open(cfg.Config, "collector", tel.Logger, tel.Meter)
 	if err != nil {
 		return nil, err
 	}
@@ -252,18 +252,4 @@ func serve(server *http.Server, listener net.Listener) error {
 		return fmt.Errorf("serve: %w", err)
 	}
 	return nil
-}
-
-// pause returns a stop step that lets the time pass.
-func pause(d time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
 }

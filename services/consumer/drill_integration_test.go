@@ -27,8 +27,8 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/userkey"
 )
 
@@ -204,7 +204,7 @@ func (d *drill) process() *exec.Cmd {
 }
 
 // jobs runs `consumer jobs` until the test ends. It crashes once after each of the steps.
-func (d *drill) jobs(steps ...store.RequestStep) (crashes *atomic.Int64) {
+func (d *drill) jobs(steps ...personal.RequestStep) (crashes *atomic.Int64) {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var root cli
@@ -214,7 +214,7 @@ func (d *drill) jobs(steps ...store.RequestStep) (crashes *atomic.Int64) {
 	command, err := parser.Parse([]string{"jobs", "--admin-listen", "127.0.0.1:0"})
 	require.NoError(d.t, err)
 	crashes = &atomic.Int64{}
-	root.Jobs.saved = func(step store.RequestStep) error {
+	root.Jobs.saved = func(step personal.RequestStep) error {
 		i := slices.Index(steps, step)
 		if i < 0 {
 			return nil
@@ -281,11 +281,12 @@ func (d *drill) requireSame(other string) {
 	for table, columns := range map[string]string{
 		"events": "* EXCEPT (batch_first, batch_last, batch_day, declared_at, insert_until)", "event_ids": "* EXCEPT batch_day",
 		"conversion_hits": "* EXCEPT expires_at", "order_entries": "* EXCEPT expires_at", "touches": "* EXCEPT expires_at",
-		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at",
-		"visitors":      "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
-		"visitor_days":  "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
-		"consent_sums":  "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits)",
-		"traffic_daily": "site_id, site_day, channel, sum(page_views), sum(events), sum(machine_page_views), sum(machine_events), sum(duplicates)",
+		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at", "segment_hits": "* EXCEPT expires_at",
+		"profile_refusals": "site_id, visitor_id, max(refused_at)",
+		"visitors":         "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
+		"visitor_days":     "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
+		"consent_sums":     "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits)",
+		"traffic_daily":    "site_id, site_day, channel, sum(page_views), sum(events), sum(machine_page_views), sum(machine_events), sum(duplicates)",
 	} {
 		of := func(database string) string {
 			query := "SELECT " + columns + " FROM " + database + "." + table

@@ -19,6 +19,7 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -32,7 +33,7 @@ type jobsCmd struct {
 	AdminListen string `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
 
 	// saved is called after each step; tests stop there.
-	saved func(store.RequestStep) error
+	saved func(personal.RequestStep) error
 }
 
 // Validate checks bounds.
@@ -100,7 +101,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		return err
 	}
 	deps := privacy.Deps{
-		Requests: store.NewRequests(conn, c.ClickHouse.Database),
+		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
 		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
@@ -114,7 +115,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
 	}
 	if deps.Saved == nil {
-		deps.Saved = func(store.RequestStep) error { return nil }
+		deps.Saved = func(personal.RequestStep) error { return nil }
 	}
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,

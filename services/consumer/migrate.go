@@ -8,6 +8,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // migrateCmd are the settings of `consumer migrate`.
@@ -23,7 +24,7 @@ func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := store.WaitUntilUp(ctx, conn); err != nil {
+	if err := clickhouseconn.WaitUntilUp(ctx, conn); err != nil {
 		return err
 	}
 	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}

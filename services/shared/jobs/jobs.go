@@ -24,9 +24,11 @@ type Kind string
 
 // The kinds of jobs.
 const (
-	// Erase removes everything stored about Job.People.
+	// Erase removes everything stored about people.
 	Erase Kind = "erase"
-	// Export writes the audience of Job.List to files.
+	// Access notes that what is stored about people is handed out.
+	Access Kind = "access"
+	// Export writes members of an audience to files.
 	Export Kind = "export"
 )
 
@@ -43,10 +45,12 @@ var ErrInvalid = errors.New("invalid job")
 type Job struct {
 	ID   uuid.UUID `json:"id"`
 	Kind Kind      `json:"kind"`
+	// Site is the only site whose rows the job may touch; "" for all.
+	Site string `json:"site,omitempty"`
 	// AskedBy is who answers for the job: an operator, a ticket. It is kept for ever; not the person whom the job is about.
 	AskedBy string    `json:"asked_by"`
 	AskedAt time.Time `json:"asked_at"`
-	// People are those whom an Erase is about.
+	// People are those whom an Erase or Access is about.
 	People People `json:"people,omitzero"`
 	// List is what an Export writes.
 	List *List `json:"list,omitempty"`
@@ -113,17 +117,16 @@ func (j Job) Validate() error {
 	refuse(j.ID == uuid.Nil, "id is missing")
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
-	refuse(j.Kind != Erase && j.People.Len() > 0, "people are of an erasure only")
-	refuse(j.Kind != Export && j.List != nil, "a list is of an export only")
-	switch {
-	case j.Kind == Erase:
+	switch j.Kind {
+	case Erase, Access:
 		errs = append(errs, j.People.Validate())
-	case j.Kind != Export:
-		refuse(true, "kind %q is unknown", j.Kind)
-	case j.List == nil:
-		refuse(true, "the list is missing")
-	default:
+		refuse(j.List != nil, "a list is of an export only")
+	case Export:
+		refuse(j.People.Len() > 0, "an export is not about people of given ids")
+		refuse(!name.MatchString(j.Site), "site is none")
 		errs = append(errs, j.List.Validate())
+	default:
+		refuse(true, "kind %q is unknown", j.Kind)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("%w: %w", ErrInvalid, err)

@@ -36,8 +36,8 @@ func TestAJobIsReadAsItWasWritten(t *testing.T) {
 
 func export(change ...func(*jobs.Job)) jobs.Job {
 	return job(append([]func(*jobs.Job){func(j *jobs.Job) {
-		j.Kind, j.People = jobs.Export, jobs.People{}
-		j.List = &jobs.List{Site: "shop", Segment: "cart_abandoners", Format: jobs.Meta, Contacts: "customers"}
+		j.Kind, j.Site, j.People = jobs.Export, "shop", jobs.People{}
+		j.List = &jobs.List{Segment: "cart_abandoners", Format: jobs.Meta, Contacts: "customers"}
 	}}, change...)...)
 }
 
@@ -77,7 +77,7 @@ func TestWhatIsNoJobIsRefused(t *testing.T) {
 		"an export of no list":                   func(j *jobs.Job) { *j = export(); j.List = nil },
 		"an export of people":                    func(j *jobs.Job) { j.Kind, j.List = jobs.Export, export().List },
 		"an erasure of a list":                   func(j *jobs.Job) { j.List = export().List },
-		"a path as a site":                       func(j *jobs.Job) { *j = export(); j.List.Site = "../shop" },
+		"a path as a site":                       func(j *jobs.Job) { *j = export(); j.Site = "../shop" },
 		"no segment":                             func(j *jobs.Job) { *j = export(); j.List.Segment = "" },
 		"a path as contacts":                     func(j *jobs.Job) { *j = export(); j.List.Contacts = "a/b" },
 		"an unknown format":                      func(j *jobs.Job) { *j = export(); j.List.Format = "xlsx" },

@@ -29,22 +29,24 @@ var Formats = []Format{CSV, NDJSON, Parquet, GoogleCustomerMatch, Meta, TikTok, 
 // Shared tells whether files of the format go to somebody else, so that people must allow sharing and contacts are needed.
 func (f Format) Shared() bool { return f != CSV && f != NDJSON && f != Parquet }
 
-// List is what an export writes: the members of a segment of a site.
+// List is what an export writes: the members of a segment of the job's site.
 type List struct {
-	Site    string `json:"site"`
 	Segment string `json:"segment"`
 	Format  Format `json:"format"`
 	// Contacts is the name of the site's file of customers, without folder and ending; empty unless the format is shared.
 	Contacts string `json:"contacts,omitempty"`
 }
 
-// name is an id of a site or segment, or the name of a file of contacts. They become parts of paths.
+// name is an id of a site or segment, or the name of a file of contacts: they become parts of paths.
 var name = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
 // Validate checks that the names are such and that the format has what it needs.
-func (l List) Validate() error {
+func (l *List) Validate() error {
+	if l == nil {
+		return errors.New("the list is missing")
+	}
 	var errs []error
-	for _, n := range []struct{ what, text string }{{"site", l.Site}, {"segment", l.Segment}, {"contacts", l.Contacts}} {
+	for _, n := range []struct{ what, text string }{{"segment", l.Segment}, {"contacts", l.Contacts}} {
 		if !name.MatchString(n.text) && (n.what != "contacts" || n.text != "") {
 			errs = append(errs, fmt.Errorf("%s must have 1 to 64 of a-z, 0-9, _ and -, the first one no sign", n.what))
 		}

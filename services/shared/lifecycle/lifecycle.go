@@ -67,6 +67,20 @@ func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 	})
 }
 
+// Pause returns what a step does that lets the time pass.
+func Pause(d time.Duration) func(context.Context) error {
+	return func(ctx context.Context) error {
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
 // StopInOrder runs the steps one after the other, each with its own deadline,
 // and logs how long each took. A step that fails does not keep the next from
 // running; the errors of all steps are joined, each with the name of its step.

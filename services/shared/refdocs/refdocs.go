@@ -9,10 +9,16 @@ import (
 	"path/filepath"
 )
 
+// notice is the first line of a page, by the ending of its name.
+var notice = map[string]string{
+	".md":   "<!-- %s -->\n",
+	".yaml": "# %s\n",
+}
+
 // Write writes each page to its file in the folder, below a line that says which command has written it.
 func Write(dir, command string, pages map[string]func(page *bytes.Buffer) error) error {
 	for name, write := range pages {
-		page := bytes.NewBufferString("<!-- Written by `" + command + "` from the code. DO NOT EDIT: change the code and run make docs. -->\n")
+		page := bytes.NewBufferString(fmt.Sprintf(notice[filepath.Ext(name)], "Written by `"+command+"` from the code. DO NOT EDIT: change the code and run make docs."))
 		if err := write(page); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}

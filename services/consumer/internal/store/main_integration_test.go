@@ -17,6 +17,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/settings"
 )
 
@@ -47,7 +48,7 @@ func fresh(t *testing.T) db {
 	if user == "" {
 		user = "default"
 	}
-	conn, err := store.Settings{
+	conn, err := clickhouseconn.Settings{
 		Addrs: []string{addr}, Database: "onepx", User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD")),
 	}.Open()
 	require.NoError(t, err)

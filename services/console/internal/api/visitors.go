@@ -1,0 +1,137 @@
+package api
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"maps"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/console/internal/lookup"
+	"github.com/onepx/onepx/services/shared/siteconfig"
+)
+
+// Lookups knows visitors.
+type Lookups interface {
+	// Of returns what may be said of a visitor now; nothing of one who is suppressed or unknown. See lookup.Lookup.
+	Of(ctx context.Context, site *siteconfig.Site, visitor uuid.UUID) (lookup.Facts, error)
+}
+
+// maxAnswer is how many bytes the answer about a visitor has at most: ad servers wait for it.
+const maxAnswer = 1024
+
+// visitorAudiences is what ad servers are told of a visitor.
+type visitorAudiences struct {
+	Audiences   []visitorAudience `json:"audiences" doc:"The audiences that the visitor is in, the latest to come in first."`
+	Consent     visitorConsent    `json:"consent"`
+	Impressions map[string]uint64 `json:"impressions" doc:"How many ads of each campaign the visitor has seen today, on the day of the site: for capping."`
+	Truncated   bool              `json:"truncated,omitempty" doc:"Some audiences, products or campaigns are left out, so that the answer stays within 1024 bytes."`
+}
+
+type visitorAudience struct {
+	ID       string    `json:"id" doc:"Id of the audience." example:"cart_abandoners"`
+	EndsAt   time.Time `json:"ends_at" doc:"Until when the visitor stays in it, unless something happens before."`
+	Products []string  `json:"products,omitempty" doc:"Ids of the products to show, the best first." example:"[\"sku-1\"]"`
+}
+
+type visitorConsent struct {
+	Profile bool `json:"profile" doc:"The visitor may be shown ads made for them: true whenever there are audiences."`
+	Share   bool `json:"share" doc:"What is said here may be handed to others."`
+}
+
+type visitorInput struct {
+	Site    string `path:"site" doc:"Id of the site." example:"shop"`
+	Visitor ID     `path:"visitor" doc:"Id of the visitor, as in column visitor_id." example:"0190b5ad-3c2e-7b1f-9d6a-5b0e3f1c2d4a"`
+}
+
+type visitorOutput struct {
+	CacheControl string `header:"Cache-Control"`
+	Body         visitorAudiences
+}
+
+func (s *Server) registerVisitors() {
+	register(s, operation("get-visitor-audiences", http.MethodGet, "/visitors/{visitor}/audiences", siteconfig.RightAudiences,
+		"In which audiences is a visitor?",
+		"For ad servers. At most 1024 bytes. Unknown visitors, those who do not allow profiling, who wish not to be counted or are held out get the same empty answer."),
+		s.visitorAudiences)
+}
+
+func (s *Server) visitorAudiences(ctx context.Context, in *visitorInput) (*visitorOutput, error) {
+	facts, err := s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor))
+	if errors.Is(err, lookup.ErrBusy) {
+		return nil, errAgain(http.StatusServiceUnavailable, busy, retryAfter)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return &visitorOutput{CacheControl: "no-store", Body: answer(facts)}, nil
+}
+
+// answer has as much of the facts as fits, what is needed most first: the audiences, the first product of each, campaigns by
+// how often they were seen, more products.
+func answer(facts lookup.Facts) visitorAudiences {
+	a := visitorAudiences{
+		Audiences: []visitorAudience{}, Impressions: map[string]uint64{},
+		Consent: visitorConsent{Profile: len(facts.Memberships) > 0, Share: facts.Share},
+	}
+	room := maxAnswer - encoded(a) - len(`,"truncated":true`) - 1 // the line's end
+	fits := func(more int) bool {
+		if more > room {
+			a.Truncated = true
+			return false
+		}
+		room -= more
+		return true
+	}
+	for _, m := range facts.Memberships {
+		one := visitorAudience{ID: m.Segment, EndsAt: m.EndsAt.UTC()}
+		if !fits(encoded(one) + 1) {
+			break
+		}
+		a.Audiences = append(a.Audiences, one)
+	}
+	const field = `,"products":[]`
+	product := func(i, n int) {
+		products := facts.Memberships[i].Products
+		if n >= len(products) || len(a.Audiences[i].Products) != n {
+			return
+		}
+		more := encoded(products[n]) + 1
+		if n == 0 {
+			more += len(field)
+		}
+		if fits(more) {
+			a.Audiences[i].Products = append(a.Audiences[i].Products, products[n])
+		}
+	}
+	for i := range a.Audiences {
+		product(i, 0)
+	}
+	for _, campaign := range slices.SortedFunc(maps.Keys(facts.Views), func(x, y string) int {
+		return cmp.Or(cmp.Compare(facts.Views[y], facts.Views[x]), cmp.Compare(x, y))
+	}) {
+		if fits(encoded(campaign) + encoded(facts.Views[campaign]) + len(":,")) {
+			a.Impressions[campaign] = facts.Views[campaign]
+		}
+	}
+	for n := 1; n < maxProducts; n++ {
+		for i := range a.Audiences {
+			product(i, n)
+		}
+	}
+	return a
+}
+
+// maxProducts is how many products of an audience there are at most.
+const maxProducts = 10
+
+// encoded is how many bytes a value takes; nothing that is encoded here can fail.
+func encoded(value any) int {
+	text, _ := json.Marshal(value)
+	return len(text)
+}

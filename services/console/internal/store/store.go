@@ -1,0 +1,61 @@
+// Package store asks ClickHouse what the console answers, by the views that the consumer's migrations make
+// (docs/audiences.md). It only reads.
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
+	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
+)
+
+// Store is a database. It may be used from anywhere at once.
+type Store struct {
+	conn     driver.Conn
+	database string
+}
+
+// New returns the Store of a database.
+func New(conn driver.Conn, database string) *Store { return &Store{conn, database} }
+
+// view is a call of a parameterised view; arguments are name, value, name, value …, the values as they stand in a query.
+func (s *Store) view(name string, arguments ...string) string {
+	var list []string
+	for i := 0; i < len(arguments); i += 2 {
+		list = append(list, arguments[i]+" = "+arguments[i+1])
+	}
+	return s.database + "." + name + "(" + strings.Join(list, ", ") + ")"
+}
+
+func text(value string) string { return clickhouseconn.Literal(value) }
+
+func id(visitor uuid.UUID) string { return "'" + visitor.String() + "'" }
+
+// ids is an array of UUIDs, which hold nothing that must be escaped.
+func ids(visitors []uuid.UUID) string {
+	list := make([]string, len(visitors))
+	for i, v := range visitors {
+		list[i] = id(v)
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}
+
+// instant is a moment in UTC, in whole milliseconds.
+func instant(at time.Time) string { return at.UTC().Format("'2006-01-02 15:04:05.000'") }
+
+func day(date time.Time) string { return date.Format("'2006-01-02'") }
+
+// failed says that a question was not answered, without what ClickHouse repeats of the query: it holds ids of people.
+func failed(what string, err error) error {
+	var exception *clickhouse.Exception
+	if errors.As(err, &exception) {
+		return fmt.Errorf("%s: clickhouse exception %d (%s)", what, exception.Code, exception.Name)
+	}
+	return fmt.Errorf("%s: %w", what, err)
+}
