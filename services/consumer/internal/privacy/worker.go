@@ -3,6 +3,7 @@ package privacy
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
@@ -57,8 +58,9 @@ type Reader interface {
 
 // Worker does jobs, one after the other. A job is committed when it is done; so one that was cut off comes again.
 type Worker struct {
-	Reader  Reader
-	Erase   func(context.Context, jobs.Job) error
+	Reader Reader
+	// Do does jobs, by their kinds. A job of another kind is refused.
+	Do      map[jobs.Kind]func(context.Context, jobs.Job) error
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -89,6 +91,10 @@ func (w *Worker) Run(ctx context.Context) {
 // do does one job, or refuses it.
 func (w *Worker) do(ctx context.Context, message kafka.Message) {
 	job, err := jobs.Parse(message.Value)
+	do := w.Do[job.Kind]
+	if err == nil && do == nil {
+		err = fmt.Errorf("nobody does jobs of kind %s", job.Kind)
+	}
 	if err != nil {
 		w.Logger.Warn("a record of onepx.jobs is left out", "offset", message.Offset, "error", err)
 		w.Metrics.ended(resultRefused, 1)
@@ -97,7 +103,7 @@ func (w *Worker) do(ctx context.Context, message kafka.Message) {
 	w.Metrics.Working(job.AskedAt)
 	defer w.Metrics.Working(time.Unix(0, 0))
 	w.retry(ctx, "job fails and is tried again", func() error {
-		err := w.Erase(ctx, job)
+		err := do(ctx, job)
 		if err != nil && ctx.Err() == nil {
 			w.Metrics.failures.Add(ctx, 1)
 		}
