@@ -109,7 +109,7 @@ func counted(e *exportlog.Export) string {
 		return ""
 	}
 	text := fmt.Sprintf(": %d members, %d added, %d removed", e.Members, e.Added, e.Removed)
-	if e.Format.Shared() {
+	if e.Shared() {
 		text += fmt.Sprintf("; %d without a contact, %d do not allow sharing, %d texts of contacts unusable", e.WithoutContact, e.WithoutShare, e.Unusable)
 	}
 	return text

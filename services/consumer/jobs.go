@@ -113,27 +113,13 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	if c.saved == nil {
 		c.saved = func(string) error { return nil }
 	}
-	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
-	wishes, exported := suppression.New(), store.NewExports(conn, schema)
+	wishes, exported := suppression.New(), store.NewExports(conn, c.schema())
 	exporter, err := c.exporter(conn, exported, wishes, tel)
 	if err != nil {
 		return err
 	}
-	eraser := privacy.Deps{
-		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
-		Tables:   store.NewRebuilds(conn, schema),
-		Positions: func(ctx context.Context) ([]consume.Position, error) {
-			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
-		},
-		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
-			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
-		},
-		Expiry: func(ctx context.Context, until time.Time) (time.Time, error) {
-			return privacy.Expiry(ctx, client, until)
-		},
-		LockExports: exported.Lock, RemoveExports: exporter.Remove,
-		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
-	}
+	eraser := c.eraser(conn, client, events, tel)
+	eraser.LockExports, eraser.RemoveExports = exported.Lock, exporter.Remove
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,
 		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
@@ -148,6 +134,28 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	})
 	worker.Run(end)
 	return follow.Wait()
+}
+
+func (c *jobsCmd) schema() store.Schema {
+	return store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+}
+
+// eraser makes what does erasures, but for what they need of exports.
+func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, events *store.Store, tel *telemetry.Telemetry) privacy.Deps {
+	return privacy.Deps{
+		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
+		Tables:   store.NewRebuilds(conn, c.schema()),
+		Positions: func(ctx context.Context) ([]consume.Position, error) {
+			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
+		},
+		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
+			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
+		},
+		Expiry: func(ctx context.Context, until time.Time) (time.Time, error) {
+			return privacy.Expiry(ctx, client, until)
+		},
+		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
+	}
 }
 
 // exporter makes what does exports.

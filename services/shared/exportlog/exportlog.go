@@ -39,15 +39,15 @@ const (
 
 // Export is an export and how far it has come: a row of the table exports.
 type Export struct {
-	ID       uuid.UUID   `ch:"export_id"`
-	Site     string      `ch:"site_id"`
-	Segment  string      `ch:"segment"`
-	Version  string      `ch:"version"`
-	Format   jobs.Format `ch:"format"`
-	Contacts string      `ch:"contacts"`
-	Step     Step        `ch:"step"`
-	AskedBy  string      `ch:"asked_by"`
-	AskedAt  time.Time   `ch:"asked_at"`
+	ID       uuid.UUID `ch:"export_id"`
+	Site     string    `ch:"site_id"`
+	Segment  string    `ch:"segment"`
+	Version  string    `ch:"version"`
+	Format   string    `ch:"format"`
+	Contacts string    `ch:"contacts"`
+	Step     Step      `ch:"step"`
+	AskedBy  string    `ch:"asked_by"`
+	AskedAt  time.Time `ch:"asked_at"`
 	// At is the instant of membership, Previous the export of the same list that this one is compared with; zeros = none.
 	At       time.Time `ch:"at_instant"`
 	Previous uuid.UUID `ch:"previous_export"`
@@ -74,7 +74,7 @@ type Export struct {
 func New(job jobs.Job) Export {
 	zero := time.Unix(0, 0).UTC()
 	return Export{
-		ID: job.ID, Site: job.Site, Segment: job.List.Segment, Format: job.List.Format, Contacts: job.List.Contacts,
+		ID: job.ID, Site: job.Site, Segment: job.List.Segment, Format: string(job.List.Format), Contacts: job.List.Contacts,
 		AskedBy: job.AskedBy, AskedAt: job.AskedAt, At: zero, DoneAt: zero,
 	}
 }
@@ -83,6 +83,9 @@ func New(job jobs.Job) Export {
 func (e *Export) Over() bool {
 	return e.Step == Done || e.Step == Failed || e.Step == Erased || e.Step == Removed
 }
+
+// Shared tells whether the files go to somebody else.
+func (e *Export) Shared() bool { return jobs.Format(e.Format).Shared() }
 
 // SameList tells whether two exports are of the same list, so that one continues the other.
 func (e *Export) SameList(o *Export) bool {

@@ -78,6 +78,9 @@ func New(deps Deps) *Exporter { return &Exporter{deps: deps} }
 type export struct {
 	*Deps
 	state exportlog.Export
+	// wished are noted visitors who are left out of the files by their wish, which has come after they were noted or is that of
+	// the customer.
+	wished []uuid.UUID
 }
 
 // Do does the export, or what is left of it. After an error it can be called again. An export that can't be done is logged as
@@ -106,7 +109,7 @@ func (x *Exporter) Do(ctx context.Context, job jobs.Job) error {
 		return e.fail(locked, cause.Error())
 	case errors.As(err, &exception):
 		if x.refused++; x.refused >= maxRefusals {
-			return e.fail(locked, fmt.Sprintf("the database refused: exception %d (%s)", exception.Code, exception.Name))
+			return e.fail(locked, fmt.Sprintf("the database refused: exception %d; the log has it", exception.Code))
 		}
 	}
 	return err
@@ -161,7 +164,7 @@ func (e *export) begin(ctx context.Context) error {
 	if e.Dir == "" {
 		return failf("ONEPX_EXPORT_DIR of consumer jobs is not set")
 	}
-	if e.state.Format.Shared() {
+	if e.state.Shared() {
 		contacts, err := e.openContacts()
 		if err != nil {
 			return err

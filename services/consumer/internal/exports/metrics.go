@@ -42,12 +42,13 @@ func (m *Metrics) add(counter metric.Int64Counter, format jobs.Format, label, va
 
 // ended counts an export that is done or has failed.
 func (m *Metrics) ended(e *exportlog.Export) {
-	m.add(m.exports, e.Format, "result", e.Step, 1)
+	format := jobs.Format(e.Format)
+	m.add(m.exports, format, "result", e.Step, 1)
 	for i, n := range e.Lines {
-		m.add(m.lines, e.Format, "file", fileNames[i], n)
+		m.add(m.lines, format, "file", fileNames[i], n)
 	}
-	if e.Step == exportlog.Done && e.Format.Shared() {
-		m.add(m.without, e.Format, "missing", "contact", e.WithoutContact)
-		m.add(m.without, e.Format, "missing", "share", e.WithoutShare)
+	if e.Step == exportlog.Done && e.Shared() {
+		m.add(m.without, format, "missing", "contact", e.WithoutContact)
+		m.add(m.without, format, "missing", "share", e.WithoutShare)
 	}
 }

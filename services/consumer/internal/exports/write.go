@@ -11,6 +11,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/imports"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -25,19 +26,24 @@ func (e *export) write(ctx context.Context) error {
 	}
 	defer func() { _ = root.Close() }()
 	extension := "csv"
-	if !e.state.Format.Shared() {
-		extension = string(e.state.Format)
+	if !e.state.Shared() {
+		extension = e.state.Format
 	}
 	out, err := createFiles(root, e.state.Folder(), extension)
 	if err != nil {
 		return failure{err}
 	}
 	s := &e.state
+	e.wished = nil
 	s.Members, s.Added, s.Removed, s.WithoutContact, s.Unusable, s.Lines = 0, 0, 0, 0, 0, make([]uint64, fileCount)
-	if s.Format.Shared() {
+	if s.Shared() {
 		err = e.writeCustomers(ctx, out)
 	} else {
 		err = e.writeMembers(ctx, out)
+	}
+	if err == nil {
+		// Else they would seem to have gone when the next export compares.
+		err = e.Store.Exclude(ctx, s, e.wished)
 	}
 	if err != nil {
 		return errors.Join(err, out.discard())
@@ -66,6 +72,18 @@ func (e *export) awaitWishes(ctx context.Context) error {
 	return nil
 }
 
+// listed tells whether somebody is in the list now: whoever is noted, but for those who wish not to be.
+func (e *export) listed(n *store.Noted) bool {
+	if !n.Now {
+		return false
+	}
+	if e.Wishes.InAudiences(n.Visitor[:]) && !e.Wishes.Wished(suppression.User, n.User[:]) {
+		return true
+	}
+	e.wished = append(e.wished, n.Visitor)
+	return false
+}
+
 // places are the files that somebody stands in who is in the list now, and was before.
 func places(now, before bool) []int {
 	switch {
@@ -83,12 +101,12 @@ func places(now, before bool) []int {
 func (e *export) writeMembers(ctx context.Context, out *files) error {
 	var writers [fileCount]memberWriter
 	for i := range writers {
-		writers[i] = newMemberWriter(e.state.Format, out.out[i])
+		writers[i] = newMemberWriter(jobs.Format(e.state.Format), out.out[i])
 	}
 	s := &e.state
 	err := e.Store.Noted(ctx, s, func(n *store.Noted) error {
 		member := Member{n.Visitor, n.Products, n.QualifiedAt, n.EndsAt}
-		for _, i := range places(n.Now && e.Wishes.InAudiences(n.Visitor[:]), n.Before) {
+		for _, i := range places(e.listed(n), n.Before) {
 			if err := writers[i].write(&member); err != nil {
 				return failf("write %s: %w", fileNames[i], err)
 			}
@@ -125,7 +143,7 @@ func (e *export) customers(ctx context.Context) ([]customer, error) {
 	}
 	all := make([]customer, 0, most)
 	err = e.Store.Noted(ctx, &e.state, func(n *store.Noted) error {
-		now := n.Now && e.Wishes.InAudiences(n.Visitor[:]) && !e.Wishes.Wished(suppression.User, n.User[:])
+		now := e.listed(n)
 		if now {
 			e.state.Members++
 		}
@@ -168,7 +186,7 @@ func (e *export) writeCustomers(ctx context.Context, out *files) error {
 		return err
 	}
 	defer func() { _ = contacts.Close() }()
-	sheet := platforms[e.state.Format]
+	sheet := platforms[jobs.Format(e.state.Format)]
 	var writers [fileCount]*sheetWriter
 	for i := range writers {
 		writers[i] = newSheetWriter(sheet, out.out[i])

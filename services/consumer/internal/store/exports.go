@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -88,13 +89,13 @@ func (x *Exports) Note(ctx context.Context, e *exportlog.Export) (withoutShare u
 		return 0, err
 	}
 	from, user := x.audience(e)+" AS members", "toUUID('"+uuid.Nil.String()+"')"
-	if e.Format.Shared() {
+	if e.Shared() {
 		from += " LEFT ANY JOIN " + x.users(e) + " AS users USING visitor_id WHERE visitor_id IN " + x.sharing(e)
 		user = "users.user_key"
 	}
 	err = x.exec(ctx, "note members", "INSERT INTO", x.database+".export_members (export_id, visitor_id, site_id, user_key, products, qualified_at, ends_at, noted_at)",
 		"SELECT '"+e.ID.String()+"', visitor_id,", clickhouseconn.Literal(e.Site)+",", user+", products, qualified_at, ends_at, now() FROM", from)
-	if err != nil || !e.Format.Shared() {
+	if err != nil || !e.Shared() {
 		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, statementTime)
@@ -116,6 +117,23 @@ func (x *Exports) Forget(ctx context.Context, exports ...exportlog.Export) error
 		ids[i] = "'" + e.ID.String() + "'"
 	}
 	return x.exec(ctx, "forget members", "DELETE FROM", x.database+".export_members", x.schema.OnCluster(), "WHERE export_id IN ("+strings.Join(ids, ", ")+") SETTINGS lightweight_deletes_sync = 2")
+}
+
+// Exclude removes what an export has noted of some visitors.
+func (x *Exports) Exclude(ctx context.Context, e *exportlog.Export, visitors []uuid.UUID) error {
+	const most = 5000 // in a statement
+	for ids := range slices.Chunk(visitors, most) {
+		list := make([]string, len(ids))
+		for i, id := range ids {
+			list[i] = "'" + id.String() + "'"
+		}
+		err := x.exec(ctx, "exclude members", "DELETE FROM", x.database+".export_members", x.schema.OnCluster(),
+			"WHERE export_id = '"+e.ID.String()+"' AND visitor_id IN ("+strings.Join(list, ", ")+") SETTINGS lightweight_deletes_sync = 2")
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Noted is a visitor as noted by an export, or by the one before it.
