@@ -34,7 +34,7 @@ help: ## list the targets
 demo: bin/dev ## play a small shop's traffic through the whole pipeline and print the reports (KAFKA=real for the real broker)
 	bin/dev demo --kafka $(KAFKA)
 
-up: bin/dev ## start Kafka, ClickHouse, collector and consumer in the background; addresses in .dev/env
+up: bin/dev ## start Kafka, ClickHouse, consumer, jobs, console and collector in the background; addresses in .dev/env
 	bin/dev up
 
 down: bin/dev ## stop what `make up` started

@@ -125,8 +125,8 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
 	})
 	defer func() { _ = reader.Close() }()
-	worker := privacy.Worker{Reader: reader, Metrics: metrics, Logger: tel.Logger, Do: map[jobs.Kind]func(context.Context, jobs.Job) error{
-		jobs.Erase: eraser.Erase, jobs.Export: exporter.Do,
+	worker := privacy.Worker{Reader: reader, Metrics: metrics, Logger: tel.Logger, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{
+		jobs.Erase: eraser.Erase, jobs.Access: eraser.NoteAccess, jobs.Export: exporter.Do,
 	}}
 	follow, end := errgroup.WithContext(ctx)
 	follow.Go(func() error {
@@ -144,6 +144,7 @@ func (c *jobsCmd) schema() store.Schema {
 func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, events *store.Store, tel *telemetry.Telemetry) privacy.Deps {
 	return privacy.Deps{
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
+		People:   personal.NewStore(conn, c.ClickHouse.Database),
 		Tables:   store.NewRebuilds(conn, c.schema()),
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)

@@ -23,7 +23,7 @@ import (
 
 // secrets is the least that people must fill in.
 func secrets() map[string]string {
-	return map[string]string{"ONEPX_SECRET": strings.Repeat("5e", 32), "ONEPX_CLICKHOUSE_PASSWORD": strings.Repeat("c1", 32)}
+	return map[string]string{"ONEPX_SECRET": strings.Repeat("5e", 32), "ONEPX_CLICKHOUSE_PASSWORD": strings.Repeat("c1", 32), "ONEPX_CLICKHOUSE_CONSOLE_PASSWORD": strings.Repeat("c2", 32)}
 }
 
 // load reads docker-compose.yml as `docker compose` does, with this environment alone.
@@ -98,6 +98,7 @@ var ours = map[string]struct {
 }{
 	"collector": {program: "collector"},
 	"consumer":  {program: "consumer"},
+	"console":   {program: "console"},
 	"topics":    {program: "consumer", needs: []string{"ONEPX_KAFKA_BROKERS"}},
 	"migrate":   {program: "consumer", needs: []string{"ONEPX_CLICKHOUSE_ADDR"}},
 	"jobs":      {program: "consumer", needs: []string{"ONEPX_KAFKA_BROKERS", "ONEPX_CLICKHOUSE_ADDR"}},
@@ -221,6 +222,7 @@ func TestPartsStartInTheOrderInWhichTheyNeedEachOther(t *testing.T) {
 		"migrate":   {"clickhouse": healthy},
 		"consumer":  {"topics": done, "migrate": done},
 		"jobs":      {"topics": done, "migrate": done},
+		"console":   {"topics": done, "migrate": done},
 		"collector": {"topics": done},
 	}, got)
 	for name, service := range p.Services {
@@ -246,6 +248,8 @@ func TestWhoeverMustNotTalkToEachOtherCannot(t *testing.T) {
 	require.True(t, shared("consumer", "kafka"))
 	require.True(t, shared("consumer", "clickhouse"))
 	require.True(t, shared("migrate", "clickhouse"))
+	require.True(t, shared("console", "kafka"))
+	require.True(t, shared("console", "clickhouse"))
 	require.False(t, shared("collector", "clickhouse"))
 	require.False(t, shared("kafka", "clickhouse"))
 }
@@ -265,6 +269,7 @@ func TestStoppingHasAsMuchTimeAsTheSettingsAllow(t *testing.T) {
 	for service, least := range map[string]time.Duration{
 		"collector": value("collector", "ONEPX_STOP_GRACE") + 2*value("collector", "ONEPX_STOP_TIMEOUT") + rest,
 		"consumer":  value("consumer", "ONEPX_INSERT_DEADLINE") + rest,
+		"console":   value("console", "ONEPX_STOP_GRACE") + value("console", "ONEPX_STOP_TIMEOUT") + rest,
 	} {
 		require.GreaterOrEqual(t, time.Duration(*p.Services[service].StopGracePeriod), least, service)
 	}

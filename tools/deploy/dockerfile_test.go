@@ -23,7 +23,7 @@ import (
 )
 
 // programs are the services that have an image. Each is called like its folder below services.
-var programs = []string{"collector", "consumer"}
+var programs = []string{"collector", "console", "consumer"}
 
 // stages parses a service's Dockerfile as `docker build` does. What BuildKit would warn of fails.
 func stages(t *testing.T, program string) []instructions.Stage {

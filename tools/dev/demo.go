@@ -66,7 +66,7 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(key))), 0o600); err != nil {
 		return err
 	}
-	fmt.Println("building collector and consumer …")
+	fmt.Println("building collector, consumer and console …")
 	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions})
 	if err != nil {
 		return err

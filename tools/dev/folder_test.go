@@ -37,10 +37,15 @@ func TestTheAddressesHaveTheirPromisedNames(t *testing.T) {
 	a := addresses{
 		kafka: "127.0.0.1:1", clickhouseNative: "127.0.0.1:2", clickhouseHTTP: "http://127.0.0.1:3",
 		collector: "127.0.0.1:4", collectorAdmin: "127.0.0.1:5", consumerAdmin: "127.0.0.1:6",
+		jobsAdmin: "127.0.0.1:7", console: "127.0.0.1:8", consoleAdmin: "127.0.0.1:9", consoleKey: "KEY",
 	}
 	require.Equal(t, `ONEPX_COLLECTOR='http://127.0.0.1:4'
 ONEPX_COLLECTOR_ADMIN='http://127.0.0.1:5'
 ONEPX_CONSUMER_ADMIN='http://127.0.0.1:6'
+ONEPX_JOBS_ADMIN='http://127.0.0.1:7'
+ONEPX_CONSOLE='http://127.0.0.1:8'
+ONEPX_CONSOLE_ADMIN='http://127.0.0.1:9'
+ONEPX_CONSOLE_KEY='KEY'
 ONEPX_CLICKHOUSE_HTTP='http://127.0.0.1:3'
 ONEPX_CLICKHOUSE_NATIVE='127.0.0.1:2'
 ONEPX_KAFKA='127.0.0.1:1'

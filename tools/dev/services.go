@@ -11,6 +11,10 @@ type addresses struct {
 	collector        string // host:port for visitors
 	collectorAdmin   string // host:port
 	consumerAdmin    string // host:port
+	jobsAdmin        string // host:port
+	console          string // host:port for programs
+	consoleAdmin     string // host:port
+	consoleKey       string // an API key of the site demo, with all rights
 }
 
 // vars are the addresses as people and scripts get them, in .dev/env.
@@ -19,6 +23,10 @@ func (a addresses) vars() []variable {
 		{"ONEPX_COLLECTOR", "http://" + a.collector},
 		{"ONEPX_COLLECTOR_ADMIN", "http://" + a.collectorAdmin},
 		{"ONEPX_CONSUMER_ADMIN", "http://" + a.consumerAdmin},
+		{"ONEPX_JOBS_ADMIN", "http://" + a.jobsAdmin},
+		{"ONEPX_CONSOLE", "http://" + a.console},
+		{"ONEPX_CONSOLE_ADMIN", "http://" + a.consoleAdmin},
+		{"ONEPX_CONSOLE_KEY", a.consoleKey},
 		{"ONEPX_CLICKHOUSE_HTTP", a.clickhouseHTTP},
 		{"ONEPX_CLICKHOUSE_NATIVE", a.clickhouseNative},
 		{"ONEPX_KAFKA", a.kafka},
@@ -29,7 +37,8 @@ func (a addresses) vars() []variable {
 func (a addresses) settings(config, secret, spool string) []string {
 	return append(pipeline.Environment{
 		Kafka: a.kafka, ClickHouse: a.clickhouseNative, ClickHouseUser: a.clickhouseUser, Sites: config, Secret: secret,
-		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin, SpoolDir: spool,
+		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin,
+		JobsAdmin: a.jobsAdmin, Console: a.console, ConsoleAdmin: a.consoleAdmin, SpoolDir: spool,
 	}.Settings(), "ONEPX_LOG_FORMAT=text")
 }
 
@@ -48,9 +57,11 @@ func (a addresses) services() []service {
 		{name: "migrate", bin: "consumer", args: []string{"migrate"}},
 		{name: "topics", bin: "consumer", args: []string{"topics"}},
 		{name: "consumer", bin: "consumer", args: []string{"run"}, readyURL: "http://" + a.consumerAdmin + "/readyz"},
+		{name: "jobs", bin: "consumer", args: []string{"jobs"}, readyURL: "http://" + a.jobsAdmin + "/readyz"},
+		{name: "console", bin: "console", args: []string{"run"}, readyURL: "http://" + a.consoleAdmin + "/readyz"},
 		{name: "collector", bin: "collector", args: []string{"run"}, readyURL: "http://" + a.collectorAdmin + "/readyz"},
 	}
 }
 
 // programs are what `up` builds into .dev/bin, by their folder in the checkout.
-var programs = []string{"./services/collector", "./services/consumer", "./tools/dev"}
+var programs = []string{"./services/collector", "./services/console", "./services/consumer", "./tools/dev"}

@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	_ "embed"
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 	"sync"
 
 	"github.com/gofrs/flock"
@@ -19,6 +22,9 @@ import (
 // superviseCmd is what up leaves running: it starts the parts, which live no longer than it does, says when one has ended,
 // and stops them on SIGTERM. Its output is the log `dev`.
 type superviseCmd struct{}
+
+// keyPlace stands in siteConfig for the hash of the console's key, which is made at each start.
+const keyPlace = "sha256:KEY"
 
 // siteConfig is the site configuration of the local stack.
 //
@@ -64,20 +70,22 @@ func (superviseCmd) Run(ctx context.Context) (err error) {
 
 // start starts everything, in order, and says so in env.
 func (s *stack) start(ctx context.Context) error {
+	s.addr.consoleKey = rand.Text()
 	if err := s.writeFolder(); err != nil {
 		return err
 	}
 	if err := s.startBackends(ctx); err != nil {
 		return err
 	}
-	ports, err := localstack.ReservePorts(3)
+	listeners := []*string{&s.addr.collector, &s.addr.collectorAdmin, &s.addr.consumerAdmin, &s.addr.jobsAdmin, &s.addr.console, &s.addr.consoleAdmin}
+	ports, err := localstack.ReservePorts(len(listeners))
 	if err != nil {
 		return err
 	}
 	s.ports = ports
-	s.addr.collector = localstack.Loopback(ports.Numbers[0])
-	s.addr.collectorAdmin = localstack.Loopback(ports.Numbers[1])
-	s.addr.consumerAdmin = localstack.Loopback(ports.Numbers[2])
+	for i, address := range listeners {
+		*address = localstack.Loopback(ports.Numbers[i])
+	}
 	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text(), s.dev.path("spool"))
 	for _, svc := range s.addr.services() {
 		if err := s.startService(ctx, svc, env); err != nil {
@@ -89,7 +97,8 @@ func (s *stack) start(ctx context.Context) error {
 
 // writeFolder writes what the services read.
 func (s *stack) writeFolder() error {
-	return errors.Join(s.dev.write("onepx.yaml", siteConfig), s.dev.writeState(s.state()))
+	sites := strings.ReplaceAll(siteConfig, keyPlace, fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(s.addr.consoleKey))))
+	return errors.Join(s.dev.write("onepx.yaml", sites), s.dev.writeState(s.state()))
 }
 
 // startBackends starts Kafka and ClickHouse at once.

@@ -39,7 +39,7 @@ func (upCmd) Run(ctx context.Context) error {
 	if err := prepare(ctx, dev); err != nil {
 		return errors.Join(err, os.RemoveAll(string(dev)))
 	}
-	fmt.Println("starting Kafka, ClickHouse, consumer and collector")
+	fmt.Println("starting Kafka, ClickHouse, consumer, console and collector")
 	_, err = localstack.StartProcess(ctx, localstack.ProcessConfig{
 		Name: "the stack", Path: dev.bin("dev"), Args: []string{"supervise"}, Dir: dev.root(),
 		LogFile: dev.log("dev"), LogLines: 60, // the end of the failing part's log is among them
@@ -64,7 +64,7 @@ func (upCmd) Run(ctx context.Context) error {
 
 // build compiles the programs into .dev/bin, with their messages for the person who waits.
 func build(ctx context.Context, dev folder) error {
-	fmt.Println("building collector and consumer")
+	fmt.Println("building collector, consumer and console")
 	if err := os.MkdirAll(dev.path("bin"), 0o755); err != nil {
 		return err
 	}

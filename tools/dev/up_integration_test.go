@@ -23,8 +23,8 @@ func checkout(t *testing.T, migrate string) folder {
 	require.NoError(t, os.WriteFile(filepath.Join(root, "go.work"), nil, 0o600))
 	dev := folder(filepath.Join(root, ".dev"))
 	require.NoError(t, os.MkdirAll(dev.path("bin"), 0o755))
-	for name, address := range map[string]string{"consumer": "$ONEPX_CONSUMER_ADMIN_LISTEN", "collector": "$ONEPX_COLLECTOR_ADMIN_LISTEN"} {
-		script := fmt.Sprintf("#!/bin/sh\ncase $1 in\nmigrate) %s ;;\nrun) %s=%s exec %s ;;\nesac\n", migrate, asService, address, self)
+	for name, address := range map[string]string{"consumer": "$ONEPX_CONSUMER_ADMIN_LISTEN", "collector": "$ONEPX_COLLECTOR_ADMIN_LISTEN", "console": "$ONEPX_CONSOLE_ADMIN_LISTEN"} {
+		script := fmt.Sprintf("#!/bin/sh\ncase $1 in\nmigrate) %[1]s ;;\nrun) %[2]s=%[3]s exec %[4]s ;;\njobs) %[2]s=$ONEPX_JOBS_ADMIN_LISTEN exec %[4]s ;;\nesac\n", migrate, asService, address, self)
 		require.NoError(t, os.WriteFile(dev.bin(name), []byte(script), 0o755))
 	}
 	return dev
@@ -52,7 +52,7 @@ func TestUpAndDownOfAWholeStack(t *testing.T) {
 	st, err := d.readState()
 	require.NoError(t, err)
 	require.Equal(t, supervisor.Process.Pid, st.Supervisor)
-	require.Len(t, st.Parts, 4)
+	require.Len(t, st.Parts, 6)
 
 	second := inCheckout(t, d, "up")
 	require.NoError(t, second.Run())

@@ -82,13 +82,19 @@ func (p People) Each(do func(suppression.Kind, uuid.UUID)) {
 func (p *People) Add(kind suppression.Kind, id uuid.UUID) {
 	known := false
 	p.Each(func(k suppression.Kind, other uuid.UUID) { known = known || k == kind && other == id })
-	switch {
-	case known:
-	case kind == suppression.Visitor:
+	if !known {
+		p.Append(kind, id)
+	}
+}
+
+// Append adds an id that is not there, which the caller knows: for many, Add would take long.
+func (p *People) Append(kind suppression.Kind, id uuid.UUID) {
+	switch kind {
+	case suppression.Visitor:
 		p.Visitors = append(p.Visitors, id)
-	case kind == suppression.User:
+	case suppression.User:
 		p.Users = append(p.Users, id)
-	case kind == suppression.Recipient:
+	case suppression.Recipient:
 		p.Recipients = append(p.Recipients, id)
 	}
 }

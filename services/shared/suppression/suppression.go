@@ -116,6 +116,12 @@ func (l *List) InAudiences(id []byte) bool {
 	return !l.Wished(Visitor, id) && !l.Wished(Profiling, id)
 }
 
+// Withheld tells whether nothing that was received or read of a visitor at the moment may be used for audiences now: by a
+// wish, or because of an erasure that it is older than.
+func (l *List) Withheld(visitor []byte, moment time.Time) bool {
+	return l.Contains(Visitor, visitor, moment) || l.Contains(Profiling, visitor, moment)
+}
+
 // Now returns the list as it is now; it does not change any more.
 func (l *List) Now() Snapshot {
 	l.mu.RLock()

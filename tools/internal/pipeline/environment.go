@@ -14,8 +14,8 @@ type Environment struct {
 	Kafka, ClickHouse, ClickHouseUser string
 	// Sites is the path of onepx.yaml, Secret the key of visitor ids.
 	Sites, Secret string
-	// Collector, CollectorAdmin and ConsumerAdmin are where the services listen.
-	Collector, CollectorAdmin, ConsumerAdmin string
+	// Collector, CollectorAdmin, ConsumerAdmin, JobsAdmin, Console and ConsoleAdmin are where the services listen.
+	Collector, CollectorAdmin, ConsumerAdmin, JobsAdmin, Console, ConsoleAdmin string
 	// SpoolDir is the collector's folder for events while Kafka is away; empty means that it has none.
 	SpoolDir string
 }
@@ -40,6 +40,9 @@ func (e Environment) Settings() []string {
 		"ONEPX_SPOOL_DIR=" + e.SpoolDir,
 		"ONEPX_COLLECTOR_ADMIN_LISTEN=" + e.CollectorAdmin,
 		"ONEPX_CONSUMER_ADMIN_LISTEN=" + e.ConsumerAdmin,
+		"ONEPX_JOBS_ADMIN_LISTEN=" + e.JobsAdmin,
+		"ONEPX_CONSOLE_LISTEN=" + e.Console,
+		"ONEPX_CONSOLE_ADMIN_LISTEN=" + e.ConsoleAdmin,
 		"ONEPX_STOP_GRACE=0s", // no load balancer to wait for
 		"ONEPX_INSERT_DEADLINE=" + insertDeadline.String(),
 		"ONEPX_SESSION_TIMEOUT=" + sessionTimeout.String(),

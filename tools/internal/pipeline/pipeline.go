@@ -47,7 +47,7 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 	if err := os.MkdirAll(p.spools(), 0o755); err != nil {
 		return nil, err
 	}
-	for _, service := range []string{"collector", "consumer"} {
+	for _, service := range []string{"collector", "consumer", "console"} {
 		args := []string{"build", "-o", p.binary(service)}
 		if cfg.Tags != "" {
 			args = append(args, "-tags", cfg.Tags)
@@ -75,11 +75,10 @@ func (p *Pipeline) spools() string { return filepath.Join(p.Dir, "spool") }
 func (p *Pipeline) env(name, public, admin string) []string {
 	return append(Environment{
 		Kafka: p.Broker, ClickHouse: p.ClickHouse, ClickHouseUser: "default", Sites: p.Sites, Secret: p.secret,
-		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin, SpoolDir: filepath.Join(p.spools(), name),
+		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin, JobsAdmin: admin, Console: public, ConsoleAdmin: admin, SpoolDir: filepath.Join(p.spools(), name),
 	}.Settings(),
 		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32", // the load comes with addresses of its own
 		"ONEPX_IDLE_AFTER=2s",
-		"ONEPX_JOBS_ADMIN_LISTEN="+admin,
 	)
 }
 
@@ -94,7 +93,7 @@ func (p *Pipeline) Consumer(ctx context.Context, args ...string) (string, error)
 // Service is a running service.
 type Service struct {
 	*localstack.Process
-	// URL is the public address of a collector, Admin the address of metrics and probes.
+	// URL is the public address of a collector or console, Admin the address of metrics and probes.
 	URL, Admin string
 	ports      *localstack.Ports
 }
@@ -117,6 +116,11 @@ func (p *Pipeline) LaunchConsumer(ctx context.Context, name string, extraEnv ...
 // StartJobs starts the worker of jobs and waits until it is ready. What extraEnv sets counts.
 func (p *Pipeline) StartJobs(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
 	return p.start(ctx, "consumer", "jobs", name, true, extraEnv...)
+}
+
+// StartConsole starts a console and waits until it is ready. What extraEnv sets counts.
+func (p *Pipeline) StartConsole(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
+	return p.start(ctx, "console", "run", name, true, extraEnv...)
 }
 
 func (p *Pipeline) start(ctx context.Context, service, command, name string, ready bool, extraEnv ...string) (*Service, error) {

@@ -11,7 +11,6 @@ import (
 
 	"github.com/onepx/onepx/services/console/internal/store"
 	"github.com/onepx/onepx/services/shared/siteconfig"
-	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // Audiences knows the audiences of sites; see store.Store.
@@ -28,7 +27,8 @@ type Audiences interface {
 
 // Suppressions knows whom nothing may be said of.
 type Suppressions interface {
-	Contains(kind suppression.Kind, id []byte, moment time.Time) bool
+	// Withheld tells whether nothing that was read of the visitor at the moment may be said now.
+	Withheld(visitor []byte, moment time.Time) bool
 }
 
 // Audience is a segment that is in force.
@@ -223,5 +223,5 @@ func (s *Server) explainAudience(ctx context.Context, in *explainInput) (*explai
 
 // suppressed tells whether nothing may be said of the visitor.
 func (s *Server) suppressed(visitor uuid.UUID, at time.Time) bool {
-	return s.deps.Suppressions.Contains(suppression.Visitor, visitor[:], at)
+	return s.deps.Suppressions.Withheld(visitor[:], at)
 }

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"net/http"
 	"time"
 
@@ -12,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2/adapters/humaecho"
 	"github.com/google/uuid"
 
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -48,12 +48,23 @@ type peopleInput struct {
 // people are those of a request, each once.
 func (s *Server) people(in *peopleInput) (jobs.People, error) {
 	var people jobs.People
+	type known struct {
+		kind suppression.Kind
+		id   uuid.UUID
+	}
+	seen := map[known]bool{}
+	add := func(kind suppression.Kind, id uuid.UUID) {
+		if !seen[known{kind, id}] {
+			seen[known{kind, id}] = true
+			people.Append(kind, id)
+		}
+	}
 	for _, of := range []struct {
 		kind suppression.Kind
 		ids  []ID
 	}{{suppression.Visitor, in.Body.Visitors}, {suppression.User, in.Body.Users}, {suppression.Recipient, in.Body.Recipients}} {
 		for _, id := range of.ids {
-			people.Add(of.kind, uuid.UUID(id))
+			add(of.kind, uuid.UUID(id))
 		}
 	}
 	for _, text := range in.Body.UIDs {
@@ -61,7 +72,7 @@ func (s *Server) people(in *peopleInput) (jobs.People, error) {
 		if key == nil {
 			return jobs.People{}, errInvalid("body.uids", "one of them is empty")
 		}
-		people.Add(suppression.User, uuid.UUID(key))
+		add(suppression.User, uuid.UUID(key))
 	}
 	if err := people.Validate(); err != nil {
 		return jobs.People{}, errInvalid("body", err.Error())
@@ -143,30 +154,66 @@ func (s *Server) access(ctx context.Context, in *peopleInput) (*huma.StreamRespo
 	if err := s.write(ctx, s.job(ctx, jobs.Access, people)); err != nil {
 		return nil, err
 	}
-	return &huma.StreamResponse{Body: func(ctx huma.Context) {
-		select {
-		case s.queries <- struct{}{}:
-			defer func() { <-s.queries }()
-		default:
-			ctx.SetHeader("Retry-After", seconds(retryAfter))
-			s.refuse(ctx, http.StatusServiceUnavailable, busy)
-			return
-		}
-		limited, cancel := context.WithTimeout(ctx.Context(), accessTime)
-		defer cancel()
-		response := humaecho.Unwrap(ctx).Response()
-		_ = http.NewResponseController(response).SetWriteDeadline(s.deps.Now().Add(accessTime)) // a recorder of a test has none
-		ctx.SetHeader("Content-Type", ndjson)
-		ctx.SetHeader("Cache-Control", "no-store")
-		out := bufio.NewWriter(ctx.BodyWriter())
-		lines := json.NewEncoder(out)
-		lines.SetEscapeHTML(false)
-		err := s.deps.People(in.Site).Export(limited, people, func(table, row string) error {
-			return lines.Encode(heldLine{table, json.RawMessage(row)})
-		})
-		if err = errors.Join(err, out.Flush()); err != nil {
-			s.outage.Failed(errors.New("an access was cut off"))
-			panic(http.ErrAbortHandler)
-		}
-	}}, nil
+	return &huma.StreamResponse{Body: func(ctx huma.Context) { s.stream(ctx, in.Site, people) }}, nil
+}
+
+// stream writes all rows of the people. When the database does not answer before the first is written, the caller is told so;
+// after that the answer can only be cut off.
+func (s *Server) stream(ctx huma.Context, site string, people jobs.People) {
+	select {
+	case s.queries <- struct{}{}:
+		defer func() { <-s.queries }()
+	default:
+		ctx.SetHeader("Retry-After", seconds(retryAfter))
+		s.refuse(ctx, http.StatusServiceUnavailable, busy)
+		return
+	}
+	limited, cancel := context.WithTimeout(ctx.Context(), accessTime)
+	defer cancel()
+	response := humaecho.Unwrap(ctx).Response()
+	_ = http.NewResponseController(response).SetWriteDeadline(time.Now().Add(accessTime + writeMargin)) // a recorder of a test has none
+	body := &lines{ctx: ctx}
+	out := bufio.NewWriter(body)
+	rows := json.NewEncoder(out)
+	rows.SetEscapeHTML(false)
+	err := s.deps.People(site).Export(limited, people, func(table, row string) error {
+		return rows.Encode(heldLine{table, json.RawMessage(row)})
+	})
+	if err == nil {
+		body.begin() // also of nobody
+		err = out.Flush()
+	}
+	switch {
+	case err == nil:
+		s.outage.Recovered()
+	case body.begun:
+		s.outage.Failed(clickhouseconn.Discreet(err))
+		panic(http.ErrAbortHandler)
+	default:
+		s.outage.Failed(clickhouseconn.Discreet(err))
+		ctx.SetHeader("Retry-After", seconds(retryAfter))
+		s.refuse(ctx, http.StatusServiceUnavailable, away)
+	}
+}
+
+// lines is a body of NDJSON that begins with its first byte.
+type lines struct {
+	ctx   huma.Context
+	begun bool
+}
+
+func (l *lines) begin() {
+	if l.begun {
+		return
+	}
+	l.begun = true
+	l.ctx.SetHeader("Content-Type", ndjson)
+	l.ctx.SetHeader("Cache-Control", "no-store")
+	l.ctx.SetStatus(http.StatusOK)
+}
+
+// Write begins the body if it has not begun.
+func (l *lines) Write(p []byte) (int, error) {
+	l.begin()
+	return l.ctx.BodyWriter().Write(p)
 }

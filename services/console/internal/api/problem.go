@@ -10,6 +10,8 @@ import (
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/labstack/echo/v4"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // Errors are problems of RFC 9457. They say what the caller can do about it, and repeat nothing of what was sent: it may be
@@ -73,7 +75,7 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	case ctx.Err() != nil: // the caller has gone
 		return errAgain(http.StatusServiceUnavailable, tooSlow, retryAfter)
 	}
-	s.outage.Failed(err)
+	s.outage.Failed(clickhouseconn.Discreet(err))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return errAgain(http.StatusServiceUnavailable, tooSlow, retryAfter)
 	}

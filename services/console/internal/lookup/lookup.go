@@ -16,7 +16,6 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/onepx/onepx/services/shared/siteconfig"
-	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // Membership is an audience that a visitor is in.
@@ -49,8 +48,8 @@ type Source interface {
 
 // Suppressions knows whom nothing may be said of.
 type Suppressions interface {
-	// Contains tells whether what was received, or read, of the id at the moment is suppressed now.
-	Contains(kind suppression.Kind, id []byte, moment time.Time) bool
+	// Withheld tells whether nothing that was read of the visitor at the moment may be said now.
+	Withheld(visitor []byte, moment time.Time) bool
 }
 
 // Config is what a Lookup needs.
@@ -149,7 +148,7 @@ func (l *Lookup) Of(ctx context.Context, site *siteconfig.Site, visitor uuid.UUI
 }
 
 func (l *Lookup) suppressed(visitor uuid.UUID, moment time.Time) bool {
-	return l.cfg.Suppressions.Contains(suppression.Visitor, visitor[:], moment)
+	return l.cfg.Suppressions.Withheld(visitor[:], moment)
 }
 
 // at is what may be said at a moment: no audience that has ended, none that the visitor is held out of.

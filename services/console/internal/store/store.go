@@ -3,12 +3,10 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"time"
 
-	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
@@ -51,11 +49,7 @@ func instant(at time.Time) string { return at.UTC().Format("'2006-01-02 15:04:05
 
 func day(date time.Time) string { return date.Format("'2006-01-02'") }
 
-// failed says that a question was not answered, without what ClickHouse repeats of the query: it holds ids of people.
+// failed says which question was not answered.
 func failed(what string, err error) error {
-	var exception *clickhouse.Exception
-	if errors.As(err, &exception) {
-		return fmt.Errorf("%s: clickhouse exception %d (%s)", what, exception.Code, exception.Name)
-	}
-	return fmt.Errorf("%s: %w", what, err)
+	return fmt.Errorf("%s: %w", what, clickhouseconn.Discreet(err))
 }

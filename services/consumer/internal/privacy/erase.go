@@ -26,6 +26,7 @@ import (
 // Deps are the parts of an erasure.
 type Deps struct {
 	Requests *personal.Requests
+	People   *personal.Store
 	Tables   *store.Rebuilds
 	// Positions are those of the consumers' group.
 	Positions func(context.Context) ([]consume.Position, error)
@@ -59,16 +60,27 @@ const (
 // erasure is one run.
 type erasure struct {
 	Deps
-	job     jobs.Job
+	job jobs.Job
+	// people are those of the job, or of the job of a site those whom it may erase.
+	people  jobs.People
 	request personal.Request
 	tables  *store.Erasure
+}
+
+// NoteAccess logs that what is stored about people is handed out. Repeated, it adds nothing.
+func (d Deps) NoteAccess(ctx context.Context, job jobs.Job) error {
+	request := personal.NewRequest(job.ID, string(job.Kind), job.AskedBy, job.AskedAt, job.People)
+	return d.Requests.Save(ctx, &request, personal.StepAsked, d.Now())
 }
 
 // Erase does the job, or what is left of it. After an error it can be called again.
 func (d Deps) Erase(ctx context.Context, job jobs.Job) error {
 	d.Logger = d.Logger.With("request", job.ID.String())
-	e := &erasure{Deps: d, job: job, tables: store.NewErasure(d.Tables, job.ID)}
+	e := &erasure{Deps: d, job: job, people: job.People, tables: store.NewErasure(d.Tables, job.ID, job.Site)}
 	if err := e.load(ctx); err != nil {
+		return err
+	}
+	if err := e.choose(ctx); err != nil {
 		return err
 	}
 	if err := e.run(ctx, []part{{personal.StepAsked, nothing}, {personal.StepBlocked, e.block}, {personal.StepAcknowledged, e.awaitAcknowledged}}); err != nil {
@@ -114,6 +126,43 @@ func (e *erasure) load(ctx context.Context) error {
 		e.request = personal.NewRequest(e.job.ID, string(e.job.Kind), e.job.AskedBy, e.job.AskedAt, e.job.People)
 	}
 	return nil
+}
+
+// choose finds out whom the job of a site may erase: ids that no event of another site holds. It is found out once, as the
+// suppression list must hold the same people until the end. The id of the job, which is nobody's, is always among them: so a
+// job of nobody takes the same steps, and the same time.
+func (e *erasure) choose(ctx context.Context) error {
+	if e.job.Site == "" || e.request.Step == personal.RequestDone {
+		return nil
+	}
+	chosen, err := e.tables.Chosen(ctx)
+	if err != nil {
+		return err
+	}
+	if chosen.Len() > 0 {
+		e.people = chosen
+		return nil
+	}
+	elsewhere, err := e.People.OfSite(e.job.Site).Elsewhere(ctx, e.job.People)
+	if err != nil {
+		return err
+	}
+	foreign := map[personal.Elsewhere]bool{}
+	for _, id := range elsewhere {
+		id.Here = false
+		foreign[id] = true
+	}
+	chosen.Append(suppression.Visitor, e.job.ID)
+	e.job.People.Each(func(kind suppression.Kind, id uuid.UUID) {
+		if !foreign[personal.Elsewhere{Kind: kind, ID: id}] {
+			chosen.Append(kind, id)
+		}
+	})
+	if len(foreign) > 0 {
+		e.Logger.Warn("ids that hold data of other sites are left out", "ids", len(foreign))
+	}
+	e.people = chosen
+	return e.tables.Choose(ctx, chosen)
 }
 
 // part is what is done until a step is reached.
@@ -165,7 +214,7 @@ func (e *erasure) run(ctx context.Context, parts []part) error {
 // entries are the records that put the people on the suppression list with a value.
 func (e *erasure) entries(value []byte) []kafka.Message {
 	var messages []kafka.Message
-	e.job.People.Each(func(kind suppression.Kind, id uuid.UUID) {
+	e.people.Each(func(kind suppression.Kind, id uuid.UUID) {
 		messages = append(messages, kafka.Message{Key: suppression.Key(kind.Erased(), id[:]), Value: value, Time: e.Now()})
 	})
 	return messages
@@ -222,7 +271,7 @@ func (e *erasure) lock(ctx context.Context) (locked context.Context, unlock func
 
 func (e *erasure) find(ctx context.Context) error {
 	e.request.Round++
-	if err := e.tables.Find(ctx, e.job.People); err != nil {
+	if err := e.tables.Find(ctx, e.people); err != nil {
 		return err
 	}
 	held, err := e.tables.Count(ctx)
@@ -285,7 +334,7 @@ func (e *erasure) release(ctx context.Context) error {
 	if err := e.tables.Purge(ctx); err != nil {
 		return err
 	}
-	return e.tables.Drop(ctx)
+	return e.tables.Finish(ctx)
 }
 
 // poll asks for what is still waited for until there is nothing, an error, or the context ends.

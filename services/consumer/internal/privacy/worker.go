@@ -59,8 +59,8 @@ type Reader interface {
 // Worker does jobs, one after the other. A job is committed when it is done; so one that was cut off comes again.
 type Worker struct {
 	Reader Reader
-	// Do does jobs, by their kinds. A job of another kind is refused.
-	Do      map[jobs.Kind]func(context.Context, jobs.Job) error
+	// Tasks do the jobs of each kind. After an error they are called again with the same job.
+	Tasks   map[jobs.Kind]func(context.Context, jobs.Job) error
 	Metrics *Metrics
 	Logger  *slog.Logger
 }
@@ -91,9 +91,9 @@ func (w *Worker) Run(ctx context.Context) {
 // do does one job, or refuses it.
 func (w *Worker) do(ctx context.Context, message kafka.Message) {
 	job, err := jobs.Parse(message.Value)
-	do := w.Do[job.Kind]
-	if err == nil && do == nil {
-		err = fmt.Errorf("nobody does jobs of kind %s", job.Kind)
+	task := w.Tasks[job.Kind]
+	if err == nil && task == nil {
+		err = fmt.Errorf("nobody does jobs of kind %q", job.Kind)
 	}
 	if err != nil {
 		w.Logger.Warn("a record of onepx.jobs is left out", "offset", message.Offset, "error", err)
@@ -103,7 +103,7 @@ func (w *Worker) do(ctx context.Context, message kafka.Message) {
 	w.Metrics.Working(job.AskedAt)
 	defer w.Metrics.Working(time.Unix(0, 0))
 	w.retry(ctx, "job fails and is tried again", func() error {
-		err := do(ctx, job)
+		err := task(ctx, job)
 		if err != nil && ctx.Err() == nil {
 			w.Metrics.failures.Add(ctx, 1)
 		}

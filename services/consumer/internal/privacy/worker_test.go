@@ -59,7 +59,7 @@ func worker(t *testing.T, r *topic, erase func(context.Context, jobs.Job) error)
 	t.Helper()
 	metrics, err := privacy.NewMetrics(noop.Meter{})
 	require.NoError(t, err)
-	return &privacy.Worker{Reader: r, Do: map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: erase}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}
+	return &privacy.Worker{Reader: r, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: erase}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}
 }
 
 func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {
@@ -84,24 +84,6 @@ func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {
 		require.Equal(t, 5, attempts, "four for the first, one for the second")
 		require.Equal(t, []int64{0, 1, 2}, r.committed)
 	})
-}
-
-func TestAJobIsDoneByWhoDoesItsKind(t *testing.T) {
-	export := jobs.Job{ID: uuid.New(), Kind: jobs.Export, Site: "shop", AskedBy: "ticket", AskedAt: time.Unix(1, 0), List: &jobs.List{Segment: "s", Format: jobs.CSV}}
-	message, err := export.Message()
-	require.NoError(t, err)
-	message.Offset = 1
-	r := &topic{records: []kafka.Message{record(t, 0), message, record(t, 2)}}
-	ctx, cancel := context.WithCancel(t.Context())
-	erased := 0
-	worker(t, r, func(context.Context, jobs.Job) error {
-		if erased++; erased == 2 {
-			defer cancel()
-		}
-		return nil
-	}).Run(ctx)
-	require.Equal(t, 2, erased)
-	require.Equal(t, []int64{0, 1}, r.committed, "the export is left out, as nobody does it, and nothing is erased for it")
 }
 
 func TestAJobThatWasCutOffIsNotCommitted(t *testing.T) {

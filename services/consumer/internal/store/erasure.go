@@ -21,10 +21,14 @@ import (
 type Erasure struct {
 	tables *Rebuilds
 	id     uuid.UUID
+	// site is the only site whose rows are erased; "" for all.
+	site string
 }
 
-// NewErasure returns the erasure of that id; tables must be locked.
-func NewErasure(tables *Rebuilds, id uuid.UUID) *Erasure { return &Erasure{tables, id} }
+// NewErasure returns the erasure of that id, of the rows of one site, or of all if that is ""; tables must be locked.
+func NewErasure(tables *Rebuilds, id uuid.UUID, site string) *Erasure {
+	return &Erasure{tables, id, site}
+}
 
 func (e *Erasure) helper(what string) string {
 	return e.tables.table("erasure_" + strings.ReplaceAll(e.id.String(), "-", "") + "_" + what)
@@ -53,11 +57,36 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 	if err := e.Drop(ctx); err != nil {
 		return err
 	}
-	schema := e.tables.schema
-	if err := e.exec(ctx, "create table of ids", "CREATE TABLE", e.ids(), schema.OnCluster(), "(kind LowCardinality(String), id UUID) ENGINE =", schema.Engine("MergeTree"), "ORDER BY (kind, id)"); err != nil {
+	if err := e.noteIDs(ctx, e.ids(), people); err != nil {
 		return err
 	}
-	batch, err := e.tables.conn.PrepareBatch(e.tables.statement(ctx, nil), "INSERT INTO "+e.ids()+" (kind, id)")
+	if err := e.note(ctx, e.rows(), e.found()); err != nil {
+		return err
+	}
+	for key, table := range helperOf {
+		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
+		if key == personal.DayKey {
+			queries = nil // the days of erased events may have others, which stay
+		}
+		for _, t := range personal.Tables {
+			if t.Key == key && len(t.IDs) > 0 && t.Name != "events" {
+				queries = append(queries, "SELECT DISTINCT "+key+" FROM "+e.tables.table(t.Name)+" WHERE "+e.ofPeople(t))
+			}
+		}
+		if err := e.note(ctx, e.helper(table), strings.Join(queries, " UNION DISTINCT ")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// noteIDs makes a helper table of ids.
+func (e *Erasure) noteIDs(ctx context.Context, into string, people jobs.People) error {
+	schema := e.tables.schema
+	if err := e.exec(ctx, "create table of ids", "CREATE TABLE IF NOT EXISTS", into, schema.OnCluster(), "(kind LowCardinality(String), id UUID) ENGINE =", schema.Engine("MergeTree"), "ORDER BY (kind, id)"); err != nil {
+		return err
+	}
+	batch, err := e.tables.conn.PrepareBatch(e.tables.statement(ctx, nil), "INSERT INTO "+into+" (kind, id)")
 	if err != nil {
 		return fmt.Errorf("note ids: %w", err)
 	}
@@ -73,24 +102,37 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 	if err != nil {
 		return fmt.Errorf("note ids: %w", err)
 	}
-	if err := e.note(ctx, e.rows(), e.found()); err != nil {
-		return err
-	}
-	for key, table := range helperOf {
-		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
-		if key == personal.DayKey {
-			queries = nil // the days of erased events may have others, which stay
-		}
-		for _, t := range personal.Tables {
-			if t.Key == key && len(t.IDs) > 0 && t.Name != "events" {
-				queries = append(queries, "SELECT DISTINCT "+key+" FROM "+e.tables.table(t.Name)+" WHERE "+t.OfPeople(e.ids()))
-			}
-		}
-		if err := e.note(ctx, e.helper(table), strings.Join(queries, " UNION DISTINCT ")); err != nil {
-			return err
-		}
-	}
 	return nil
+}
+
+// chosen is a table of those whom the erasure of a site is about, from its beginning to its end.
+func (e *Erasure) chosen() string { return e.helper("chosen") }
+
+// Choose notes whom the erasure of a site is about. It must not be repeated with others.
+func (e *Erasure) Choose(ctx context.Context, people jobs.People) error {
+	return e.noteIDs(ctx, e.chosen(), people)
+}
+
+// Chosen returns what Choose has noted; nobody when it has not.
+func (e *Erasure) Chosen(ctx context.Context) (people jobs.People, err error) {
+	var there uint8
+	if err := e.tables.conn.QueryRow(ctx, "EXISTS TABLE "+e.chosen()).Scan(&there); err != nil || there == 0 {
+		return people, err
+	}
+	rows, err := e.tables.conn.Query(ctx, "SELECT DISTINCT kind, id FROM "+e.chosen()+" ORDER BY kind, id")
+	if err != nil {
+		return people, fmt.Errorf("read chosen ids: %w", err)
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var kind suppression.Kind
+		var id uuid.UUID
+		if err := rows.Scan((*string)(&kind), &id); err != nil {
+			return people, fmt.Errorf("read chosen ids: %w", err)
+		}
+		people.Append(kind, id)
+	}
+	return people, rows.Err()
 }
 
 // note makes a helper table of a query.
@@ -107,7 +149,12 @@ func (e *Erasure) found() string {
 	return "SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, rules, retention_days, " +
 		"site_id, event_id, occurred_at, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
 		"consent_decided_by, consent_measure, consent_profile, consent_share, consent_cookie " +
-		"FROM " + e.tables.table("events") + " WHERE " + personal.Tables[0].OfPeople(e.ids())
+		"FROM " + e.tables.table("events") + " WHERE " + e.ofPeople(personal.Tables[0])
+}
+
+// ofPeople is the condition that a row holds one of the ids, and is of the site.
+func (e *Erasure) ofPeople(t personal.Table) string {
+	return t.OfPeople(e.ids()) + personal.OnlySite(e.site)
 }
 
 // keyed is the condition that a row has one of the keys.
@@ -120,11 +167,11 @@ func (e *Erasure) Count(ctx context.Context) ([]personal.Held, error) {
 	return personal.NewStore(e.tables.conn, e.tables.schema.Database).CountWhere(ctx, func(t personal.Table) string {
 		switch {
 		case t.Name == "events":
-			return "(" + e.keyed(t) + " OR " + t.OfPeople(e.ids()) + ") AND outcome != '" + OutcomeErased + "'"
+			return "(" + e.keyed(t) + " OR " + e.ofPeople(t) + ") AND outcome != '" + OutcomeErased + "'"
 		case t.Key == personal.VisitorKey:
-			return t.OfPeople(e.ids()) // the others among them stay
+			return e.ofPeople(t) // the others among them stay
 		default:
-			return e.keyed(t) + " OR " + t.OfPeople(e.ids())
+			return e.keyed(t) + " OR " + e.ofPeople(t)
 		}
 	})
 }
@@ -242,7 +289,15 @@ func (e *Erasure) Purge(ctx context.Context) error {
 	return nil
 }
 
-// Drop removes the helper tables.
+// Finish removes all helper tables.
+func (e *Erasure) Finish(ctx context.Context) error {
+	if err := e.Drop(ctx); err != nil {
+		return err
+	}
+	return e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", e.chosen(), e.tables.schema.OnCluster(), "SYNC")
+}
+
+// Drop removes the helper tables of Find.
 func (e *Erasure) Drop(ctx context.Context) error {
 	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.ids()} {
 		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {

@@ -58,6 +58,7 @@ func crowd(n int) []store.Row {
 	for i := range rows {
 		r := &rows[i]
 		r.RetentionDays = 3650
+		r.SiteID = []string{"shop", "shop", "blog"}[i%3]
 		r.OccurredAt = r.OccurredAt.Add(time.Duration(i) * time.Second)
 		r.SiteDay = day.AddDate(0, 0, -random.IntN(3))
 		r.VisitorID = person("visitor", random.IntN(9))
@@ -125,9 +126,13 @@ func (d db) contents(table string) string {
 	return rows
 }
 
-// without are the rows as they would be had nothing of the people ever been stored.
-func without(rows []store.Row, people jobs.People) (left []store.Row, erased int) {
+// without are the rows as they would be had nothing of the people ever been stored on the site; "" stands for all sites.
+func without(rows []store.Row, people jobs.People, site string) (left []store.Row, erased int) {
 	for _, r := range rows {
+		if site != "" && r.SiteID != site {
+			left = append(left, r)
+			continue
+		}
 		if slices.Contains(people.Visitors, r.VisitorID) || slices.Contains(people.Users, r.UserKey) || slices.Contains(people.Recipients, r.RecipientKey) {
 			erased++
 			continue
@@ -138,20 +143,26 @@ func without(rows []store.Row, people jobs.People) (left []store.Row, erased int
 }
 
 func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
-	for name, people := range map[string]jobs.People{
-		"users":     {Users: []uuid.UUID{person("user", 1), person("user", 2)}},
-		"all kinds": {Visitors: []uuid.UUID{person("visitor", 3)}, Users: []uuid.UUID{person("user", 3)}, Recipients: []uuid.UUID{person("recipient", 3)}},
-		"nobody":    {Visitors: []uuid.UUID{uuid.New()}},
+	all := jobs.People{Visitors: []uuid.UUID{person("visitor", 3)}, Users: []uuid.UUID{person("user", 3)}, Recipients: []uuid.UUID{person("recipient", 3)}}
+	for name, test := range map[string]struct {
+		people jobs.People
+		site   string
+	}{
+		"users":                 {jobs.People{Users: []uuid.UUID{person("user", 1), person("user", 2)}}, ""},
+		"all kinds":             {all, ""},
+		"all kinds on one site": {all, "blog"},
+		"nobody":                {jobs.People{Visitors: []uuid.UUID{uuid.New()}}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
+			people := test.people
 			d, reference := migrated(t), fresh(t).migrate()
 			rows := crowd(400)
-			left, erased := without(rows, people)
+			left, erased := without(rows, people, test.site)
 			require.NoError(t, d.Insert(within(t), "a", slices.Clone(rows[:250])))
 			require.NoError(t, d.Insert(within(t), "b", slices.Clone(rows[250:])))
 			require.NoError(t, reference.Insert(within(t), "a", left))
 
-			erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New())
+			erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New(), test.site)
 			require.NoError(t, erasure.Find(t.Context(), people))
 			before, err := erasure.Count(t.Context())
 			require.NoError(t, err)
@@ -176,7 +187,7 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			for _, held := range after {
 				require.Zero(t, held.Rows, held.Table)
 			}
-			held, err := personal.NewStore(d.conn, d.name).Count(t.Context(), people)
+			held, err := personal.NewStore(d.conn, d.name).OfSite(test.site).Count(t.Context(), people)
 			require.NoError(t, err)
 			require.Equal(t, after, held)
 			require.EqualValues(t, 400, d.number("SELECT count() FROM %s.events"), "every offset is a row")
@@ -215,6 +226,51 @@ func TestLinkedIDsAreThoseOfTheSameEvents(t *testing.T) {
 	links, err = people.Links(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	require.NoError(t, err)
 	require.Empty(t, links)
+}
+
+func TestAnIDIsOfOneSiteOrOfMany(t *testing.T) {
+	d := migrated(t)
+	rows := batch(0, 4)
+	here, both, there := person("visitor", 1), person("user", 2), person("visitor", 3)
+	for i, of := range []struct {
+		site          string
+		visitor, user uuid.UUID
+	}{{"shop", here, both}, {"blog", there, both}, {"blog", there, person("user", 9)}, {"shop", here, uuid.Nil}} {
+		rows[i].SiteID, rows[i].VisitorID, rows[i].UserKey = of.site, of.visitor, of.user
+	}
+	require.NoError(t, d.Insert(within(t), "a", rows))
+	shop := personal.NewStore(d.conn, d.name).OfSite("shop")
+	asked := jobs.People{Visitors: []uuid.UUID{here, there, uuid.New()}, Users: []uuid.UUID{both}}
+	elsewhere, err := shop.Elsewhere(t.Context(), asked)
+	require.NoError(t, err)
+	require.Equal(t, []personal.Elsewhere{{Kind: suppression.User, ID: both, Here: true}, {Kind: suppression.Visitor, ID: there}}, elsewhere)
+	// What is asked of a site tells nothing of others.
+	held, err := shop.Count(t.Context(), asked)
+	require.NoError(t, err)
+	require.Equal(t, personal.Held{Table: "events", Rows: 2}, held[0])
+	links, err := shop.Links(t.Context(), jobs.People{Users: []uuid.UUID{both}})
+	require.NoError(t, err)
+	require.Equal(t, []personal.Link{{Kind: suppression.Visitor, ID: here, Events: 1, Users: 1}}, links)
+	require.NoError(t, shop.Export(t.Context(), asked, func(_, row string) error {
+		require.NotContains(t, row, there.String())
+		return nil
+	}))
+}
+
+func TestWhomTheErasureOfASiteIsAboutIsNotedOnce(t *testing.T) {
+	d := migrated(t)
+	erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New(), "shop")
+	people, err := erasure.Chosen(t.Context())
+	require.NoError(t, err)
+	require.Zero(t, people.Len())
+	want := jobs.People{Visitors: []uuid.UUID{person("visitor", 1)}, Users: []uuid.UUID{person("user", 1)}}
+	require.NoError(t, erasure.Choose(t.Context(), want))
+	require.NoError(t, erasure.Drop(t.Context()))
+	people, err = erasure.Chosen(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, want, people)
+	require.NoError(t, erasure.Finish(t.Context()))
+	require.EqualValues(t, 0, d.number("SELECT count() FROM system.tables WHERE database = '%s' AND startsWith(name, 'erasure_')"))
 }
 
 func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
