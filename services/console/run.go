@@ -23,6 +23,7 @@ import (
 	"github.com/onepx/onepx/services/console/internal/store"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
@@ -148,6 +149,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 		Sites: sites.Sites(), Lookups: lookups, Audiences: database,
 		People:   func(site string) api.People { return people.OfSite(site) },
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database), Jobs: jobsTopic{client},
+		Exports: exportlog.NewLog(conn, c.ClickHouse.Database), ExportDir: c.ExportDir,
 		Suppressions: s.suppressions, Sealer: sealer, UserKey: userkey.New(c.Secret.Reveal()).Of,
 		QueryTimeout: c.QueryTimeout, Queries: c.Queries, Version: version,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,

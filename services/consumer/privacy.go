@@ -43,7 +43,7 @@ type peopleSettings struct {
 	UID       []string     `name:"uid" placeholder:"TEXT" help:"Customer id or e-mail address as the sites sent it; it is hashed in memory, for each site of the configuration. A command line can be seen by other users: better give it with --from."`
 	From      string       `placeholder:"FILE" help:"File with more, one a line: visitor UUID, user UUID, recipient UUID or uid TEXT; - is standard input."`
 	Config    string       `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
-	Secret    table.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, for --uid. Give it in the environment: a command line can be seen by other users."`
+	Secret    table.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, by which customers are known: for --uid, and for exports for platforms. Give it in the environment: a command line can be seen by other users."`
 }
 
 // people are the ids, each once.

@@ -54,6 +54,8 @@ var Tables = []Table{
 	{"profile_refusals", visitorOnly, VisitorKey},
 	{"product_interest", visitorOnly, VisitorKey},
 	{"partner_ids", visitorOnly, OffsetKey},
+	{"share_consents", visitorOnly, VisitorKey},
+	{"export_members", visitorAndUser, VisitorKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

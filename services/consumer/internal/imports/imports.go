@@ -1,6 +1,6 @@
-// Package imports reads what people bring as CSV files: exchange rates, the costs of advertising, and product feeds. It is
-// called by `consumer import`. A file is judged as a whole: all of its mistakes are named with their lines, and nothing of a
-// file that has one is to be stored, unless who brings a feed allows some bad rows.
+// Package imports reads what people bring as CSV files: exchange rates, the costs of advertising, and product feeds, for
+// `consumer import`, and the customers of a site, for exports. A file is judged as a whole: all of its mistakes are named with
+// their lines, and nothing that was made of a file that has one is to be kept, unless who brings a feed allows some bad rows.
 package imports
 
 import (

@@ -222,6 +222,7 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(),
 		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(),
 		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.staying()),
+		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(),
 	} {
 		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err
@@ -259,6 +260,11 @@ func (e *Erasure) remainingVisitors() string {
 // remainingRefusals is the same of profile_refusals.
 func (e *Erasure) remainingRefusals() string {
 	return "SELECT site_id, visitor_id, max(occurred_at), " + e.remaining("NOT consent_profile")
+}
+
+// remainingShares is the same of share_consents.
+func (e *Erasure) remainingShares() string {
+	return "SELECT site_id, visitor_id, maxIf(occurred_at, consent_share), maxIf(occurred_at, NOT consent_share), " + e.remaining("true")
 }
 
 // remaining is the end of a query of the events that stay of visitors of whom some are erased.

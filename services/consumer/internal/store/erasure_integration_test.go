@@ -48,7 +48,7 @@ func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T)
 		}
 	}
 	ids := list("SELECT arraySort(groupArray(concat(table, '.', name))) FROM system.columns WHERE database = '%s' AND name IN ('visitor_id', 'user_key', 'recipient_key') AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
-	require.Len(t, ids, 18, "each id of a table belongs into personalTables and held_rows: %v", ids)
+	require.Len(t, ids, 21, "each id of a table belongs into personalTables and held_rows: %v", ids)
 }
 
 // crowd are rows of n events of some visitors, users and recipients: all kinds of facts come from them.
@@ -65,6 +65,7 @@ func crowd(n int) []store.Row {
 		r.DailyHash = person("hash", random.IntN(9))
 		r.VisitorKind, r.Transport = "cookie", "gif"
 		r.Source, r.Channel = "google", []string{"Direct", "Paid Search"}[random.IntN(2)]
+		r.ConsentShare = random.IntN(2) == 0
 		r.Title, r.URL = "title", "https://shop.example/"
 		if r.ConsentProfile = random.IntN(5) > 0; r.ConsentProfile && random.IntN(3) == 0 {
 			r.SegmentIDs, r.SegmentVersions, r.SegmentSteps = []string{"a", "b"}, []string{"1", "1"}, []string{"enter", "leave"}
@@ -109,6 +110,7 @@ var facts = map[string]string{
 	"partner_ids":      "site_id, partner, partner_uid, visitor_id, max(synced_at)",
 	"profile_refusals": "site_id, visitor_id, max(refused_at)",
 	"product_interest": interestContents,
+	"share_consents":   "site_id, visitor_id, max(allowed_at), max(refused_at)",
 	"visitors":         "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
 	"visitor_days":     "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
 	"consent_sums":     "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits) AS a",
