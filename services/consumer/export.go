@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
