@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/onepx/onepx/services/shared/personal"
+	"github.com/onepx/onepx/services/shared/segments"
 )
 
 // The functions here are template functions of migrations: expressions that several reports share. docs/questions.md defines
@@ -112,3 +113,19 @@ func (s Schema) ofPersonalTables(ask func(personal.Table) string) string {
 	}
 	return strings.Join(all, "\n    UNION ALL\n    ")
 }
+// ActiveSegments is the query of the view of this name.
+func (s Schema) ActiveSegments() string { return segments.ActiveSegments(s.Database) }
+
+// AudienceMembers is the query of the view of this name.
+func (s Schema) AudienceMembers() string {
+	return segments.Members(segments.Source{Database: s.Database})
+}
+
+// AudiencesOf is the query of the view of this name.
+func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
+
+// AudienceSizes is the query of the view of this name.
+func (s Schema) AudienceSizes() string { return segments.Sizes(segments.Source{Database: s.Database}) }
+
+// AudienceExplained is the query of the view of this name.
+func (s Schema) AudienceExplained() string { return segments.Explained(s.Database) }
