@@ -100,25 +100,33 @@ const takesPart = "outcome = 'event' AND NOT is_bot AND consent_profile AND visi
 // where is a condition on the rows.
 func HitsQuery(d *Definition, events, where string) string {
 	item := Item{"item.1", "item.2", "item.3"}
-	var with, hits []string
+	var held, hits []string
 	for _, s := range d.steps() {
-		name := string(s.step)
-		with = append(with,
-			fmt.Sprintf("arrayFilter(item -> %s, of_items) AS held_%s", Where(s.condition, d.Currency, item), name),
-			// Of items with equal ids, the first.
-			fmt.Sprintf("arrayFilter((item, k) -> k = 1, held_%[1]s, arrayEnumerateUniq(arrayMap(item -> item.1, held_%[1]s))) AS first_%[1]s", name))
-		hits = append(hits, fmt.Sprintf("arrayMap((item, k) -> ('%[1]s', item.1, toUInt16(k - 1), item.4), first_%[1]s, arrayEnumerate(first_%[1]s))", name))
+		held = append(held, fmt.Sprintf("arrayFilter(item -> %s, of_items) AS %s_items", Where(s.condition, d.Currency, item), s.step))
+		// Of items with equal ids, the first.
+		hits = append(hits, fmt.Sprintf("arrayMap((item, k) -> ('%[1]s', item.1, toUInt16(k - 1), item.4), arrayFilter((item, k) -> k = 1, %[1]s_items, arrayEnumerateUniq(%[1]s_items.1)) AS %[1]s_firsts, arrayEnumerate(%[1]s_firsts))", s.step))
 	}
-	return fmt.Sprintf(`WITH
-    arrayMap((price, quantity) -> toInt256(price) * quantity + 500000, items.price_micros, items.quantity_micros) AS halves_up,
-    arrayMap(n -> if(currency = site_currency, accurateCastOrNull(intDiv(n - positiveModulo(n, 1000000), 1000000), 'Int64'), NULL), halves_up) AS item_amounts,
-    if(empty(items.id), [('', '', CAST(NULL AS Nullable(Int64)), CAST(NULL AS Nullable(Int64)))], arrayZip(items.id, items.category, items.price_micros, item_amounts)) AS of_items,
-    %s
-SELECT
+	// Each query names no alias like a column of the one within: ClickHouse would put it into the conditions.
+	return fmt.Sprintf(`SELECT
     site_id, %s AS segment, %s AS version, hit.1 AS step, visitor_kind, visitor_id, hit.2 AS product, hit.3 AS nth,
-    occurred_at, event_id, if(currency = site_currency, e.value_micros, NULL) AS value_micros, hit.4 AS item_micros,
+    occurred_at, event_id, if(currency = site_currency, value, NULL) AS value_micros, hit.4 AS item_micros,
     kafka_topic, kafka_partition, kafka_offset, toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM %s AS e
-ARRAY JOIN arrayConcat(%s) AS hit
-WHERE %s AND (%s)`, strings.Join(with, ",\n    "), literal(d.ID), literal(d.Version), events, strings.Join(hits, ", "), takesPart, where)
+FROM
+(
+    SELECT
+        site_id, visitor_kind, visitor_id, occurred_at, event_id, currency, site_currency, value_micros AS value,
+        kafka_topic, kafka_partition, kafka_offset, declared_at, retention_days,
+        %s
+    FROM
+    (
+        SELECT
+            *,
+            arrayMap((price, quantity) -> toInt256(price) * quantity + 500000, items.price_micros, items.quantity_micros) AS halves_up,
+            arrayMap(n -> if(currency = site_currency, accurateCastOrNull(intDiv(n - positiveModulo(n, 1000000), 1000000), 'Int64'), NULL), halves_up) AS item_amounts,
+            if(empty(items.id), [('', '', CAST(NULL AS Nullable(Int64)), CAST(NULL AS Nullable(Int64)))], arrayZip(items.id, items.category, items.price_micros, item_amounts)) AS of_items
+        FROM %s
+        WHERE %s AND (%s)
+    )
+)
+ARRAY JOIN arrayConcat(%s) AS hit`, literal(d.ID), literal(d.Version), strings.Join(held, ",\n        "), events, takesPart, where, strings.Join(hits, ", "))
 }
