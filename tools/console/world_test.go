@@ -107,7 +107,12 @@ func open(t *testing.T) *world {
 	require.NoError(t, err)
 	keep := func(s *pipeline.Service, err error) *pipeline.Service {
 		require.NoError(t, err)
-		t.Cleanup(func() { require.NoError(t, s.Stop()) })
+		t.Cleanup(func() {
+			require.NoError(t, s.Stop())
+			if t.Failed() {
+				t.Log(localstack.LogTail(s.LogFile(), 20))
+			}
+		})
 		return s
 	}
 	const deadline = "ONEPX_INSERT_DEADLINE=1s"
@@ -118,8 +123,19 @@ func open(t *testing.T) *world {
 	return w
 }
 
-// hit sends an event by the pixel; parameters are name, value, name, value …
+// hit sends an event by the pixel, which must be stored; parameters are name, value, name, value …
 func (w *world) hit(site, event string, visitor uuid.UUID, parameters ...string) {
+	w.t.Helper()
+	require.Equal(w.t, "stored", w.send(site, event, visitor, parameters...))
+}
+
+// refuse sends an event of a visitor who does not consent.
+func (w *world) refuse(site string, visitor uuid.UUID) {
+	w.t.Helper()
+	require.Equal(w.t, "suppressed; reason=opted_out", w.send(site, "page_view", visitor, "c", "0"))
+}
+
+func (w *world) send(site, event string, visitor uuid.UUID, parameters ...string) (outcome string) {
 	w.t.Helper()
 	query := url.Values{"site": {site}, "e": {event}, "v": {visitor.String()}, "id": {uuid.NewString()}, "u": {"https://shop.example/"}}
 	for i := 0; i < len(parameters); i += 2 {
@@ -131,7 +147,7 @@ func (w *world) hit(site, event string, visitor uuid.UUID, parameters ...string)
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(w.t, err)
 	require.NoError(w.t, response.Body.Close())
-	require.Equal(w.t, "stored", response.Header.Get("Onepx-Event"))
+	return response.Header.Get("Onepx-Event")
 }
 
 // ask returns status and body of an answer of the console.

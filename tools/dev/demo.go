@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -37,7 +38,8 @@ const (
 	demoPartitions = 3
 )
 
-// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two.
+// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two, %[6]x for
+// that of the console's.
 const demoSites = `sites:
   - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
   - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
@@ -45,6 +47,7 @@ const demoSites = `sites:
     timezone: Europe/Berlin
     currency: EUR
     write_keys: ["sha256:%[5]x"]
+    api_keys: [{name: demo, key: "sha256:%[6]x", rights: [audiences, privacy]}]
     segments:
       - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
@@ -67,35 +70,69 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 	}
 	defer stopKafka()
 	fmt.Println("starting ClickHouse …")
-	clickHouse, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr})
+	clickHouse, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr, Readers: map[string]string{consoleUser: "onepx"}})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	sites, keys := filepath.Join(dir, "onepx.yaml"), writeKeys{rand.Text(), rand.Text()}
-	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(keys.truth)), sha256.Sum256([]byte(keys.shopper)))
+	shop := demoShop{keys: writeKeys{rand.Text(), rand.Text()}, consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
+	sites := filepath.Join(dir, "onepx.yaml")
+	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)))
 	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector, consumer and console …")
-	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions})
+	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions, Console: true})
 	if err != nil {
 		return err
 	}
 	if err := importFeed(ctx, p); err != nil {
 		return err
 	}
-	consumer, err := p.StartConsumer(ctx, "consumer")
+	stop, err := shop.start(ctx, p)
+	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, consumer.Stop()) }()
-	collector, err := p.StartCollector(ctx, "collector")
-	if err != nil {
-		return err
+	return d.play(ctx, shop)
+}
+
+// demoShop is where the demo's parts are.
+type demoShop struct {
+	// collector and console are base URLs; consoleKey is a key for the console.
+	collector, console, consoleKey string
+	keys                           writeKeys
+	sql                            ledger.ClickHouse
+}
+
+// start starts the services. stop is there with an error too.
+func (s *demoShop) start(ctx context.Context, p *pipeline.Pipeline) (stop func() error, err error) {
+	var running []*pipeline.Service
+	stop = func() error {
+		var errs []error
+		for _, service := range slices.Backward(running) {
+			errs = append(errs, service.Stop())
+		}
+		return errors.Join(errs...)
 	}
-	defer func() { err = errors.Join(err, collector.Stop()) }()
-	return d.play(ctx, collector.URL, keys, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
+	keep := func(service *pipeline.Service, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		running = append(running, service)
+		return service.URL, nil
+	}
+	if _, err := keep(p.StartConsumer(ctx, "consumer")); err != nil {
+		return stop, err
+	}
+	if _, err := keep(p.StartJobs(ctx, "jobs")); err != nil {
+		return stop, err
+	}
+	if s.console, err = keep(p.StartConsole(ctx, "console", "ONEPX_CLICKHOUSE_USER="+consoleUser)); err != nil {
+		return stop, err
+	}
+	s.collector, err = keep(p.StartCollector(ctx, "collector"))
+	return stop, err
 }
 
 // startKafka returns the broker's address and what stops it.
@@ -118,20 +155,21 @@ func (d demoCmd) startKafka(ctx context.Context, dir string) (string, func(), er
 
 // play sends the journeys, the shoppers and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
 // counted twice, and when reports differ from the truth.
-func (d demoCmd) play(ctx context.Context, collector string, keys writeKeys, sql ledger.ClickHouse) error {
-	journeyEvents, err := playJourneys(ctx, collector, keys.truth, time.Now())
+func (d demoCmd) play(ctx context.Context, shop demoShop) error {
+	sql := shop.sql
+	journeyEvents, err := playJourneys(ctx, shop.collector, shop.keys.truth, time.Now())
 	if err != nil {
 		return err
 	}
-	if err := playShoppers(ctx, collector, keys.shopper, time.Now()); err != nil {
+	if err := playShoppers(ctx, shop.collector, shop.keys.shopper, time.Now()); err != nil {
 		return err
 	}
-	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, collector)
+	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, shop.collector)
 	answers := ledger.New()
 	open, closeShop := context.WithTimeout(ctx, d.Duration)
 	defer closeShop()
 	load.Run(open, load.Config{
-		Targets: []string{collector}, Site: demoSite, Rate: d.Rate, Visitors: 150, Repeat: 0.03,
+		Targets: []string{shop.collector}, Site: demoSite, Rate: d.Rate, Visitors: 150, Repeat: 0.03,
 		Seed: uint64(time.Now().UnixNano()), Timeout: 10 * time.Second, InFlight: 1000,
 	}, answers.Note)
 	balance, err := settled(ctx, answers, sql)

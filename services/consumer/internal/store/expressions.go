@@ -113,6 +113,7 @@ func (s Schema) ofPersonalTables(ask func(personal.Table) string) string {
 	}
 	return strings.Join(all, "\n    UNION ALL\n    ")
 }
+
 // ActiveSegments is the query of the view of this name.
 func (s Schema) ActiveSegments() string { return segments.ActiveSegments(s.Database) }
 
