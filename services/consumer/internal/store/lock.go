@@ -33,8 +33,8 @@ func (l lock) statement(ctx context.Context, more clickhouse.Settings) context.C
 const (
 	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
 	lockPause    = 50 * time.Millisecond
-	// lockTime bounds the query; without a deadline the driver would end it after its read timeout, however much it reads.
-	lockTime = 30 * 24 * time.Hour
+	// lockTime is how long the lock may be held, whatever the connection allows one statement.
+	lockTime = 7 * 24 * time.Hour
 	// lockPatience is how long the query of a process that was killed may go on.
 	lockPatience = 2 * time.Second
 )
@@ -43,8 +43,8 @@ const (
 // taken when somebody else has it.
 func (l lock) hold(ctx context.Context) (locked context.Context, unlock func(), err error) {
 	locked, cancel := context.WithCancelCause(ctx)
-	bounded, release := context.WithTimeout(locked, lockTime)
-	asked := clickhouse.Context(bounded, clickhouse.WithQueryID(l.id), clickhouse.WithSettings(clickhouse.Settings{
+	timed, release := context.WithTimeout(locked, lockTime)
+	asked := clickhouse.Context(timed, clickhouse.WithQueryID(l.id), clickhouse.WithSettings(clickhouse.Settings{
 		"max_block_size": 1, "max_threads": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
 	}))
 	var rows driver.Rows
