@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -36,9 +37,15 @@ const (
 	demoPartitions = 3
 )
 
-// demoSites has %[1]s and %[2]s for the sites, %[3]x for the SHA-256 of the write key.
+// demoSites has %[1]s and %[2]s for the sites, %[3]x for the SHA-256 of the write key, %[4]x for that of the console's.
 const demoSites = `sites:
-  - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
+  - id: %[1]s
+    timezone: Europe/Berlin
+    currency: EUR
+    privacy: opt_out
+    api_keys: [{name: demo, key: "sha256:%[4]x", rights: [audiences, privacy]}]
+    segments:
+      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}}
   - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[3]x"]}
 `
 
@@ -57,31 +64,64 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 	}
 	defer stopKafka()
 	fmt.Println("starting ClickHouse …")
-	clickHouse, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr})
+	clickHouse, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr, Readers: map[string]string{consoleUser: "onepx"}})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	sites, key := filepath.Join(dir, "onepx.yaml"), rand.Text()
-	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(key))), 0o600); err != nil {
+	shop := demoShop{key: rand.Text(), consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
+	sites := filepath.Join(dir, "onepx.yaml")
+	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(shop.key)), sha256.Sum256([]byte(shop.consoleKey))), 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector, consumer and console …")
-	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions})
+	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions, Console: true})
 	if err != nil {
 		return err
 	}
-	consumer, err := p.StartConsumer(ctx, "consumer")
+	stop, err := shop.start(ctx, p)
+	defer func() { err = errors.Join(err, stop()) }()
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, consumer.Stop()) }()
-	collector, err := p.StartCollector(ctx, "collector")
-	if err != nil {
-		return err
+	return d.play(ctx, shop)
+}
+
+// demoShop is where the demo's parts are.
+type demoShop struct {
+	// collector and console are base URLs; key is a write key, consoleKey one for the console.
+	collector, console, key, consoleKey string
+	sql                                 ledger.ClickHouse
+}
+
+// start starts the services. stop is there with an error too.
+func (s *demoShop) start(ctx context.Context, p *pipeline.Pipeline) (stop func() error, err error) {
+	var running []*pipeline.Service
+	stop = func() error {
+		var errs []error
+		for _, service := range slices.Backward(running) {
+			errs = append(errs, service.Stop())
+		}
+		return errors.Join(errs...)
 	}
-	defer func() { err = errors.Join(err, collector.Stop()) }()
-	return d.play(ctx, collector.URL, key, ledger.ClickHouse{URL: clickHouse.HTTPURL()})
+	keep := func(service *pipeline.Service, err error) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		running = append(running, service)
+		return service.URL, nil
+	}
+	if _, err := keep(p.StartConsumer(ctx, "consumer")); err != nil {
+		return stop, err
+	}
+	if _, err := keep(p.StartJobs(ctx, "jobs")); err != nil {
+		return stop, err
+	}
+	if s.console, err = keep(p.StartConsole(ctx, "console", "ONEPX_CLICKHOUSE_USER="+consoleUser)); err != nil {
+		return stop, err
+	}
+	s.collector, err = keep(p.StartCollector(ctx, "collector"))
+	return stop, err
 }
 
 // startKafka returns the broker's address and what stops it.
@@ -104,17 +144,18 @@ func (d demoCmd) startKafka(ctx context.Context, dir string) (string, func(), er
 
 // play sends the journeys and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
 // counted twice, and when reports differ from the truth.
-func (d demoCmd) play(ctx context.Context, collector, key string, sql ledger.ClickHouse) error {
-	journeyEvents, err := playJourneys(ctx, collector, key, time.Now())
+func (d demoCmd) play(ctx context.Context, shop demoShop) error {
+	sql := shop.sql
+	journeyEvents, err := playJourneys(ctx, shop.collector, shop.key, time.Now())
 	if err != nil {
 		return err
 	}
-	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, collector)
+	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, shop.collector)
 	answers := ledger.New()
 	open, closeShop := context.WithTimeout(ctx, d.Duration)
 	defer closeShop()
 	load.Run(open, load.Config{
-		Targets: []string{collector}, Site: demoSite, Rate: d.Rate, Visitors: 150, Repeat: 0.03,
+		Targets: []string{shop.collector}, Site: demoSite, Rate: d.Rate, Visitors: 150, Repeat: 0.03,
 		Seed: uint64(time.Now().UnixNano()), Timeout: 10 * time.Second, InFlight: 1000,
 	}, answers.Note)
 	balance, err := settled(ctx, answers, sql)

@@ -47,9 +47,14 @@ type service struct {
 	name string // also of its log
 	bin  string
 	args []string
+	// env is what it is told besides the settings of all.
+	env []string
 	// readyURL answers 2xx when the service is ready; empty means that it does its work and ends.
 	readyURL string
 }
+
+// consoleUser is the console's in ClickHouse, who can only read.
+const consoleUser = "console"
 
 // services are our programs in the order in which they start; they stop in reverse.
 func (a addresses) services() []service {
@@ -58,7 +63,7 @@ func (a addresses) services() []service {
 		{name: "topics", bin: "consumer", args: []string{"topics"}},
 		{name: "consumer", bin: "consumer", args: []string{"run"}, readyURL: "http://" + a.consumerAdmin + "/readyz"},
 		{name: "jobs", bin: "consumer", args: []string{"jobs"}, readyURL: "http://" + a.jobsAdmin + "/readyz"},
-		{name: "console", bin: "console", args: []string{"run"}, readyURL: "http://" + a.consoleAdmin + "/readyz"},
+		{name: "console", bin: "console", args: []string{"run"}, env: []string{"ONEPX_CLICKHOUSE_USER=" + consoleUser}, readyURL: "http://" + a.consoleAdmin + "/readyz"},
 		{name: "collector", bin: "collector", args: []string{"run"}, readyURL: "http://" + a.collectorAdmin + "/readyz"},
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 
@@ -116,7 +117,7 @@ func (s *stack) startBackends(ctx context.Context) error {
 	})
 	group.Go(func() error {
 		c, err := localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{
-			Dir: s.dev.path("clickhouse"), LogFile: s.dev.log("clickhouse"), Progress: os.Stderr,
+			Dir: s.dev.path("clickhouse"), LogFile: s.dev.log("clickhouse"), Progress: os.Stderr, Readers: map[string]string{consoleUser: "onepx"},
 		})
 		if err != nil {
 			return err
@@ -131,7 +132,7 @@ func (s *stack) startBackends(ctx context.Context) error {
 func (s *stack) startService(ctx context.Context, svc service, env []string) error {
 	slog.Info("starting", "part", svc.name)
 	cfg := localstack.ProcessConfig{
-		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: env, BaseEnv: pipeline.CleanEnv(), LogFile: s.dev.log(svc.name),
+		Name: svc.name, Path: s.dev.bin(svc.bin), Args: svc.args, Env: append(slices.Clip(env), svc.env...), BaseEnv: pipeline.CleanEnv(), LogFile: s.dev.log(svc.name),
 	}
 	if svc.readyURL == "" {
 		return localstack.RunProcess(ctx, cfg)

@@ -26,6 +26,8 @@ type ClickHouseConfig struct {
 	// User and Password are of the user with all rights. Both empty means `default` without a password. With a password
 	// the user needs another name: libchdb itself logs in as `default` without one, which then may do nothing.
 	User, Password string
+	// Readers are users without a password who may read one database, and nothing else: its name by theirs.
+	Readers map[string]string
 	// Progress takes messages about downloads for people; nil means nowhere.
 	Progress io.Writer
 }
@@ -175,18 +177,24 @@ func (c *ClickHouse) usersXML() usersXML {
 			XMLName: xml.Name{Local: name}, Networks: "127.0.0.1", Profile: "default", Quota: "default",
 		}
 	}
+	var users []userXML
+	for name, database := range c.cfg.Readers {
+		reader := newUser(name)
+		reader.NoPassword, reader.Grants = &struct{}{}, &grantsXML{Queries: []string{"GRANT SELECT ON " + database + ".*"}}
+		users = append(users, reader)
+	}
 	local := newUser(defaultUser)
 	local.NoPassword = &struct{}{}
 	if c.cfg.User == defaultUser {
 		local.AccessManagement = 1
-		return usersXML{Users: []userXML{local}}
+		return usersXML{Users: append(users, local)}
 	}
 	local.Grants = &grantsXML{Queries: []string{"GRANT SYSTEM LISTEN ON *.*", "GRANT SELECT ON system.numbers"}}
 	owner := newUser(c.cfg.User)
 	sum := sha256.Sum256([]byte(c.cfg.Password))
 	owner.PasswordSHA256 = hex.EncodeToString(sum[:])
 	owner.AccessManagement = 1
-	return usersXML{Users: []userXML{local, owner}}
+	return usersXML{Users: append(users, local, owner)}
 }
 
 func writeXML(name string, v any) error {

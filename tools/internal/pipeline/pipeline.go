@@ -25,6 +25,8 @@ type Config struct {
 	Sites string
 	// Tags are build tags of the services.
 	Tags string
+	// Console builds the console too.
+	Console bool
 	// EventPartitions is the number of partitions of onepx.events.
 	EventPartitions int
 }
@@ -47,7 +49,11 @@ func New(ctx context.Context, cfg Config) (*Pipeline, error) {
 	if err := os.MkdirAll(p.spools(), 0o755); err != nil {
 		return nil, err
 	}
-	for _, service := range []string{"collector", "consumer", "console"} {
+	services := []string{"collector", "consumer"}
+	if cfg.Console {
+		services = append(services, "console")
+	}
+	for _, service := range services {
 		args := []string{"build", "-o", p.binary(service)}
 		if cfg.Tags != "" {
 			args = append(args, "-tags", cfg.Tags)

@@ -111,7 +111,7 @@ func (s *Server) write(ctx context.Context, job jobs.Job) error {
 	defer cancel()
 	if err := s.deps.Jobs.Write(ctx, job); err != nil {
 		s.outage.Failed(err)
-		return errAgain(http.StatusServiceUnavailable, "the job could not be written; try again", retryAfter)
+		return errAgain("the job could not be written; try again")
 	}
 	return nil
 }

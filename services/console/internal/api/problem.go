@@ -24,7 +24,7 @@ func init() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {
 		var told []error
 		for _, err := range errs {
-			if detailer, ok := err.(huma.ErrorDetailer); ok { //nolint:errorlint // as huma asks
+			if detailer, ok := err.(huma.ErrorDetailer); ok {
 				detail := detailer.ErrorDetail()
 				told = append(told, &huma.ErrorDetail{Message: detail.Message, Location: detail.Location})
 			}
@@ -53,8 +53,8 @@ func errInvalid(location, message string) error {
 const retryAfter = time.Second
 
 // errAgain is a problem that may be over a moment later.
-func errAgain(status int, message string, wait time.Duration) error {
-	return huma.ErrorWithHeaders(huma.NewError(status, message), http.Header{"Retry-After": {seconds(wait)}})
+func errAgain(message string) error {
+	return huma.ErrorWithHeaders(huma.Error503ServiceUnavailable(message), http.Header{"Retry-After": {seconds(retryAfter)}})
 }
 
 // seconds is a time as Retry-After has it.
@@ -73,13 +73,13 @@ func (s *Server) problem(ctx context.Context, err error) error {
 	case errors.As(err, &status):
 		return err
 	case ctx.Err() != nil: // the caller has gone
-		return errAgain(http.StatusServiceUnavailable, tooSlow, retryAfter)
+		return errAgain(tooSlow)
 	}
 	s.outage.Failed(clickhouseconn.Discreet(err))
 	if errors.Is(err, context.DeadlineExceeded) {
-		return errAgain(http.StatusServiceUnavailable, tooSlow, retryAfter)
+		return errAgain(tooSlow)
 	}
-	return errAgain(http.StatusServiceUnavailable, away, retryAfter)
+	return errAgain(away)
 }
 
 // failed answers what no operation does: unknown paths and methods, and defects.

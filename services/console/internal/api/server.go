@@ -166,7 +166,7 @@ func (s *Server) ask(ctx context.Context, question func(context.Context) error) 
 	case s.queries <- struct{}{}:
 		defer func() { <-s.queries }()
 	default:
-		return errAgain(http.StatusServiceUnavailable, busy, retryAfter)
+		return errAgain(busy)
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.deps.QueryTimeout)
 	defer cancel()

@@ -64,7 +64,7 @@ func (s *Server) registerVisitors() {
 func (s *Server) visitorAudiences(ctx context.Context, in *visitorInput) (*visitorOutput, error) {
 	facts, err := s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor))
 	if errors.Is(err, lookup.ErrBusy) {
-		return nil, errAgain(http.StatusServiceUnavailable, busy, retryAfter)
+		return nil, errAgain(busy)
 	}
 	if err != nil {
 		return nil, err

@@ -53,7 +53,7 @@ func (s *Store) Size(ctx context.Context, site string, audience Audience, at tim
 }
 
 func (s *Store) members(site, segment, version string, at time.Time) string {
-	return s.view("audience_members", "site", text(site), "segment", text(segment), "at", instant(at), "version", text(version))
+	return s.view("audience_members", named("site", text(site)), named("segment", text(segment)), named("at", instant(at)), named("version", text(version)))
 }
 
 // Member is a visitor in an audience.
@@ -93,7 +93,7 @@ type Day struct {
 func (s *Store) Sizes(ctx context.Context, site string, audience Audience, from, to time.Time) ([]Day, error) {
 	var days []Day
 	err := s.conn.Select(ctx, &days, "SELECT day, members, minted, enters, exits, expiries FROM "+
-		s.view("audience_sizes", "site", text(site), "segment", text(audience.Segment), "from", day(from), "to", day(to), "version", text(audience.Version))+" ORDER BY day")
+		s.view("audience_sizes", named("site", text(site)), named("segment", text(audience.Segment)), named("from", day(from)), named("to", day(to)), named("version", text(audience.Version)))+" ORDER BY day")
 	if err != nil {
 		return nil, failed("count members by day", err)
 	}
@@ -117,7 +117,7 @@ type Step struct {
 func (s *Store) Explain(ctx context.Context, site, segment string, visitor uuid.UUID, at time.Time) ([]Step, error) {
 	var steps []Step
 	err := s.conn.Select(ctx, &steps, "SELECT at, event_id, toString(step) AS step, product, counted, note, consent_profile, consent_decided_by FROM "+
-		s.view("audience_explained", "site", text(site), "segment", text(segment), "visitor", id(visitor), "at", instant(at)))
+		s.view("audience_explained", named("site", text(site)), named("segment", text(segment)), named("visitor", id(visitor)), named("at", instant(at))))
 	if err != nil {
 		return nil, failed("explain an audience", err)
 	}

@@ -22,14 +22,14 @@ type Store struct {
 // New returns the Store of a database.
 func New(conn driver.Conn, database string) *Store { return &Store{conn, database} }
 
-// view is a call of a parameterised view; arguments are name, value, name, value …, the values as they stand in a query.
+// view is a call of a parameterised view; arguments are like "site = 'shop'".
 func (s *Store) view(name string, arguments ...string) string {
-	var list []string
-	for i := 0; i < len(arguments); i += 2 {
-		list = append(list, arguments[i]+" = "+arguments[i+1])
-	}
-	return s.database + "." + name + "(" + strings.Join(list, ", ") + ")"
+	return s.database + "." + name + "(" + strings.Join(arguments, ", ") + ")"
 }
+
+func named(name, value string) string { return name + " = " + value }
+
+// The rest are values as they stand in a query.
 
 func text(value string) string { return clickhouseconn.Literal(value) }
 

@@ -28,7 +28,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	var rows []factRow
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, segment, products, ends_at, held_out, campaign, views FROM ("+
 		"SELECT visitor_id, toString(segment) AS segment, products, ends_at, held_out, '' AS campaign, toUInt64(0) AS views, qualified_at FROM "+
-		s.view("audiences_of", "site", text(site), "visitors", ids(visitors))+
+		s.view("audiences_of", named("site", text(site)), named("visitors", ids(visitors)))+
 		" UNION ALL "+
 		"SELECT visitor_id, '', [], toDateTime64(0, 3, 'UTC'), false, toString(campaign), count(), toDateTime64(0, 3, 'UTC') FROM "+s.database+".touches "+
 		"LEFT JOIN (SELECT visitor_id, max(refused_at) AS refused_at FROM "+s.database+".profile_refusals WHERE "+of+" GROUP BY visitor_id) AS refusal USING (visitor_id) "+

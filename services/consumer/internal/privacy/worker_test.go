@@ -62,6 +62,19 @@ func worker(t *testing.T, r *topic, erase func(context.Context, jobs.Job) error)
 	return &privacy.Worker{Reader: r, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: erase}, Metrics: metrics, Logger: slog.New(slog.DiscardHandler)}
 }
 
+func TestAJobOfAKindThatNobodyDoesIsLeftOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		job := jobs.Job{ID: uuid.New(), Kind: jobs.Access, AskedBy: "key shop/dpo", AskedAt: time.Unix(1, 0), People: jobs.People{Visitors: []uuid.UUID{uuid.New()}}}
+		message, err := job.Message()
+		require.NoError(t, err)
+		r := &topic{records: []kafka.Message{message}}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		worker(t, r, func(context.Context, jobs.Job) error { return errors.New("another kind") }).Run(ctx)
+		require.Equal(t, []int64{0}, r.committed)
+	})
+}
+
 func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &topic{records: []kafka.Message{{Offset: 0, Value: []byte("{}")}, record(t, 1), record(t, 2)}}
