@@ -33,8 +33,6 @@ func (l lock) statement(ctx context.Context, more clickhouse.Settings) context.C
 const (
 	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
 	lockPause    = 50 * time.Millisecond
-	// lockTime is how long the lock may be held, whatever the connection allows one statement.
-	lockTime = 7 * 24 * time.Hour
 	// lockPatience is how long the query of a process that was killed may go on.
 	lockPatience = 2 * time.Second
 	// lockTime is how long a lock may be held, whatever the connection allows one statement.
