@@ -176,6 +176,9 @@ func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 			return err
 		}
 	}
+	if err := shop.printAudiences(ctx); err != nil {
+		return err
+	}
 	different := printAttribution(ctx, sql, journeyEvents)
 	fmt.Printf("\ndemo: accepted=%d rows=%d lost=%d double=%d\n", balance.Accepted, balance.Rows, balance.Lost, balance.Double)
 	return errors.Join(balance.Err(), different)
