@@ -30,6 +30,8 @@ type runCmd struct {
 	QueryTimeout  time.Duration `env:"ONEPX_QUERY_TIMEOUT" default:"30s" bounds:"1s to 10m" help:"How long any other question to the database may take before the answer is 503."`
 	Queries       int           `env:"ONEPX_CONSOLE_QUERIES" default:"16" bounds:"1 to 24" help:"Such questions at once; more are answered with 503. A page of 10000 members takes some 10 MB."`
 
+	ExportDir string `env:"ONEPX_EXPORT_DIR" placeholder:"DIR" help:"The folder that consumer jobs writes exports to, if this console shall hand their files out."`
+
 	StopGrace   time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
 	StopTimeout time.Duration `env:"ONEPX_STOP_TIMEOUT" default:"15s" bounds:"1s to 5m" help:"How long requests at work may take when stopping."`
 

@@ -21,7 +21,9 @@ import (
 	"github.com/onepx/onepx/services/console/internal/lookup"
 	"github.com/onepx/onepx/services/console/internal/seal"
 	"github.com/onepx/onepx/services/console/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
@@ -123,7 +125,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +149,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 		Sites: sites.Sites(), Lookups: lookups, Audiences: database,
 		People:   func(site string) api.People { return people.OfSite(site) },
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database), Jobs: jobsTopic{client},
+		Exports: exportlog.NewLog(conn, c.ClickHouse.Database), ExportDir: c.ExportDir,
 		Suppressions: s.suppressions, Sealer: sealer, UserKey: userkey.New(c.Secret.Reveal()).Of,
 		QueryTimeout: c.QueryTimeout, Queries: c.Queries, Version: version,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,

@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 )
 
@@ -28,5 +29,5 @@ func TestThePagesAreThoseOfTheCode(t *testing.T) {
 func TestEveryInstrumentIsOnThePageOfMetrics(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-consumer.md"))
 	require.NoError(t, err)
-	require.Equal(t, reflect.TypeFor[consume.Metrics]().NumField()+reflect.TypeFor[privacy.Metrics]().NumField(), strings.Count(string(page), "| `onepx_consumer_"))
+	require.Equal(t, reflect.TypeFor[consume.Metrics]().NumField()+reflect.TypeFor[privacy.Metrics]().NumField()+reflect.TypeFor[exports.Metrics]().NumField(), strings.Count(string(page), "| `onepx_consumer_"))
 }

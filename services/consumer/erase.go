@@ -60,7 +60,7 @@ func (c *privacyEraseCmd) Run(ctx context.Context, k *kong.Kong) error {
 			fmt.Fprintf(k.Stdout, "%d ids would be erased; repeat with --yes\n", people.Len())
 			return nil
 		}
-		if err := c.write(ctx, message); err != nil {
+		if err := writeJob(ctx, c.Kafka, message); err != nil {
 			return err
 		}
 		fmt.Fprintf(k.Stdout, "request %s: %d ids\n", job.ID, people.Len())
@@ -68,8 +68,9 @@ func (c *privacyEraseCmd) Run(ctx context.Context, k *kong.Kong) error {
 	})
 }
 
-func (c *privacyEraseCmd) write(ctx context.Context, message kafka.Message) error {
-	client, err := c.Kafka.Client()
+// writeJob writes the record of a job.
+func writeJob(ctx context.Context, settings kafkaconn.Settings, message kafka.Message) error {
+	client, err := settings.Client()
 	if err != nil {
 		return err
 	}

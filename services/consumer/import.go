@@ -13,12 +13,14 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/imports"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
-// importCmd groups the commands that read CSV files.
+// importCmd groups the commands that read CSV files; the one of feeds stands in import_feed.go.
 type importCmd struct {
 	Rates importRatesCmd `cmd:"" help:"Import exchange rates: a header Date,USD,JPY,… and a line for each day with units for one euro, as the European Central Bank publishes them. Example: consumer import rates eurofxref-hist.csv"`
 	Costs importCostsCmd `cmd:"" help:"Import what campaigns cost: the header site,day,source,medium,campaign,currency,cost and a line for each day and campaign. Example: consumer import costs costs.csv"`
+	Feed  importFeedCmd  `cmd:"" help:"Import the product feed of a site, with the columns of Google Merchant, in the place of all of its products. Example: consumer import feed --site shop products.tsv.gz"`
 }
 
 // importRatesCmd are the settings of `consumer import rates`.
@@ -132,7 +134,7 @@ func openImport(name string) (*os.File, error) {
 
 // importTarget connects to a database that has the tables. The connection must be closed.
 func importTarget(ctx context.Context, settings store.Settings) (*store.Store, driver.Conn, error) {
-	conn, err := settings.Open()
+	conn, err := settings.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return nil, nil, err
 	}

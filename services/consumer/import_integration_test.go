@@ -93,8 +93,8 @@ func TestManyCostsAreImportedInBlocks(t *testing.T) {
 
 func TestAFileThatIsNotThereIsNamed(t *testing.T) {
 	t.Setenv("ONEPX_CLICKHOUSE_ADDR", "127.0.0.1:1")
-	for _, kind := range []string{"rates", "costs"} {
-		got := command(t, "import", kind, filepath.Join(t.TempDir(), "missing.csv"))
+	for _, kind := range []string{"rates", "costs", "feed --site=shop"} {
+		got := command(t, append(append([]string{"import"}, strings.Fields(kind)...), filepath.Join(t.TempDir(), "missing.csv"))...)
 		require.Equal(t, 1, got.code)
 		require.Contains(t, got.errOut, "missing.csv")
 	}

@@ -8,20 +8,27 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/alecthomas/kong"
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/personal"
+	"github.com/onepx/onepx/services/shared/settings"
+	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
+	"github.com/onepx/onepx/services/shared/userkey"
 )
 
 // jobsCmd are the settings of `consumer jobs`.
@@ -31,10 +38,13 @@ type jobsCmd struct {
 	Telemetry     telemetry.Settings `embed:""`
 	groupSettings `embed:""`
 
-	AdminListen string `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
+	ExportDir   string          `env:"ONEPX_EXPORT_DIR" placeholder:"DIR" help:"Folder that exports are written to, as SITE/SEGMENT/EXPORT/members.csv and so on. They hold data of people: nobody but who uploads them should read it. Empty: exports fail."`
+	ContactsDir string          `env:"ONEPX_EXPORT_CONTACTS_DIR" placeholder:"DIR" help:"Folder with the sites' files of customers, SITE/NAME.csv, for lists that go to platforms. They are read and never stored. Empty: such exports fail."`
+	Secret      settings.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, by which customers are known: for --uid, and for exports for platforms. Give it in the environment: a command line can be seen by other users."`
+	AdminListen string          `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
 
-	// saved is called after each step; tests stop there.
-	saved func(personal.RequestStep) error
+	// saved is called after each step of a job; tests stop there.
+	saved func(step string) error
 }
 
 // Validate checks bounds.
@@ -74,7 +84,7 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 
 // work connects to Kafka and ClickHouse and does jobs until the context ends.
 func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}
@@ -101,10 +111,42 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	deps := privacy.Deps{
+	if c.saved == nil {
+		c.saved = func(string) error { return nil }
+	}
+	wishes, exported := suppression.New(), store.NewExports(conn, c.schema())
+	exporter, err := c.exporter(conn, exported, wishes, tel)
+	if err != nil {
+		return err
+	}
+	eraser := c.eraser(conn, client, events, tel)
+	eraser.LockExports, eraser.RemoveExports = exported.Lock, exporter.Remove
+	reader := kafka.NewReader(kafka.ReaderConfig{
+		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,
+		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
+	})
+	defer func() { _ = reader.Close() }()
+	worker := privacy.Worker{Reader: reader, Metrics: metrics, Logger: tel.Logger, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{
+		jobs.Erase: eraser.Erase, jobs.Access: eraser.NoteAccess, jobs.Export: exporter.Do,
+	}}
+	follow, end := errgroup.WithContext(ctx)
+	follow.Go(func() error {
+		return wishes.Follow(end, suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Log: tel.Logger})
+	})
+	worker.Run(end)
+	return follow.Wait()
+}
+
+func (c *jobsCmd) schema() store.Schema {
+	return store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+}
+
+// eraser makes what does erasures, but for what they need of exports.
+func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, events *store.Store, tel *telemetry.Telemetry) privacy.Deps {
+	return privacy.Deps{
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
 		People:   personal.NewStore(conn, c.ClickHouse.Database),
-		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
+		Tables:   store.NewRebuilds(conn, c.schema()),
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
 		},
@@ -116,16 +158,20 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		},
 		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
 	}
-	if deps.Saved == nil {
-		deps.Saved = func(personal.RequestStep) error { return nil }
+}
+
+// exporter makes what does exports.
+func (c *jobsCmd) exporter(conn driver.Conn, exported *store.Exports, wishes *suppression.List, tel *telemetry.Telemetry) (*exports.Exporter, error) {
+	metrics, err := exports.NewMetrics(tel.Meter)
+	if err != nil {
+		return nil, err
 	}
-	reader := kafka.NewReader(kafka.ReaderConfig{
-		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,
-		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
-	})
-	defer func() { _ = reader.Close() }()
-	tasks := map[jobs.Kind]func(context.Context, jobs.Job) error{jobs.Erase: deps.Erase, jobs.Access: deps.NoteAccess}
-	worker := privacy.Worker{Reader: reader, Tasks: tasks, Metrics: metrics, Logger: tel.Logger}
-	worker.Run(ctx)
-	return nil
+	var key func(site, text string) []byte
+	if c.Secret.Reveal() != "" {
+		key = userkey.New(c.Secret.Reveal()).Of
+	}
+	return exports.New(exports.Deps{
+		Store: exported, Log: exportlog.NewLog(conn, c.ClickHouse.Database), Wishes: wishes, Dir: c.ExportDir, ContactsDir: c.ContactsDir, Key: key,
+		Metrics: metrics, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
+	}), nil
 }

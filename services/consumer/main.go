@@ -23,10 +23,11 @@ type cli struct {
 	Migrate    migrateCmd    `cmd:"" help:"Bring the ClickHouse schema up to date; can be repeated. Example: consumer migrate"`
 	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
 	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
-	Import     importCmd     `cmd:"" help:"Bring exchange rates and costs of advertising into ClickHouse."`
+	Import     importCmd     `cmd:"" help:"Bring exchange rates, costs of advertising and product feeds into ClickHouse."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Make facts of stored events anew."`
 	Rollup     rollupCmd     `cmd:"" help:"Compute the sums by day that the rollup_ reports answer with; run it as often as they shall be renewed. Example: consumer rollup --config onepx.yaml --days 90"`
-	Jobs       jobsCmd       `cmd:"" help:"Do the jobs of topic onepx.jobs: erasures. One process is enough; a second one waits. Example: consumer jobs"`
+	Jobs       jobsCmd       `cmd:"" help:"Do the jobs of topic onepx.jobs: erasures and exports. One process is enough; a second one waits. Example: consumer jobs"`
+	Export     exportCmd     `cmd:"" help:"Write audiences to files, for the site or for platforms of advertising (docs/audiences.md)."`
 	Privacy    privacyCmd    `cmd:"" help:"Show, hand out or erase what is stored about people, and prove it (docs/erasure.md)."`
 	Docs       docsCmd       `cmd:"" hidden:"" help:"Write the generated pages."`
 }

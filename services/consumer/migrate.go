@@ -19,7 +19,7 @@ type migrateCmd struct {
 
 // Run is `consumer migrate`.
 func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}

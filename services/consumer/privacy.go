@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/personal"
 	table "github.com/onepx/onepx/services/shared/settings"
@@ -42,7 +43,7 @@ type peopleSettings struct {
 	UID       []string     `name:"uid" placeholder:"TEXT" help:"Customer id or e-mail address as the sites sent it; it is hashed in memory, for each site of the configuration. A command line can be seen by other users: better give it with --from."`
 	From      string       `placeholder:"FILE" help:"File with more, one a line: visitor UUID, user UUID, recipient UUID or uid TEXT; - is standard input."`
 	Config    string       `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
-	Secret    table.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, for --uid. Give it in the environment: a command line can be seen by other users."`
+	Secret    table.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, by which customers are known: for --uid, and for exports for platforms. Give it in the environment: a command line can be seen by other users."`
 }
 
 // people are the ids, each once.
@@ -126,7 +127,7 @@ func (s *peopleSettings) addCustomers(people *jobs.People, texts []string) error
 
 // withPrivacy opens the database of a command and calls do.
 func withPrivacy(ctx context.Context, settings store.Settings, do func(*personal.Store, *personal.Requests) error) error {
-	conn, err := settings.Open()
+	conn, err := settings.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}

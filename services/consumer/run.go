@@ -94,7 +94,7 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 
 // consume connects to Kafka and ClickHouse and works until the context ends.
 func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, group *consume.Group) error {
-	conn, err := c.ClickHouse.Open()
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfConsumers)
 	if err != nil {
 		return err
 	}

@@ -76,7 +76,7 @@ func empty(t *testing.T) *world {
 	// Topics come and go in these tests: what is known of them must be fresh.
 	w.kafka = &kafka.Client{Addr: kafka.TCP(broker), Transport: &kafka.Transport{MetadataTTL: glance}}
 	var err error
-	w.clickHouse, err = clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(password)}.Open()
+	w.clickHouse, err = clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(password)}.Open(clickhouseconn.OfConsumers)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, w.clickHouse.Exec(context.Background(), "DROP DATABASE IF EXISTS "+w.database+" SYNC"))

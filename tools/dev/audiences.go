@@ -13,11 +13,11 @@ func (s demoShop) printAudiences(ctx context.Context) error {
 	var member struct {
 		Visitor string `json:"visitor_id"`
 	}
-	err := s.sql.One(ctx, "SELECT visitor_id FROM onepx.audience_members(site='"+demoSite+"', segment='cart_abandoners') WHERE NOT held_out ORDER BY qualified_at DESC, visitor_id LIMIT 1", &member)
+	err := s.sql.One(ctx, "SELECT visitor_id FROM onepx.audience_members(site='"+shopperSite+"', segment='cart_abandoners') WHERE NOT held_out ORDER BY qualified_at DESC, visitor_id LIMIT 1", &member)
 	if err != nil {
 		return err
 	}
-	path := "/v1/sites/" + demoSite + "/visitors/" + member.Visitor + "/audiences"
+	path := "/v1/sites/" + shopperSite + "/visitors/" + member.Visitor + "/audiences"
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.console+path, nil)
 	if err != nil {
 		return err

@@ -31,23 +31,29 @@ type demoCmd struct {
 const demoSettle = time.Minute
 
 const (
-	// demoSite has the traffic of the shop, truthSite the journeys whose truth is known.
+	// demoSite has the traffic of the shop, truthSite the journeys whose truth is known, shopperSite those who shop.
 	demoSite       = "demo"
 	truthSite      = "truth"
+	shopperSite    = "shop"
 	demoPartitions = 3
 )
 
-// demoSites has %[1]s and %[2]s for the sites, %[3]x for the SHA-256 of the write key, %[4]x for that of the console's.
+// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two, %[6]x for
+// that of the console's.
 const demoSites = `sites:
-  - id: %[1]s
+  - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
+  - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
+  - id: %[3]s
     timezone: Europe/Berlin
     currency: EUR
-    privacy: opt_out
-    api_keys: [{name: demo, key: "sha256:%[4]x", rights: [audiences, privacy]}]
+    write_keys: ["sha256:%[5]x"]
+    api_keys: [{name: demo, key: "sha256:%[6]x", rights: [audiences, privacy]}]
     segments:
-      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}}
-  - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[3]x"]}
+      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
+
+// writeKeys are those of the sites that get events from servers.
+type writeKeys struct{ truth, shopper string }
 
 // Run plays the traffic of a small shop through the whole pipeline, prints the reports, and stops.
 func (d demoCmd) Run(ctx context.Context) (err error) {
@@ -69,14 +75,18 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	shop := demoShop{key: rand.Text(), consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
+	shop := demoShop{keys: writeKeys{rand.Text(), rand.Text()}, consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
 	sites := filepath.Join(dir, "onepx.yaml")
-	if err := os.WriteFile(sites, fmt.Appendf(nil, demoSites, demoSite, truthSite, sha256.Sum256([]byte(shop.key)), sha256.Sum256([]byte(shop.consoleKey))), 0o600); err != nil {
+	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)))
+	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector, consumer and console …")
 	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions, Console: true})
 	if err != nil {
+		return err
+	}
+	if err := importFeed(ctx, p); err != nil {
 		return err
 	}
 	stop, err := shop.start(ctx, p)
@@ -89,9 +99,10 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 
 // demoShop is where the demo's parts are.
 type demoShop struct {
-	// collector and console are base URLs; key is a write key, consoleKey one for the console.
-	collector, console, key, consoleKey string
-	sql                                 ledger.ClickHouse
+	// collector and console are base URLs; consoleKey is a key for the console.
+	collector, console, consoleKey string
+	keys                           writeKeys
+	sql                            ledger.ClickHouse
 }
 
 // start starts the services. stop is there with an error too.
@@ -142,12 +153,15 @@ func (d demoCmd) startKafka(ctx context.Context, dir string) (string, func(), er
 	return kafka.Broker(), func() { _ = kafka.Stop() }, nil
 }
 
-// play sends the journeys and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
+// play sends the journeys, the shoppers and the traffic, waits for the rows, and prints what came of it. It fails when an event is lost or
 // counted twice, and when reports differ from the truth.
 func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 	sql := shop.sql
-	journeyEvents, err := playJourneys(ctx, shop.collector, shop.key, time.Now())
+	journeyEvents, err := playJourneys(ctx, shop.collector, shop.keys.truth, time.Now())
 	if err != nil {
+		return err
+	}
+	if err := playShoppers(ctx, shop.collector, shop.keys.shopper, time.Now()); err != nil {
 		return err
 	}
 	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, shop.collector)
@@ -176,10 +190,10 @@ func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 			return err
 		}
 	}
+	different := errors.Join(printAttribution(ctx, sql, journeyEvents), printShoppers(ctx, sql))
 	if err := shop.printAudiences(ctx); err != nil {
 		return err
 	}
-	different := printAttribution(ctx, sql, journeyEvents)
 	fmt.Printf("\ndemo: accepted=%d rows=%d lost=%d double=%d\n", balance.Accepted, balance.Rows, balance.Lost, balance.Double)
 	return errors.Join(balance.Err(), different)
 }

@@ -3,6 +3,7 @@
 package main
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -14,6 +15,9 @@ func TestTheDemoLosesNothingAndItsReportsAreTheTruth(t *testing.T) {
 	printed := r.printed(t)
 	require.Regexp(t, `all campaigns +(48\.00 2560\.00 *){6}\n +must be +(48\.00 2560\.00 *){6}equal\n`, printed)
 	require.Contains(t, printed, "sold 2760.00, refunded 200.00, net 2560.00; orders of machines, left out: 1\n")
+	for _, s := range shoppers {
+		require.Contains(t, printed, "  "+s.name+": "+strings.Join(s.products, ", ")+"\n")
+	}
 	require.Regexp(t, `\{"audiences":\[\{"id":"cart_abandoners",.*"consent":\{"profile":true,`, printed)
 	require.Regexp(t, `demo: accepted=(\d+) rows=(\d+) lost=0 double=0\n`, printed)
 	r.requireNothingLeft(t)

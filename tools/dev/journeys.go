@@ -30,6 +30,16 @@ type serverEvent struct {
 	OrderID   string    `json:"order_id,omitempty"`
 	Value     string    `json:"value,omitempty"`
 	Currency  string    `json:"currency,omitempty"`
+	// Choice is "1" for somebody who has allowed audiences.
+	Choice string       `json:"c,omitempty"`
+	Items  []serverItem `json:"items,omitempty"`
+}
+
+// serverItem is an item of an event.
+type serverItem struct {
+	ID       string `json:"id"`
+	Price    string `json:"price,omitempty"`
+	Category string `json:"category,omitempty"`
 }
 
 // ordering is how long people are in the shop before they order.
@@ -73,31 +83,36 @@ func (j journey) String() string {
 	return text
 }
 
-// playJourneys sends the events of all journeys in one request, as a shop's server does, and returns how many they are.
+// playJourneys sends the events of all journeys, and returns how many they are.
 func playJourneys(ctx context.Context, collector, key string, now time.Time) (int, error) {
 	var all []serverEvent
 	for _, j := range journeys {
 		all = append(all, j.events(now)...)
 	}
-	body, err := json.Marshal(all)
+	return len(all), send(ctx, collector, key, all)
+}
+
+// send sends events in one request, as a shop's server does.
+func send(ctx context.Context, collector, key string, events []serverEvent) error {
+	body, err := json.Marshal(events)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, collector+"/v1/events", bytes.NewReader(body))
 	if err != nil {
-		return 0, err
+		return err
 	}
 	req.Header.Set("Authorization", "Bearer "+key)
 	req.Header.Set("Content-Type", "application/json")
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer func() { _ = res.Body.Close() }()
 	// The header speaks of the event that fared worst.
 	if answer := res.Header.Get("Onepx-Event"); answer != "stored" {
 		text, _ := io.ReadAll(io.LimitReader(res.Body, 1000))
-		return 0, fmt.Errorf("the journeys: %s, %s: %s", res.Status, answer, text)
+		return fmt.Errorf("events of a server: %s, %s: %s", res.Status, answer, text)
 	}
-	return len(all), nil
+	return nil
 }

@@ -22,7 +22,7 @@ const writeKey = "key"
 
 const sites = `
 sites:
-  - {id: all, timezone: UTC, currency: EUR, privacy: opt_out, write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"]}
+  - {id: all, timezone: UTC, currency: EUR, privacy: opt_out, write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"], sync_partners: [{id: adnet, url: "https://adnet.example/?to={callback}", redirects: [adnet.example]}]}
   - {id: sparing, timezone: UTC, currency: EUR, minimise: {ip: none, referrer: origin, user_agent: reduced}}
   - {id: strict, timezone: UTC, currency: EUR, privacy: opt_in}
   - {id: counting, timezone: UTC, currency: EUR, privacy: opt_in, consent: {without: count}}

@@ -24,7 +24,7 @@ const limit = 10_000
 
 var (
 	email   = kind{"e-mail address", func(n int) string { return fmt.Sprintf("ndlmail%04d@shop.com", n) }, regexp.MustCompile(`ndlmail(\d{4})`)}
-	phone   = kind{"telephone number", func(n int) string { return fmt.Sprintf("+49 170 9%04d77", n) }, regexp.MustCompile(`170.{0,3}9(\d{4})77`)}
+	phone   = kind{"telephone number", func(n int) string { return fmt.Sprintf("+49 170 9%04d77", n) }, regexp.MustCompile(`49.{0,3}170.{0,3}9(\d{4})77`)}
 	card    = kind{"card number", cardOf, regexp.MustCompile(`411111(\d{4})99999`)}
 	token   = kind{"token", func(n int) string { return fmt.Sprintf("ghp_Nkey%04dabdefghijklmnopqrstuvwxyz012", n) }, regexp.MustCompile(`nkey(\d{4})`)}
 	secret  = kind{"password", func(n int) string { return fmt.Sprintf("Sesame%04dOpen", n) }, regexp.MustCompile(`sesame(\d{4})`)}

@@ -35,6 +35,7 @@ var allowed = []struct{ place, why string }{
 	{" item id", "ids of products are the shop's, too"},
 	{" header User-Agent", "an address that a program writes into its own name: browsers don't, and versions look like addresses"},
 	{" header Sec-CH-UA", "the same"}, {" header Sec-CH-UA-Mobile", "the same"}, {" header Sec-CH-UA-Platform", "the same"},
+	{" partner uid", "an id of a partner must stay what it is, and may look like a card's number; all else is refused"},
 	{" gclid", "an id of the ad network: consent decides whether it is kept, and it must stay what it is to be of use there"},
 }
 
@@ -95,6 +96,7 @@ func TestNoPersonalDataIsKept(t *testing.T) {
 		s.inParameters(site)
 		s.inHeaders(site)
 	}
+	s.inSync()
 	s.withoutIdentity()
 	s.mustNotBeStored()
 	w.await(t, s, "before the outage")

@@ -60,7 +60,7 @@ SELECT
     daily_hash,
     toInt64(countIf(kind = 'page_view')) AS page_views,
     toInt64(count())                     AS events,
-    toInt64(countIf(kind != 'impression')) AS on_site
+    toInt64(countIf({{.OnSite}})) AS on_site
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

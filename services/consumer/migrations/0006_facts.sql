@@ -197,7 +197,7 @@ SELECT
     min(site_day) AS first_day,
     max(site_day) AS last_day,
     max(visitor_kind IN ('cookie', 'provided')) AS returned,
-    max(kind != 'impression') AS on_site,
+    max({{.OnSite}}) AS on_site,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND NOT is_bot AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000')

@@ -82,7 +82,7 @@ SELECT
     daily_hash,
     toInt64(countIf(kind = 'page_view'))   AS page_views,
     toInt64(count())                       AS events,
-    toInt64(countIf(kind != 'impression')) AS on_site,
+    toInt64(countIf({{.OnSite}})) AS on_site,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND NOT is_bot

@@ -42,13 +42,22 @@ func (s Settings) Validate() error {
 	return nil
 }
 
+// How long one statement may take, from its sending to its last row: the driver ends it then, unless its context has a deadline
+// of its own.
+const (
+	// OfConsumers is for those who must not wait for long.
+	OfConsumers = time.Minute
+	// OfCommands is for work that reads or changes a whole table: a mutation says nothing until it has ended.
+	OfCommands = 2 * time.Hour
+)
+
 // Open makes a connection pool; nothing is sent yet. The connections name no database, so that migrations can make it.
-func (s Settings) Open() (driver.Conn, error) {
+func (s Settings) Open(statement time.Duration) (driver.Conn, error) {
 	options := &clickhouse.Options{
 		Addr:             s.Addrs,
 		Auth:             clickhouse.Auth{Username: s.User, Password: s.Password.Reveal()},
 		DialTimeout:      5 * time.Second,
-		ReadTimeout:      60 * time.Second,
+		ReadTimeout:      statement,
 		MaxOpenConns:     64,
 		MaxIdleConns:     8,
 		Compression:      &clickhouse.Compression{Method: clickhouse.CompressionLZ4},

@@ -44,6 +44,6 @@ func TestSettingsThatDoNotFit(t *testing.T) {
 		require.ErrorContains(t, s.Validate(), name)
 	}
 	require.NoError(t, clickhouseconn.Settings{Database: "onepx", TLS: true, ServerName: "db"}.Validate())
-	_, err := clickhouseconn.Settings{TLS: true, CAFile: "missing.pem"}.Open()
+	_, err := clickhouseconn.Settings{TLS: true, CAFile: "missing.pem"}.Open(clickhouseconn.OfConsumers)
 	require.ErrorContains(t, err, "ONEPX_CLICKHOUSE_TLS_CA_FILE")
 }

@@ -1,5 +1,5 @@
-// Package jobs is what the topic onepx.jobs holds: work that changes stored data. Whoever wants it done writes a Job; `consumer
-// jobs`, and nobody else, does it.
+// Package jobs is what the topic onepx.jobs holds: work that changes stored data, or reads much of it. Whoever wants it done
+// writes a Job; `consumer jobs`, and nobody else, does it.
 //
 // Record: key = the job's id, 16 bytes; value = JSON. The topic has one partition, so jobs are done one after the other.
 package jobs
@@ -28,6 +28,8 @@ const (
 	Erase Kind = "erase"
 	// Access notes that what is stored about people is handed out.
 	Access Kind = "access"
+	// Export writes members of an audience to files.
+	Export Kind = "export"
 )
 
 // MaxIDs is the largest number of ids in a job: its record stays well below what Kafka takes.
@@ -48,8 +50,10 @@ type Job struct {
 	// AskedBy is who answers for the job: an operator, a ticket. It is kept for ever; not the person whom the job is about.
 	AskedBy string    `json:"asked_by"`
 	AskedAt time.Time `json:"asked_at"`
-	// People are those whom the job is about.
-	People People `json:"people"`
+	// People are those whom an Erase or Access is about.
+	People People `json:"people,omitzero"`
+	// List is what an Export writes.
+	List *List `json:"list,omitempty"`
 }
 
 // People are known by ids as they stand in rows, of any site.
@@ -117,14 +121,21 @@ func (j Job) Validate() error {
 		}
 	}
 	refuse(j.ID == uuid.Nil, "id is missing")
-	refuse(j.Kind != Erase && j.Kind != Access, "kind %q is unknown", j.Kind)
 	refuse(strings.TrimSpace(j.AskedBy) == "" || utf8.RuneCountInString(j.AskedBy) > maxAskedBy, "asked_by must have 1 to %d characters", maxAskedBy)
 	refuse(j.AskedAt.IsZero(), "asked_at is missing")
-	if err := j.People.Validate(); err != nil {
-		errs = append(errs, err)
+	switch j.Kind {
+	case Erase, Access:
+		errs = append(errs, j.People.Validate())
+		refuse(j.List != nil, "a list is of an export only")
+	case Export:
+		refuse(j.People.Len() > 0, "an export is not about people of given ids")
+		refuse(!name.MatchString(j.Site), "site is none")
+		errs = append(errs, j.List.Validate())
+	default:
+		refuse(true, "kind %q is unknown", j.Kind)
 	}
-	if len(errs) > 0 {
-		return fmt.Errorf("%w: %w", ErrInvalid, errors.Join(errs...))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("%w: %w", ErrInvalid, err)
 	}
 	return nil
 }

@@ -34,6 +34,31 @@ func TestAJobIsReadAsItWasWritten(t *testing.T) {
 	require.Equal(t, want, got)
 }
 
+func export(change ...func(*jobs.Job)) jobs.Job {
+	return job(append([]func(*jobs.Job){func(j *jobs.Job) {
+		j.Kind, j.Site, j.People = jobs.Export, "shop", jobs.People{}
+		j.List = &jobs.List{Segment: "cart_abandoners", Format: jobs.Meta, Contacts: "customers"}
+	}}, change...)...)
+}
+
+func TestAnExportIsReadAsItWasWritten(t *testing.T) {
+	want := export()
+	message, err := want.Message()
+	require.NoError(t, err)
+	got, err := jobs.Parse(message.Value)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	require.NotContains(t, string(message.Value), "people")
+}
+
+func TestAJobFromBeforeThereWereExportsIsStillRead(t *testing.T) {
+	got, err := jobs.Parse([]byte(`{"id":"0190b5ad-0000-7000-8000-000000000001","kind":"erase","asked_by":"ticket 17","asked_at":"2026-11-25T12:00:00.123Z","people":{"visitors":["0190b5ad-0000-7000-8000-000000000002"]}}`))
+	require.NoError(t, err)
+	require.Equal(t, jobs.Erase, got.Kind)
+	require.Equal(t, []uuid.UUID{uuid.MustParse("0190b5ad-0000-7000-8000-000000000002")}, got.People.Visitors)
+	require.Nil(t, got.List)
+}
+
 func TestTheLargestJobFitsIntoARecord(t *testing.T) {
 	message, err := job(func(j *jobs.Job) {
 		j.People = jobs.People{Visitors: make([]uuid.UUID, jobs.MaxIDs)}
@@ -47,14 +72,23 @@ func TestTheLargestJobFitsIntoARecord(t *testing.T) {
 
 func TestWhatIsNoJobIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*jobs.Job){
-		"no id":                 func(j *jobs.Job) { j.ID = uuid.Nil },
-		"another kind":          func(j *jobs.Job) { j.Kind = "export" },
-		"nobody asked":          func(j *jobs.Job) { j.AskedBy = " " },
-		"who asked is too long": func(j *jobs.Job) { j.AskedBy = strings.Repeat("ä", 129) },
-		"no time":               func(j *jobs.Job) { j.AskedAt = time.Time{} },
-		"no ids":                func(j *jobs.Job) { j.People = jobs.People{} },
-		"too many ids":          func(j *jobs.Job) { j.People.Visitors = make([]uuid.UUID, jobs.MaxIDs+1) },
-		"an id of zeros":        func(j *jobs.Job) { j.People.Users[0] = uuid.Nil },
+		"no id":                                  func(j *jobs.Job) { j.ID = uuid.Nil },
+		"another kind":                           func(j *jobs.Job) { j.Kind = "rename" },
+		"an export of no list":                   func(j *jobs.Job) { *j = export(); j.List = nil },
+		"an export of people":                    func(j *jobs.Job) { j.Kind, j.List = jobs.Export, export().List },
+		"an erasure of a list":                   func(j *jobs.Job) { j.List = export().List },
+		"a path as a site":                       func(j *jobs.Job) { *j = export(); j.Site = "../shop" },
+		"no segment":                             func(j *jobs.Job) { *j = export(); j.List.Segment = "" },
+		"a path as contacts":                     func(j *jobs.Job) { *j = export(); j.List.Contacts = "a/b" },
+		"an unknown format":                      func(j *jobs.Job) { *j = export(); j.List.Format = "xlsx" },
+		"a platform's list without contacts":     func(j *jobs.Job) { *j = export(); j.List.Contacts = "" },
+		"the site's own list, but with contacts": func(j *jobs.Job) { *j = export(); j.List.Format = jobs.CSV },
+		"nobody asked":                           func(j *jobs.Job) { j.AskedBy = " " },
+		"who asked is too long":                  func(j *jobs.Job) { j.AskedBy = strings.Repeat("ä", 129) },
+		"no time":                                func(j *jobs.Job) { j.AskedAt = time.Time{} },
+		"no ids":                                 func(j *jobs.Job) { j.People = jobs.People{} },
+		"too many ids":                           func(j *jobs.Job) { j.People.Visitors = make([]uuid.UUID, jobs.MaxIDs+1) },
+		"an id of zeros":                         func(j *jobs.Job) { j.People.Users[0] = uuid.Nil },
 	} {
 		t.Run(name, func(t *testing.T) {
 			j := job(change)
@@ -81,6 +115,9 @@ func TestAnIDIsAddedOnce(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	message, err := job().Message()
+	require.NoError(f, err)
+	f.Add(message.Value)
+	message, err = export().Message()
 	require.NoError(f, err)
 	f.Add(message.Value)
 	f.Add([]byte("{}"))

@@ -52,6 +52,10 @@ var Tables = []Table{
 	{"visitor_days", visitorOnly, DayKey},
 	{"segment_hits", visitorOnly, OffsetKey},
 	{"profile_refusals", visitorOnly, VisitorKey},
+	{"product_interest", visitorOnly, VisitorKey},
+	{"partner_ids", visitorOnly, OffsetKey},
+	{"share_consents", visitorOnly, VisitorKey},
+	{"export_members", visitorAndUser, VisitorKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

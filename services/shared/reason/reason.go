@@ -57,6 +57,14 @@ const (
 	SiteMismatch        Reason = "site_mismatch"
 	RateLimited         Reason = "rate_limited"
 
+	PartnerUnknown    Reason = "partner_unknown"
+	PartnerUIDInvalid Reason = "partner_uid_invalid"
+	RedirectUnlisted  Reason = "redirect_unlisted"
+	SyncLoop          Reason = "sync_loop"
+	SharingRefused    Reason = "sharing_refused"
+	SyncRedirect      Reason = "sync_redirect"
+	SyncCookieless    Reason = "sync_cookieless"
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -159,6 +167,13 @@ var All = []Entry{
 	{WriteKeyWrong, "collector", Rejected, "The write key belongs to no site."},
 	{SiteMismatch, "collector", Rejected, "The event names another site than the one the write key belongs to."},
 	{RateLimited, "collector", Rejected, "The site sends more events than its `rate_limit` allows; try again after `Retry-After`."},
+	{PartnerUnknown, "collector", Rejected, "The parameter `partner` of `/sync` is missing or names none of the site's `sync_partners`."},
+	{PartnerUIDInvalid, "collector", Rejected, "The parameter `uid` of `/sync` is no id (512 visible ASCII characters, no e-mail address, telephone number or token, no placeholder), or it is missing and the partner has no `url`."},
+	{RedirectUnlisted, "collector", Rejected, "The parameter `redir` of `/sync` is no https URL whose host is one of the partner's `redirects`."},
+	{SyncLoop, "collector", Rejected, "The partner has sent the visitor back to `/sync` without `uid` for the second time."},
+	{SharingRefused, "collector", Suppressed, "The visitor does not allow all of cookie, audiences and sharing, or a TC string not to the partner, so ids are not exchanged at `/sync`."},
+	{SyncRedirect, "collector", Ignored, "`/sync` has sent the visitor to the partner, and stores nothing yet."},
+	{SyncCookieless, "collector", Ignored, "A partner told its id at `/sync` of a browser that does not send our cookie, so nobody knows whose it is."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},

@@ -118,3 +118,13 @@ func Of(database string) string {
 	b.ByAll = b.judge(b.render("seen_of_visitors"), "visitor_id, segment, rule, at_ms", byAll)
 	return b.render("audiences_of")
 }
+
+// Explained is the query of the view audience_explained, with its parameters.
+func Explained(database string) string {
+	b := newBlocks(Source{Database: database})
+	b.If = "true"
+	b.Visitors = " AND visitor_id = {visitor:UUID}"
+	b.Hashes = " WHERE id_hash = cityHash64({visitor:UUID})"
+	b.ByAll = b.judge(b.render("seen_of_segment"), "at_ms", judged)
+	return b.render("explained")
+}

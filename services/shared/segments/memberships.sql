@@ -43,7 +43,7 @@ FROM
         maxIf(ms, step = 'leave' AND product = '') AS newest_leave_of_all
     FROM (SELECT *, toUnixTimestamp64Milli(occurred_at) AS ms FROM {{.Hits}})
     {{.AtMany}}
-    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = rule.version AND ms > at_ms - rule.reach_ms AND ms <= at_ms
+    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = rule.version AND ms > at_ms - rule.reach_ms AND ms <= at_ms{{.Visitors}}
     GROUP BY visitor_id, at_ms
 ) AS s
 LEFT ANY JOIN ({{template "refusals" .}}) AS r USING visitor_id{{end}}
@@ -173,3 +173,58 @@ FROM
 ) AS c
 GROUP BY nth
 ORDER BY day{{end}}
+
+{{- /* sums: of each hit that counts its instant, and the times and the value there. lost: the last instant at which it was too much. */ -}}
+{{define "explained"}}WITH
+    assumeNotNull(({{.Rule}})) AS rule,
+    {{template "asked"}} AS at_ms,
+    cityHash64({visitor:UUID}) IN ({{template "suppressed" .}}) AS suppressed,
+    said AS
+    (
+        SELECT
+            h.2 AS ms, h.3 AS event_id, toString(h.4) AS step, h.5 AS product,
+            step = 'enter' AND has(c, h) AS counted,
+            multiIf(
+                step = 'leave', 'stops',
+                step = 'enter' AND product = '' AND rule.same_product, 'no_product',
+                ms <= stop, 'stopped',
+                step = 'enter' AND NOT counted, if(has(c.3, event_id), 'repeated', 'beyond_limit'),
+                ms = q, multiIf({{template "lasts"}}, 'lets_in', q + rule.after_ms > at_ms, 'waits', 'expired'),
+                step = 'then', if(arrayExists(x -> x.1 > lost AND x.1 < ms AND ms <= x.1 + rule.then_within_ms AND x.2 >= rule.times_least AND x.3 >= rule.value_least, sums), 'follows', 'out_of_time'),
+                arrayExists(x -> x.1 = ms AND (x.2 > rule.times_most OR x.3 > rule.value_most), sums), 'too_much',
+                ms < lost, 'stopped',
+                arrayExists(x -> x.1 = ms AND x.2 >= rule.times_least AND x.3 >= rule.value_least, sums), 'qualifies',
+                'not_enough') AS note
+        FROM
+        (
+            SELECT k, stop, c, q, sums, arrayMax(x -> if(x.2 > rule.times_most OR x.3 > rule.value_most, x.1, 0), sums) AS lost
+            FROM
+            (
+                SELECT
+                    k, stop, c, q,
+                    arrayMap(h -> (h.2, arrayCount(x -> x.2 > h.2 - rule.within_ms AND x.2 <= h.2, c), arraySum(x -> if(x.2 > h.2 - rule.within_ms AND x.2 <= h.2, x.6, 0), c)), c) AS sums
+                FROM ({{.ByAll}})
+                ARRAY JOIN keys AS k, stops AS stop, counted AS c, newest AS q
+            )
+        )
+        ARRAY JOIN k AS h
+        UNION ALL
+        SELECT
+            refused_ms,
+            ifNull((SELECT argMax(event_id, (occurred_at, event_id)) FROM {{.Database}}.events WHERE site_id = {site:String} AND visitor_id = {visitor:UUID} AND outcome = 'event' AND NOT consent_profile), toUUIDOrZero('')),
+            'refusal', '', false, 'stops'
+        FROM ({{template "refusals" .}})
+        WHERE refused_ms <= at_ms
+    )
+SELECT DISTINCT
+    fromUnixTimestamp64Milli(ms, 'UTC') AS at, said.event_id AS event_id, step, product, counted, note,
+    arrayFilter(x -> x != '', [if(consent_measure, 'measure', ''), if(consent_profile, 'profile', ''), if(consent_share, 'share', ''), if(consent_cookie, 'cookie', '')]) AS consent,
+    consent_decided_by AS decided_by
+FROM said
+LEFT ANY JOIN
+(
+    SELECT event_id, consent_measure, consent_profile, consent_share, consent_cookie, consent_decided_by
+    FROM {{.Database}}.events WHERE site_id = {site:String} AND visitor_id = {visitor:UUID} AND outcome = 'event'
+) AS e ON e.event_id = said.event_id
+WHERE NOT suppressed
+ORDER BY at, event_id, step, product{{end}}

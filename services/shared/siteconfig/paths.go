@@ -38,7 +38,7 @@ var pathFields = []field[Paths]{
 var pathPattern = regexp.MustCompile(`^(/[A-Za-z0-9_-][A-Za-z0-9._-]*)+$`)
 
 // native are the first segments of the collector's own paths, those of later versions included as far as they are known.
-var native = []string{"p.gif", "e", "t.js", "v1", "o", "c", "u", "optout", "optin", "robots.txt"}
+var native = []string{"p.gif", "e", "t.js", "v1", "o", "c", "u", "optout", "optin", "sync", "robots.txt"}
 
 func pathReader(into func(*Paths) *string) func(*problems, string, ast.Node, *Paths) {
 	return func(p *problems, path string, node ast.Node, paths *Paths) {

@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_partner", "double_path", "double_write_key", "latin_1",
 	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document",
 	"segment_contradictions", "segment_never", "segment_patterns", "segment_precision", "segment_size", "tab", "tag", "utf_16",
 }
@@ -63,8 +63,8 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	var schema struct {
 		object
 		Defs struct {
-			Site, Goal, TCF, Minimise, Mode, APIKey, Segment, Condition, Band object
-			Props                                                             struct{ MaxProperties int }
+			Site, Goal, Partner, TCF, Minimise, Mode, APIKey, Segment, Condition, Band object
+			Props                                                                      struct{ MaxProperties int }
 		} `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
@@ -79,6 +79,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]":                      schema.Defs.TCF,
 		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":                            schema.Defs.Minimise,
 		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":                          schema.Defs.APIKey,
+		"sites: [{id: a, timezone: UTC, currency: EUR, sync_partners: [{x: 1}]}]":                     schema.Defs.Partner,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -108,6 +109,9 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.EqualValues(t, siteconfig.MaxHoldout/10, segment["holdout"].Maximum)
 	require.EqualValues(t, siteconfig.DefaultLives.String(), segment["lives"].Default)
 	require.Equal(t, siteconfig.MaxGoalProps, schema.Defs.Props.MaxProperties)
+	require.Equal(t, siteconfig.MaxPartners, site.Properties["sync_partners"].MaxItems)
+	require.Equal(t, siteconfig.MaxRedirects, schema.Defs.Partner.Properties["redirects"].MaxItems)
+	require.Equal(t, siteconfig.MaxVendor, schema.Defs.Partner.Properties["tcf_vendor"].Maximum)
 	for name, want := range map[string]int{"click_window_days": siteconfig.DefaultClickWindowDays, "view_window_days": siteconfig.DefaultViewWindowDays} {
 		window := goal.Properties[name]
 		require.Equal(t, []int{siteconfig.MinWindowDays, siteconfig.MaxWindowDays}, []int{window.Minimum, window.Maximum})

@@ -135,6 +135,8 @@ type Site struct {
 	Goals []Goal
 	// Segments are the site's segments in the order of the file: at most MaxSegments, none unless set.
 	Segments []Segment
+	// Partners are those with whom the site exchanges ids of visitors: at most MaxPartners. Ask Partner.
+	Partners []Partner
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it

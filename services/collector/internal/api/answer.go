@@ -40,6 +40,8 @@ var ownStatuses = map[reason.Reason]int{
 	reason.WriteKeyWrong:       http.StatusUnauthorized,
 	reason.RateLimited:         http.StatusTooManyRequests,
 	reason.WrongPath:           http.StatusNotFound,
+	reason.SharingRefused:      http.StatusUnavailableForLegalReasons,
+	reason.SyncRedirect:        http.StatusFound,
 }
 
 // Status is the HTTP status of a request that ends with the reason.
@@ -64,8 +66,12 @@ func (s *Server) answerPixel(b *batch) {
 		return
 	}
 	b.setCookies()
-	maps.Copy(header, ofImage)
-	b.writer.WriteHeader(Status(h.reason))
+	b.writeImage(Status(h.reason))
+}
+
+func (b *batch) writeImage(status int) {
+	maps.Copy(b.writer.Header(), ofImage)
+	b.writer.WriteHeader(status)
 	if b.request.Method != http.MethodHead {
 		_, _ = b.writer.Write(image) // a visitor who has left needs no image
 	}
@@ -82,9 +88,12 @@ func setResult(header http.Header, b *batch, word reason.Reason) {
 	}
 }
 
-// setCookies sets the batch's cookies. There is no new visitor without an event; a repeat of it mints the same.
+// setCookies sets the batch's cookies. There is no new visitor without an event, or somebody else who has got the id; a repeat
+// of an event mints the same.
 func (b *batch) setCookies() {
-	if !slices.ContainsFunc(b.hits, func(h *hit) bool { return durable(h.counted()) || outcomeOf(h.counted()) == suppressed }) {
+	if !slices.ContainsFunc(b.hits, func(h *hit) bool {
+		return durable(h.counted()) || outcomeOf(h.counted()) == suppressed || h.counted() == reason.SyncRedirect
+	}) {
 		return
 	}
 	for _, cookie := range b.cookies {

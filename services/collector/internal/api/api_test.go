@@ -43,6 +43,7 @@ sites:
     cookie_domain: shop.example
     allowed_origins: ["https://shop.example"]
     write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
+    sync_partners: [{id: adnet, url: "https://sync.adnet.example/match?v={visitor}&to={callback}$UID", redirects: [sync.adnet.example]}, {id: begins}]
   - {id: blog, timezone: UTC, currency: USD}
   - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
   - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}, privacy: cookieless, consent: {regions: {opt_out: [US]}}} # cookies in the US

@@ -164,6 +164,22 @@ func (b *batch) withoutSite(at place, site *siteconfig.Site) []*http.Cookie {
 	return gone
 }
 
+// dropCookie removes the visitor's cookie: everywhere if the visitor has opted out, else the one of the event's site, since
+// the banner of one site does not speak for the others. The opt-out is renewed, so that it does not lapse as long as the
+// visitor comes: Safari keeps cookies of some hosts for 7 days.
+func (b *batch) dropCookie(h *hit, optedOut bool) {
+	b.noCookie = true
+	at := b.place(h)
+	if !optedOut {
+		b.cookies = b.withoutSite(at, h.site)
+		return
+	}
+	if len(visitorCookieValues(b.request, visitorCookie, hostCookie, embeddedCookie)) > 0 {
+		b.cookies = b.config.withoutVisitor(at)
+	}
+	b.cookies = append(b.cookies, b.config.optOutCookies(at)...)
+}
+
 // cookieDomain is the domain, a site's cookie domain or "", if the host asked lies in it; browsers refuse any other.
 func cookieDomain(host, domain string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {

@@ -17,7 +17,8 @@ const profilingTimeout = 2 * time.Second
 // since their id must not stand in it: audiences made of former events would keep them. Where the id may be kept, events do.
 func (s *Server) refuseProfiling(b *batch, h *hit) {
 	silent := h.decision.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
-	if h.debug || silent || h.decision.Profile || h.decision.Cookie {
+	said := h.decision.Cookie && h.sync == nil // by the event itself, of which /sync stores none then
+	if h.debug || silent || h.decision.Profile || said {
 		return
 	}
 	for _, id := range s.knownIDs(b, h) {

@@ -59,6 +59,14 @@ var refused = map[reason.Reason]hit{
 		e.post("/e", "["+strings.Repeat(`{"site":"slow","c":0},`, 499)+`{"site":"slow","c":0}]`)
 	}},
 
+	reason.PartnerUnknown:    {target: "/sync?site=shop&partner=adnex&uid=1&c=1"},
+	reason.PartnerUIDInvalid: {target: "/sync?site=shop&partner=adnet&uid=$UID&c=1"},
+	reason.RedirectUnlisted:  {target: "/sync?site=shop&partner=adnet&uid=1&c=1&redir=https://other.example/"},
+	reason.SyncLoop:          {target: "/sync?site=shop&partner=adnet&hop=2&c=1"},
+	reason.SharingRefused:    {target: "/sync?site=shop&partner=adnet&uid=1"},
+	reason.SyncRedirect:      {target: "/sync?site=shop&partner=adnet&c=1", headers: []string{"Cookie", "onepx_v=" + cookieValue}},
+	reason.SyncCookieless:    {target: "/sync?site=shop&partner=adnet&uid=1&c=1"},
+
 	reason.SpoolFull:        {target: "/p.gif?site=shop", prepare: answering(reason.SpoolFull)},
 	reason.SpoolFailed:      {target: "/p.gif?site=shop", prepare: answering(reason.SpoolFailed)},
 	reason.KafkaUnavailable: {target: "/p.gif?site=shop", prepare: answering(reason.KafkaUnavailable)},
@@ -129,7 +137,7 @@ var ofConnections = map[reason.Reason]bool{reason.MalformedRequest: true, reason
 var ownStatuses = map[reason.Reason]int{
 	reason.EventTooLarge: 413, reason.BodyTooLarge: 413, reason.TooManyEvents: 413, reason.EncodingUnsupported: 415,
 	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429,
-	reason.WrongPath:    404,
+	reason.WrongPath: 404, reason.SharingRefused: 451, reason.SyncRedirect: 302,
 	reason.SiteMismatch: 200, // the reason of one event among the results
 }
 
@@ -161,7 +169,7 @@ func TestEveryReasonNotToStore(t *testing.T) {
 			require.Equal(t, 1, e.counters()[fmt.Sprintf(`onepx_collector_events_total{outcome="%s",reason="%s"}`, want.counted, entry.Reason)])
 			require.Equal(t, entry.Effect == reason.Lost || entry.Reason == reason.RateLimited, got.Header.Get("Retry-After") != "")
 			switch {
-			case entry.Reason == reason.HeadRequest:
+			case entry.Reason == reason.HeadRequest, entry.Reason == reason.SyncRedirect:
 				require.Empty(t, got.body)
 			case entry.Reason == reason.DebugRequest:
 				require.Equal(t, "application/json", got.Header.Get("Content-Type"))

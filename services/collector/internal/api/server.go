@@ -176,6 +176,7 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	}
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
+	e.Match(page, syncPath, s.receive(now, cookieSync))
 	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
 	e.Match(page, "/optin", s.showWish(now, "/optin"))

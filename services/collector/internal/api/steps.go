@@ -85,6 +85,8 @@ type hit struct {
 	flags    params.Flags
 	client   client.Info
 	decision consent.Decision
+	// sync is what it asks for if it came to /sync, else nil.
+	sync *exchange
 
 	// reason is why the event is not stored, or "".
 	reason reason.Reason
@@ -235,7 +237,7 @@ func (s *Server) addAll(b *batch, events []params.Query, defaults params.Query, 
 
 func (s *Server) validate(b *batch, h *hit) {
 	referer := ""
-	if !b.fromServer() {
+	if !b.fromServer() && h.sync == nil {
 		referer = b.request.Referer()
 	}
 	h.params = params.Read(h.query, b.at, referer)
@@ -246,6 +248,9 @@ func (s *Server) validate(b *batch, h *hit) {
 	if h.event.EventId == nil {
 		id := uuid.Must(uuid.NewV7()) // fails only without a source of randomness
 		h.event.EventId, h.event.EventIdOrigin = id[:], onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR
+	}
+	if h.sync != nil {
+		h.sync.describe(h.event)
 	}
 }
 
@@ -299,6 +304,10 @@ func (s *Server) consent(b *batch, h *hit) {
 		h.reason = reason.OptedOut
 		return
 	}
+	if h.sync != nil && !h.mayExchange() {
+		h.reason = reason.SharingRefused
+		return
+	}
 	if !h.decision.PreciseIP {
 		h.event.Client.IpPrefix = h.client.ShortPrefix()
 	}
@@ -309,22 +318,6 @@ func (s *Server) consent(b *batch, h *hit) {
 		Measure: h.decision.Measure, Profile: h.decision.Profile, Share: h.decision.Share, Cookie: h.decision.Cookie,
 		DecidedBy: h.decision.By,
 	}
-}
-
-// dropCookie removes the visitor's cookie: everywhere if the visitor has opted out, else the one of the event's site, since
-// the banner of one site does not speak for the others. The opt-out is renewed, so that it does not lapse as long as the
-// visitor comes: Safari keeps cookies of some hosts for 7 days.
-func (b *batch) dropCookie(h *hit, optedOut bool) {
-	b.noCookie = true
-	at := b.place(h)
-	if !optedOut {
-		b.cookies = b.withoutSite(at, h.site)
-		return
-	}
-	if len(visitorCookieValues(b.request, visitorCookie, hostCookie, embeddedCookie)) > 0 {
-		b.cookies = b.config.withoutVisitor(at)
-	}
-	b.cookies = append(b.cookies, b.config.optOutCookies(at)...)
 }
 
 // fromServer tells that a server speaks for the visitor.
@@ -339,7 +332,7 @@ func (s *Server) identity(b *batch, h *hit) {
 	request := identity.Request{
 		At: b.at, Site: h.site.ID, EventID: h.event.EventId,
 		CookieAllowed: h.decision.Cookie, UserKeyAllowed: h.decision.UserKey,
-		NoCookie: len(names) == 0, Minted: minted,
+		NoCookie: len(names) == 0 || h.sync != nil && h.sync.told, Minted: minted,
 		Cookies: visitorCookieValues(b.request, names...), VisitorID: h.params.VisitorID, UserID: h.params.UserID,
 		Prefix: h.client.Prefix, UserAgent: h.event.Client.UserAgent,
 	}
@@ -351,6 +344,9 @@ func (s *Server) identity(b *batch, h *hit) {
 	if s.suppressed(maker, request, result.Visitor) {
 		h.reason = reason.OnSuppression
 		return
+	}
+	if h.sync != nil {
+		h.reason = h.sync.end(result.Visitor)
 	}
 	if h.debug {
 		return

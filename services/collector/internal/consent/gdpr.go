@@ -94,6 +94,17 @@ func ofGDPR(g *GDPR, site siteconfig.TCF) Decision {
 	return d
 }
 
+// AllowsVendor tells whether TC strings, if the visitor has any to be asked for, allow another vendor what they must allow the
+// site for audiences and sharing.
+func (s Signals) AllowsVendor(vendor int, site siteconfig.TCF) bool {
+	s.GPP.handOver(&s.GDPR, &s.USPrivacy)
+	if !s.GDPR.given() {
+		return true
+	}
+	d := ofGDPR(&s.GDPR, siteconfig.TCF{Vendor: vendor, Profile: site.Profile, Share: site.Share})
+	return d.Profile && d.Share
+}
+
 // Purposes of the framework that the law makes differ from the others.
 const (
 	storage = 1 // to keep anything on the device: always by consent

@@ -8,6 +8,7 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/collector/internal/consent"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // fromOneTo are the numbers from 1.
@@ -126,6 +127,37 @@ func TestDecideByTheFramework(t *testing.T) {
 			got := consent.Decide(signals(t, test.signals...), site(t, test.site), "", "")
 			require.Equal(t, test.want, allowed(got))
 			require.Equal(t, test.by, got.By)
+		})
+	}
+}
+
+func TestAPartnerNeedsItsOwnConsent(t *testing.T) {
+	all := fromOneTo(11)
+	to := func(vendors ...int) string {
+		return written{publisher: all, purposes: all, vendors: vendors, disclosed: vendors}.String()
+	}
+	policy := siteconfig.TCF{Measure: []int{8}, Profile: []int{3, 4}, Share: []int{2, 3, 4}, ACProvider: 101}
+	for _, test := range []struct {
+		why     string
+		signals []string
+		allowed bool
+	}{
+		{"no string, and none is due", nil, true},
+		{"the GDPR does not apply", []string{"gdpr", "0", "gdpr_consent", to()}, true},
+		{"consent without a string", []string{"c", "1"}, true},
+		{"the GDPR applies and no string came", []string{"gdpr", "1"}, false},
+		{"a string that allows the partner", []string{"gdpr", "1", "gdpr_consent", to(755)}, true},
+		{"a string that allows another", []string{"gdpr", "1", "gdpr_consent", to(754)}, false},
+		{"one that allows and one that does not", []string{"gdpr", "1", "gdpr_consent", to(755), "gdpr_consent", to()}, false},
+		{"a string that can't be read", []string{"gdpr", "1", "!gdpr_consent", "tea"}, false},
+		{"measuring is not asked for", []string{"gdpr_consent", written{purposes: []int{1, 2, 3, 4}, vendors: []int{755}}.String()}, true},
+		{"storage is", []string{"gdpr_consent", written{purposes: []int{2, 3, 4}, vendors: []int{755}}.String()}, false},
+		{"and audiences", []string{"gdpr_consent", written{purposes: []int{1, 2, 3}, vendors: []int{755}}.String()}, false},
+		{"and sharing", []string{"gdpr_consent", written{purposes: []int{1, 3, 4}, vendors: []int{755}}.String()}, false},
+		{"the publisher forbids the partner a purpose", []string{"gdpr_consent", written{purposes: all, vendors: []int{755}, restrictions: [][3]int{{3, 0, 755}}}.String()}, false},
+	} {
+		t.Run(test.why, func(t *testing.T) {
+			require.Equal(t, test.allowed, signals(t, test.signals...).AllowsVendor(755, policy))
 		})
 	}
 }

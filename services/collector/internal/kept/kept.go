@@ -59,7 +59,7 @@ var Table = []Row{
 	same(Personal, yes, "client.screen_width", "client.screen_height"),
 	same(NotPersonal, yes, "consent.measure", "consent.profile", "consent.share", "consent.cookie", "consent.decided_by"),
 	same(NotPersonal, machine, "transport.kind", "transport.dialect", "transport.prefetch", "transport.head"),
-	{[]string{"props"}, MayBe, "names and values, masked: the site's choice", "the same", "the same, without click ids"},
+	{[]string{"props"}, MayBe, "names and values, masked: the site's choice; ids that [partners](sync.md) tell, where sharing is allowed, as they are", "names and values, masked", "the same, without click ids"},
 	{[]string{"tally.reason", "tally.hits"}, NotPersonal, No + ": only in counts", No, No},
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/onepx/onepx/services/console/internal/lookup"
 	"github.com/onepx/onepx/services/console/internal/seal"
 	"github.com/onepx/onepx/services/console/internal/store"
+	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -82,6 +83,8 @@ type world struct {
 	links    []personal.Link
 	else_    []personal.Elsewhere
 	requests map[uuid.UUID]personal.Request
+	exports  []exportlog.Export
+	dir      string
 	// err is what all parts answer; broken what an export ends with.
 	err, broken error
 
@@ -93,13 +96,14 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{t: t, now: now, version: "v1", facts: map[uuid.UUID]lookup.Facts{}, requests: map[uuid.UUID]personal.Request{}, list: suppression.New()}
+	w := &world{t: t, now: now, version: "v1", facts: map[uuid.UUID]lookup.Facts{}, requests: map[uuid.UUID]personal.Request{}, list: suppression.New(), dir: t.TempDir()}
 	sites, err := siteconfig.Parse("onepx.yaml", []byte(sitesFile(2)))
 	require.NoError(t, err)
 	sealer, err := seal.New(secret)
 	require.NoError(t, err)
 	w.server, err = api.New(api.Deps{
 		Sites: sites, Lookups: w, Audiences: w, People: func(site string) api.People { return peopleOf{w, site} }, Requests: requests{w}, Jobs: w,
+		Exports: exportLog{w}, ExportDir: w.dir,
 		Suppressions: w.list, Sealer: sealer, UserKey: userkey.New(secret).Of, QueryTimeout: time.Second, Queries: 16,
 		Version: "test", Meter: metricnoop.Meter{}, Tracer: tracenoop.Tracer{}, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Now: func() time.Time { return w.now },
 	})
@@ -185,6 +189,27 @@ func (r requests) Last(_ context.Context, id uuid.UUID) (personal.Request, bool,
 
 func (r requests) Counts(context.Context, uuid.UUID) (before, after []personal.Held, err error) {
 	return []personal.Held{{Table: "events", Rows: 3}, {Table: "touches", Rows: 1}}, []personal.Held{{Table: "events"}}, r.w.err
+}
+
+// exportLog is the log of exports.
+type exportLog struct{ w *world }
+
+func (l exportLog) Last(_ context.Context, id uuid.UUID) (exportlog.Export, bool, error) {
+	for _, e := range l.w.exports {
+		if e.ID == id {
+			return e, true, l.w.err
+		}
+	}
+	return exportlog.Export{}, false, l.w.err
+}
+
+func (l exportLog) Latest(_ context.Context, site string, limit int) (all []exportlog.Export, err error) {
+	for _, e := range l.w.exports {
+		if e.Site == site && len(all) < limit {
+			all = append(all, e)
+		}
+	}
+	return all, l.w.err
 }
 
 func (w *world) Write(_ context.Context, job jobs.Job) error {

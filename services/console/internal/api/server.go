@@ -1,5 +1,5 @@
-// Package api is what programs ask the console: audiences of a visitor, members of audiences, what is stored about people and
-// its erasure.
+// Package api is what programs ask the console: audiences of a visitor, members of audiences and their exports, what is stored
+// about people and its erasure.
 //
 // Each operation is one huma operation; the OpenAPI document is made of their types, so it can't differ from them. Who asks is
 // decided before anything of the request is read (keys.go); what goes wrong is told in one way (problem.go).
@@ -44,6 +44,9 @@ type Deps struct {
 	Audiences Audiences
 	People    func(site string) People
 	Requests  Requests
+	Exports   Exports
+	// ExportDir is the folder of all exports; "" when this console does not see it.
+	ExportDir string
 	Jobs      Jobs
 	// Suppressions knows whom nothing may be said of.
 	Suppressions Suppressions
@@ -121,6 +124,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerMembers()
 	s.registerPeople()
 	s.registerErasures()
+	s.registerExports()
 	document, err := s.api.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)

@@ -3,7 +3,6 @@ package consume
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 
@@ -11,15 +10,15 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
-// collect gathers the next batch: until its first record has waited for FlushAge and InsertGap has passed since the last
-// declaration, or until it is as large as it may be without a turn; such a one waits for the gap too. It returns nil without
-// an error when nothing has arrived for IdleAfter, or the context has ended.
+// collect gathers the next batch: until its first record has waited for FlushAge and the pace allows the next declaration, or
+// until it is as large as it may be without a turn; such a one waits for the pace too. It returns nil without an error when
+// nothing has arrived for IdleAfter, or the context has ended.
 func (w *Worker) collect(ctx context.Context) (*batch, error) {
 	b := &batch{Range: store.Range{Partition: w.Partition, First: w.next, Last: w.next - 1}}
 	if err := w.first(ctx, b); err != nil || b.size() == 0 {
 		return b.orNil(), err
 	}
-	age, cancel := context.WithTimeout(ctx, max(w.Limits.FlushAge, w.gap()))
+	age, cancel := context.WithTimeout(ctx, max(w.Limits.FlushAge, w.pace.wait(w.Elapsed())))
 	defer cancel()
 	for !w.enough(b) {
 		message, err := w.read(age)
@@ -28,7 +27,7 @@ func (w *Worker) collect(ctx context.Context) (*batch, error) {
 		}
 		w.append(b, message)
 	}
-	pause(ctx, w.gap())
+	pause(ctx, w.pace.wait(w.Elapsed()))
 	return b, nil
 }
 
@@ -117,6 +116,3 @@ func (w *Worker) checkQuiet(ctx context.Context, b *batch) error {
 	}
 	return nil
 }
-
-// gap is the time until the next declaration may be made; 0 or less when it may be made now.
-func (w *Worker) gap() time.Duration { return w.Limits.InsertGap - (w.Elapsed() - w.lastDeclared) }

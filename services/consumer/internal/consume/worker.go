@@ -31,8 +31,9 @@ type Limits struct {
 	// BatchBytes bounds the raw records of a batch, and WaitingBytes those of a batch that waits for its turn, so that
 	// memory is bounded.
 	BatchBytes, WaitingBytes int
-	// FlushAge is how long the first record of a batch waits for others; InsertGap is the least time between two batches
-	// of one partition. Together they keep the table below the inserts that its deduplication window covers.
+	// FlushAge is how long the first record of a batch waits for others; InsertGap is the time between two batches of one
+	// partition in the long run, of which insertBurst may come at once after a quiet time. Together they keep the table below
+	// the inserts that its deduplication window covers.
 	FlushAge, InsertGap time.Duration
 	// IdleAfter is how long nothing must arrive until the position is committed as idle.
 	IdleAfter time.Duration
@@ -81,7 +82,7 @@ type Worker struct {
 	// the suppression list it names.
 	committedIdle bool
 	committedList int64
-	lastDeclared  time.Duration
+	pace          pace
 	outage        *telemetry.OutageLog
 	rulesHash     string
 	// stopping is the process's wish to stop, for what would wait otherwise.
@@ -94,11 +95,11 @@ type Worker struct {
 func NewWorker(deps Deps) *Worker {
 	deps.Logger = deps.Logger.With("topic", deps.Partition.Topic, "partition", deps.Partition.ID)
 	return &Worker{
-		Deps:         deps,
-		lastDeclared: -deps.Limits.InsertGap,
-		outage:       telemetry.NewOutageLog(deps.Logger, "storing batches", deps.Now),
-		rulesHash:    deps.Rules.Hash(),
-		began:        make(chan struct{}),
+		Deps:      deps,
+		pace:      pace{gap: deps.Limits.InsertGap},
+		outage:    telemetry.NewOutageLog(deps.Logger, "storing batches", deps.Now),
+		rulesHash: deps.Rules.Hash(),
+		began:     make(chan struct{}),
 	}
 }
 
@@ -223,7 +224,8 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
 		return err
 	}
-	w.committedIdle, w.lastDeclared = false, declared
+	w.committedIdle = false
+	w.pace.declared(declared)
 	afterDeclare()
 	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, history: w.history, store: w.Store}
 	made, err := w.insert(ctx, maker, b, turn, declared)

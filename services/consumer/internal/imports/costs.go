@@ -24,6 +24,9 @@ var costBound = decimal.New(1, 12)
 
 var siteID = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
+// IsSiteID tells whether a text may be the id of a site.
+func IsSiteID(text string) bool { return siteID.MatchString(text) }
+
 // ReadCosts reads the costs of campaigns by day, with the header site,day,source,medium,campaign,currency,cost, and gives
 // each line without a mistake to each, whose error ends it. Source, medium and campaign become lower case. The error has a
 // line for each mistake, so nothing should be kept before a first reading has returned nil. now is the time of the import.
@@ -70,9 +73,9 @@ func (t *table) cost(fields []string) (cost store.Cost, ok bool) {
 		t.add(t.line, "has %d fields, the header has %d", len(fields), len(t.header))
 		return cost, false
 	}
-	before := len(t.lines) + t.more
+	before := t.count()
 	cost.SiteID = fields[0]
-	if !siteID.MatchString(cost.SiteID) {
+	if !IsSiteID(cost.SiteID) {
 		t.add(t.line, "%s is not the id of a site", quoted(cost.SiteID))
 	}
 	cost.Day, _ = t.day(fields[1])
@@ -93,7 +96,7 @@ func (t *table) cost(fields []string) (cost store.Cost, ok bool) {
 	default:
 		cost.CostMicros = spent.Shift(6).IntPart()
 	}
-	return cost, len(t.lines)+t.more == before
+	return cost, t.count() == before
 }
 
 // name makes a source, medium or campaign lower case.

@@ -1,6 +1,6 @@
-// Package imports reads what people bring as CSV files: exchange rates and the costs of advertising. It is called by
-// `consumer import`. A file is judged as a whole: all of its mistakes are named with their lines, and nothing of a file
-// that has one is to be stored.
+// Package imports reads what people bring as CSV files: exchange rates, the costs of advertising, and product feeds, for
+// `consumer import`, and the customers of a site, for exports. A file is judged as a whole: all of its mistakes are named with
+// their lines, and nothing that was made of a file that has one is to be kept, unless who brings a feed allows some bad rows.
 package imports
 
 import (
@@ -25,6 +25,10 @@ const shownProblems = 50
 // firstDay is the euro's: no rate is older, and no event.
 var firstDay = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// longestLine is the most bytes of a line, with all lines that a quoted field goes on in: a quote that is never closed must
+// not take the rest of the file into memory.
+const longestLine = 1 << 20
+
 // problems collects the mistakes of a file.
 type problems struct {
 	lines []string
@@ -39,54 +43,99 @@ func (p *problems) add(line int, format string, args ...any) {
 	p.lines = append(p.lines, fmt.Sprintf("line %d: ", line)+fmt.Sprintf(format, args...))
 }
 
-// err is nil when there are no mistakes.
-func (p *problems) err() error {
-	if len(p.lines) == 0 {
-		return nil
-	}
+// count is the number of mistakes.
+func (p *problems) count() int { return len(p.lines) + p.more }
+
+// text has a line for each of the first mistakes.
+func (p *problems) text() string {
 	text := strings.Join(p.lines, "\n")
 	if p.more > 0 {
 		text += fmt.Sprintf("\nand %d more", p.more)
 	}
-	return errors.New(text)
+	return text
+}
+
+// err is nil when there are no mistakes.
+func (p *problems) err() error {
+	if p.count() == 0 {
+		return nil
+	}
+	return errors.New(p.text())
+}
+
+var errLongLine = fmt.Errorf("has more than %d bytes: a quote may be missing", longestLine)
+
+// lineReader reads no more than longestLine, and what is buffered, between two calls of renew.
+type lineReader struct {
+	r    io.Reader
+	read int
+}
+
+func (l *lineReader) renew() { l.read = 0 }
+
+func (l *lineReader) Read(p []byte) (int, error) {
+	if l.read > longestLine {
+		return 0, errLongLine
+	}
+	n, err := l.r.Read(p)
+	l.read += n
+	return n, err
 }
 
 // table is a CSV file with a header.
 type table struct {
 	problems
-	csv    *csv.Reader
-	header []string
+	file     *lineReader
+	buffered *bufio.Reader
+	csv      *csv.Reader
+	header   []string
 	// line is the number of the line read last.
 	line int
+	// broken says that the file could not be read to its end.
+	broken bool
 	// today is the last day that has begun anywhere on Earth.
 	today time.Time
 }
 
 // openTable reads the header. now is the time of the import; without a header there is a problem.
 func openTable(r io.Reader, now time.Time) *table {
-	buffered := bufio.NewReader(r)
-	if mark, err := buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
-		_, _ = buffered.Discard(3)
-	}
-	t := &table{csv: csv.NewReader(buffered), today: now.UTC().Add(14 * time.Hour).Truncate(24 * time.Hour)}
-	t.csv.FieldsPerRecord = -1
+	t := newTable(r)
 	t.csv.TrimLeadingSpace = true
+	t.today = now.UTC().Add(14 * time.Hour).Truncate(24 * time.Hour)
+	t.readHeader()
+	return t
+}
+
+// newTable begins after a byte order mark, and has read nothing yet.
+func newTable(r io.Reader) *table {
+	t := &table{file: &lineReader{r: r}}
+	t.buffered = bufio.NewReaderSize(t.file, 1<<16)
+	if mark, err := t.buffered.Peek(3); err == nil && string(mark) == "\ufeff" {
+		_, _ = t.buffered.Discard(3)
+	}
+	t.csv = csv.NewReader(t.buffered)
+	t.csv.FieldsPerRecord = -1
 	t.csv.ReuseRecord = true
+	return t
+}
+
+func (t *table) readHeader() {
 	if header, ok := t.next(); ok {
 		t.header = append([]string(nil), header...)
-	} else if len(t.lines) == 0 {
+	} else if t.count() == 0 {
 		t.add(1, "the file is empty")
 	}
-	return t
 }
 
 // next returns the fields of the next line that is not empty, without spaces around them. They are valid until the next
 // call. A line that is no CSV is a problem and ends the file: what follows could be read wrongly.
 func (t *table) next() (fields []string, ok bool) {
+	t.file.renew()
 	fields, err := t.csv.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, false
 	}
+	t.broken = err != nil
 	var syntax *csv.ParseError
 	if errors.As(err, &syntax) {
 		t.add(syntax.Line, "is no CSV: %v", syntax.Err)

@@ -34,6 +34,10 @@ type Deps struct {
 	Suppress func(context.Context, []kafka.Message) (int64, error)
 	// Expiry tells when the last copy of a record that is published until then has gone from Kafka.
 	Expiry func(ctx context.Context, until time.Time) (time.Time, error)
+	// RemoveExports removes the files of exports.
+	RemoveExports func(ctx context.Context, exports []uuid.UUID) error
+	// LockExports lets nobody export until unlock is called.
+	LockExports func(ctx context.Context) (locked context.Context, unlock func(), err error)
 	// InsertDeadline is the consumers'.
 	InsertDeadline time.Duration
 	Now            func() time.Time
@@ -279,7 +283,22 @@ func (e *erasure) find(ctx context.Context) error {
 
 func (e *erasure) correct(ctx context.Context) error { return e.tables.Correct(ctx, e.request.Round) }
 
-func (e *erasure) delete(ctx context.Context) error { return e.tables.Delete(ctx, e.request.Round) }
+// delete removes files of exports first: the notes of exports tell which hold somebody.
+func (e *erasure) delete(ctx context.Context) error {
+	locked, unlock, err := e.LockExports(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	exports, err := e.tables.NotedBy(locked)
+	if err != nil {
+		return err
+	}
+	if err := e.RemoveExports(locked, exports); err != nil {
+		return err
+	}
+	return e.tables.Delete(locked, e.request.Round)
+}
 
 // errRemains says that a table holds rows that were to go.
 var errRemains = errors.New("rows remain")

@@ -99,6 +99,24 @@ func TestAJobIsTriedUntilItIsDoneAndOneThatIsNoneIsLeftOut(t *testing.T) {
 	})
 }
 
+func TestAJobIsDoneByWhoDoesItsKind(t *testing.T) {
+	export := jobs.Job{ID: uuid.New(), Kind: jobs.Export, Site: "shop", AskedBy: "ticket", AskedAt: time.Unix(1, 0), List: &jobs.List{Segment: "s", Format: jobs.CSV}}
+	message, err := export.Message()
+	require.NoError(t, err)
+	message.Offset = 1
+	r := &topic{records: []kafka.Message{record(t, 0), message, record(t, 2)}}
+	ctx, cancel := context.WithCancel(t.Context())
+	erased := 0
+	worker(t, r, func(context.Context, jobs.Job) error {
+		if erased++; erased == 2 {
+			cancel()
+		}
+		return nil
+	}).Run(ctx)
+	require.Equal(t, 2, erased)
+	require.Equal(t, []int64{0, 1}, r.committed, "the export is left out, as nobody does it, and nothing is erased for it")
+}
+
 func TestAJobThatWasCutOffIsNotCommitted(t *testing.T) {
 	r := &topic{records: []kafka.Message{record(t, 0)}}
 	ctx, cancel := context.WithCancel(t.Context())

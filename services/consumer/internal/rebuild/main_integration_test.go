@@ -60,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	if user == "" {
 		user = "default"
 	}
-	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open()
+	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfConsumers)
 	require.NoError(t, err)
 	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	schema := store.Schema{Database: database, Files: migrations.Files}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"time"
 
 	"github.com/google/uuid"
 
@@ -43,12 +42,7 @@ func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 // helperOf has the tables of keys.
 var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days"}
 
-// statementTime bounds one statement: a mutation says nothing until it has ended.
-const statementTime = 2 * time.Hour
-
 func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTime)
-	defer cancel()
 	return e.tables.exec(ctx, what, parts...)
 }
 
@@ -205,7 +199,7 @@ func (e *Erasure) Correct(ctx context.Context, round uint32) error {
 		return err
 	}
 	return e.insert(ctx, round, "visitor_days", "(site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, page_views, events, on_site, expires_at) "+
-		"SELECT site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, -toInt64(countIf(kind = 'page_view')), -toInt64(count()), -toInt64(countIf(kind != 'impression')), "+
+		"SELECT site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, -toInt64(countIf(kind = 'page_view')), -toInt64(count()), -toInt64(countIf("+e.tables.schema.OnSite()+")), "+
 		"max(toDateTime(declared_at) + toIntervalDay(retention_days)) FROM "+e.rows()+" "+
 		"WHERE outcome = 'event' AND NOT is_bot AND visitor_id NOT IN (SELECT id FROM "+e.ids()+" WHERE kind = 'visitor') "+
 		"GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash ORDER BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash")
@@ -227,6 +221,8 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 	for table, insert := range map[string]string{
 		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(),
 		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(),
+		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.staying()),
+		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(),
 	} {
 		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err
@@ -258,7 +254,7 @@ func (e *Erasure) days() string {
 
 // remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
 func (e *Erasure) remainingVisitors() string {
-	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(kind != 'impression'), " + e.remaining("NOT is_bot")
+	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(" + e.tables.schema.OnSite() + "), " + e.remaining("NOT is_bot")
 }
 
 // remainingRefusals is the same of profile_refusals.
@@ -266,11 +262,21 @@ func (e *Erasure) remainingRefusals() string {
 	return "SELECT site_id, visitor_id, max(occurred_at), " + e.remaining("NOT consent_profile")
 }
 
+// remainingShares is the same of share_consents.
+func (e *Erasure) remainingShares() string {
+	return "SELECT site_id, visitor_id, maxIf(occurred_at, consent_share), maxIf(occurred_at, NOT consent_share), " + e.remaining("true")
+}
+
 // remaining is the end of a query of the events that stay of visitors of whom some are erased.
 func (e *Erasure) remaining(condition string) string {
 	return "max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
 		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
-		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0]) + " GROUP BY site_id, visitor_id"
+		"AND " + e.staying() + " GROUP BY site_id, visitor_id"
+}
+
+// staying is the condition that an event is one of those visitors, and stays.
+func (e *Erasure) staying() string {
+	return "visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0])
 }
 
 // Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.

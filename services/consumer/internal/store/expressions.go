@@ -1,8 +1,11 @@
 package store
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/segments"
 )
 
@@ -11,6 +14,9 @@ import (
 
 // NoID is the UUID of nobody and of nothing.
 func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-000000000000')" }
+
+// OnSite tells whether an event's visitor was on the site: ads are shown and ids exchanged anywhere.
+func (s Schema) OnSite() string { return "kind NOT IN ('impression', 'sync')" }
 
 // DaysBefore is the day so many days before the range of a report. Days end at both sides of what a Date holds: without that,
 // a report from 1970-01-01 on would begin in 2149.
@@ -69,14 +75,58 @@ func (s Schema) Converted(amount, fromRate, toRate string) string {
 	return "toInt128(sign(" + amount + ") * intDiv(2 * toInt256(abs(" + amount + ")) * " + toRate + " + " + fromRate + ", 2 * greatest(" + fromRate + ", toInt256(1))))"
 }
 
+// HeldRows are the numbers of rows of each table that hold the id of the parameter: rows (table_name, rows).
+func (s Schema) HeldRows() string {
+	return s.ofPersonalTables(func(t personal.Table) string {
+		var held []string
+		for _, column := range slices.Sorted(maps.Keys(t.IDs)) {
+			held = append(held, column+" = {id:UUID}")
+		}
+		if len(held) == 0 {
+			return ""
+		}
+		return "count() AS rows FROM " + s.Database + "." + t.Name + " WHERE " + strings.Join(held, " OR ")
+	})
+}
+
+// Expiries are the moments at which the rows of each table are to go: rows (table_name, expired).
+func (s Schema) Expiries() string {
+	return s.ofPersonalTables(func(t personal.Table) string {
+		expired := "expires_at"
+		switch t.Name {
+		case "events":
+			expired = "toDateTime(declared_at) + toIntervalDay(retention_days)"
+		case "event_ids":
+			expired = "toDateTime(batch_day) + toIntervalDay(15)"
+		}
+		return expired + " AS expired FROM " + s.Database + "." + t.Name
+	})
+}
+
+// ofPersonalTables joins what is asked of each table about people; nothing is asked of one for which ask returns "".
+func (s Schema) ofPersonalTables(ask func(personal.Table) string) string {
+	var all []string
+	for _, t := range personal.Tables {
+		if query := ask(t); query != "" {
+			all = append(all, "SELECT '"+t.Name+"' AS table_name, "+query)
+		}
+	}
+	return strings.Join(all, "\n    UNION ALL\n    ")
+}
+
 // ActiveSegments is the query of the view of this name.
 func (s Schema) ActiveSegments() string { return segments.ActiveSegments(s.Database) }
 
 // AudienceMembers is the query of the view of this name.
-func (s Schema) AudienceMembers() string { return segments.Members(segments.Source{Database: s.Database}) }
+func (s Schema) AudienceMembers() string {
+	return segments.Members(segments.Source{Database: s.Database})
+}
 
 // AudiencesOf is the query of the view of this name.
 func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
 
 // AudienceSizes is the query of the view of this name.
 func (s Schema) AudienceSizes() string { return segments.Sizes(segments.Source{Database: s.Database}) }
+
+// AudienceExplained is the query of the view of this name.
+func (s Schema) AudienceExplained() string { return segments.Explained(s.Database) }

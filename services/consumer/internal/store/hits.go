@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
@@ -35,23 +36,28 @@ func (b *Rebuilds) CreateNext(ctx context.Context, r *Rebuild) error {
 
 // createLike makes a table with the columns, indexes, keys, TTL and settings of conversion_hits.
 func (b *Rebuilds) createLike(ctx context.Context, name string) error {
-	var engine string
-	err := b.conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = ? AND name = ?", b.schema.Database, hitsTable).Scan(&engine)
-	if err != nil {
-		return fmt.Errorf("read the engine of %s: %w", hitsTable, err)
-	}
-	engine, err = b.schema.RenewEngine(engine)
+	engine, err := b.schema.engineOf(ctx, b.conn, hitsTable)
 	if err != nil {
 		return err
 	}
 	return b.exec(ctx, "create "+name, "CREATE TABLE", b.table(name), b.schema.OnCluster(), "AS", b.table(hitsTable), "ENGINE =", engine)
 }
 
+// engineOf is the engine of a table of the database, for another table.
+func (s Schema) engineOf(ctx context.Context, conn driver.Conn, table string) (string, error) {
+	var engine string
+	err := conn.QueryRow(ctx, "SELECT engine_full FROM system.tables WHERE database = ? AND name = ?", s.Database, table).Scan(&engine)
+	if err != nil {
+		return "", fmt.Errorf("read the engine of %s: %w", table, err)
+	}
+	return s.RenewEngine(engine)
+}
+
 // RenewEngine is the engine of a table as system.tables shows it, for another table: with a path of its own.
 func (s Schema) RenewEngine(engine string) (string, error) {
 	_, keys, found := strings.Cut(engine, " PARTITION BY ")
 	if !found {
-		return "", fmt.Errorf("%s has the engine %s: it must have PARTITION BY", hitsTable, engine)
+		return "", fmt.Errorf("a table has the engine %s: it must have PARTITION BY", engine)
 	}
 	return s.Engine("MergeTree") + " PARTITION BY " + keys, nil
 }

@@ -3,6 +3,7 @@
 package store_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
@@ -56,4 +57,15 @@ func TestARebuildIsReadAsItWasSaved(t *testing.T) {
 	none, err = tables.Unfinished(t.Context())
 	require.NoError(t, err)
 	require.Nil(t, none)
+}
+
+func TestALockHoldsLongerThanAStatementMayTake(t *testing.T) {
+	d := freshWithin(t, time.Second)
+	locked, unlock, err := store.NewRebuilds(d.conn, d.schema).Lock(t.Context())
+	require.NoError(t, err)
+	defer unlock()
+	within, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	require.NoError(t, d.conn.Exec(within, "SELECT sleep(2)"))
+	require.NoError(t, context.Cause(locked))
 }

@@ -42,6 +42,12 @@ func open(t *testing.T) db {
 // fresh is one more database in a test that has one.
 func fresh(t *testing.T) db {
 	t.Helper()
+	return freshWithin(t, clickhouseconn.OfConsumers)
+}
+
+// freshWithin is a fresh one whose statements may take so long.
+func freshWithin(t *testing.T, statement time.Duration) db {
+	t.Helper()
 	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
 	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
 	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
@@ -50,7 +56,7 @@ func fresh(t *testing.T) db {
 	}
 	conn, err := clickhouseconn.Settings{
 		Addrs: []string{addr}, Database: "onepx", User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD")),
-	}.Open()
+	}.Open(statement)
 	require.NoError(t, err)
 	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	d := db{t: t, conn: conn, name: name, Store: store.New(conn, name), schema: store.Schema{Database: name, Files: migrations.Files}}

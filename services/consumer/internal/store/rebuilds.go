@@ -131,16 +131,13 @@ func NewRebuilds(conn driver.Conn, schema Schema) *Rebuilds {
 
 func (b *Rebuilds) table(name string) string { return b.schema.Database + "." + name }
 
-// queryID is that of the query that runs as long as a rebuild does; those of its statements begin with it and a dash.
-func (b *Rebuilds) queryID() string { return "onepx-rebuild-" + b.schema.Database }
+// lock is what a rebuild holds.
+func (b *Rebuilds) lock() lock {
+	return lock{b.conn, "onepx-rebuild-" + b.schema.Database, ErrRebuilding}
+}
 
-// statement names a statement, so that the next rebuild can wait for it when this process is killed.
 func (b *Rebuilds) statement(ctx context.Context, more clickhouse.Settings) context.Context {
-	settings := clickhouse.Settings{"async_insert": 0}
-	for name, value := range more {
-		settings[name] = value
-	}
-	return clickhouse.Context(ctx, clickhouse.WithQueryID(b.queryID()+"-"+uuid.NewString()), clickhouse.WithSettings(settings))
+	return b.lock().statement(ctx, more)
 }
 
 func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error {
@@ -151,91 +148,10 @@ func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error
 	return nil
 }
 
-const (
-	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
-	lockPause    = 50 * time.Millisecond
-	// lockPatience is how long the query of a process that was killed may go on.
-	lockPatience = 2 * time.Second
-)
-
-// Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
-// that runs all the time: ClickHouse refuses another one under the same id, and ends it when the process is gone. It is the
-// server's, so on a cluster all rebuilds must talk to the same one. When the lock is lost the context ends. The error wraps
+// Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The error wraps
 // ErrRebuilding when somebody else has it.
 func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
-	locked, cancel := context.WithCancelCause(ctx)
-	asked := clickhouse.Context(locked, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
-		"max_block_size": 1, "max_threads": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
-	}))
-	var rows driver.Rows
-	err = poll(ctx, lockPause, time.Now().Add(lockPatience), func() (bool, error) {
-		running, err := b.conn.Query(asked, "SELECT sleepEachRow(0.05) FROM system.numbers")
-		var exception *clickhouse.Exception
-		if errors.As(err, &exception) && exception.Code == queryIDTaken {
-			return false, nil
-		}
-		rows = running
-		return err == nil, err
-	})
-	if errors.Is(err, errLate) {
-		err = ErrRebuilding
-	}
-	if err != nil {
-		cancel(nil)
-		return nil, nil, fmt.Errorf("lock the rebuild: %w", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		for rows.Next() {
-			continue
-		}
-		cancel(fmt.Errorf("the query that locks the rebuild has ended: %w", errors.Join(rows.Err(), rows.Close())))
-	}()
-	unlock = func() {
-		cancel(nil)
-		<-ended
-	}
-	if err := b.awaitStatements(locked); err != nil {
-		unlock()
-		return nil, nil, err
-	}
-	return locked, unlock, nil
-}
-
-// awaitStatements waits until no statement of a killed process runs any more.
-func (b *Rebuilds) awaitStatements(ctx context.Context) error {
-	return poll(ctx, lockPause, time.Time{}, func() (bool, error) {
-		var n uint64
-		err := b.conn.QueryRow(ctx, "SELECT count() FROM system.processes WHERE startsWith(query_id, ?)", b.queryID()+"-").Scan(&n)
-		if err != nil {
-			return false, fmt.Errorf("look for statements of an earlier rebuild: %w", err)
-		}
-		return n == 0, nil
-	})
-}
-
-// errLate is poll's answer when the condition has not come true in time.
-var errLate = errors.New("not in time")
-
-// poll asks for a condition until it holds, fails, the context ends, or the deadline passes; a zero deadline is none.
-func poll(ctx context.Context, pause time.Duration, deadline time.Time, condition func() (bool, error)) error {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for {
-		held, err := condition()
-		if held || err != nil {
-			return err
-		}
-		if !deadline.IsZero() && time.Now().After(deadline) {
-			return errLate
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
+	return b.lock().hold(ctx)
 }
 
 // Unfinished returns the rebuild of goal hits that was begun and has not ended; nil when there is none.

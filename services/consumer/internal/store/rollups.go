@@ -84,10 +84,7 @@ func (s *Store) Rollup(ctx context.Context, site string, first, last, asOf time.
 	return s.dropRollups(ctx, site)
 }
 
-// execRollup runs one statement, which may say nothing for longer than the connection's timeout.
 func (s *Store) execRollup(ctx context.Context, parameters clickhouse.Parameters, statement string) error {
-	ctx, cancel := context.WithTimeout(ctx, statementTime)
-	defer cancel()
 	return s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithParameters(parameters)), statement)
 }
 
