@@ -52,7 +52,7 @@ func testAudiences(t *testing.T, w *world) {
 	var got lookedUp
 	w.get("/visitors/"+visitor.String()+"/audiences", &got)
 	require.Equal(t, "cart", got.Audiences[0].ID)
-	require.True(t, got.Consent.Profile)
+	require.True(t, got.Consent.Profile && got.Consent.Share)
 	require.Equal(t, map[string]int{"autumn": 2}, got.Impressions)
 	require.WithinDuration(t, time.Now().Add(30*24*time.Hour), got.Audiences[0].EndsAt, time.Hour)
 
