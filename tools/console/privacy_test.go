@@ -110,7 +110,3 @@ func (w *world) await(visitors ...uuid.UUID) {
 	}
 }
 
-func TestTheConsole(t *testing.T) {
-	w := open(t)
-	t.Run("privacy", func(t *testing.T) { testPrivacy(t, w) })
-}

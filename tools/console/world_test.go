@@ -123,6 +123,14 @@ func open(t *testing.T) *world {
 	return w
 }
 
+func TestTheConsole(t *testing.T) {
+	w := open(t)
+	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy} {
+		t.Run(name, func(t *testing.T) { test(t, w) })
+	}
+	t.Run("outage", func(t *testing.T) { testOutage(t, w) })
+}
+
 // hit sends an event by the pixel, which must be stored; parameters are name, value, name, value …
 func (w *world) hit(site, event string, visitor uuid.UUID, parameters ...string) {
 	w.t.Helper()

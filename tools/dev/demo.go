@@ -191,6 +191,9 @@ func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 		}
 	}
 	different := errors.Join(printAttribution(ctx, sql, journeyEvents), printShoppers(ctx, sql))
+	if err := shop.printAudiences(ctx); err != nil {
+		return err
+	}
 	fmt.Printf("\ndemo: accepted=%d rows=%d lost=%d double=%d\n", balance.Accepted, balance.Rows, balance.Lost, balance.Double)
 	return errors.Join(balance.Err(), different)
 }
