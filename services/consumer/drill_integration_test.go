@@ -281,11 +281,12 @@ func (d *drill) requireSame(other string) {
 	for table, columns := range map[string]string{
 		"events": "* EXCEPT (batch_first, batch_last, batch_day, declared_at, insert_until)", "event_ids": "* EXCEPT batch_day",
 		"conversion_hits": "* EXCEPT expires_at", "order_entries": "* EXCEPT expires_at", "touches": "* EXCEPT expires_at",
-		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at",
-		"visitors":      "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
-		"visitor_days":  "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
-		"consent_sums":  "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits)",
-		"traffic_daily": "site_id, site_day, channel, sum(page_views), sum(events), sum(machine_page_views), sum(machine_events), sum(duplicates)",
+		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at", "segment_hits": "* EXCEPT expires_at",
+		"profile_refusals": "site_id, visitor_id, max(refused_at)",
+		"visitors":         "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
+		"visitor_days":     "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
+		"consent_sums":     "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits)",
+		"traffic_daily":    "site_id, site_day, channel, sum(page_views), sum(events), sum(machine_page_views), sum(machine_events), sum(duplicates)",
 	} {
 		of := func(database string) string {
 			query := "SELECT " + columns + " FROM " + database + "." + table

@@ -66,30 +66,6 @@ LEFT JOIN
 ) AS c ON c.request_id = r.request_id
 ORDER BY asked_at, request_id, table_name;
 
--- How many rows hold the id, as a visitor's, a user's or a recipient's, in each table that holds ids of people.
---   SELECT * FROM held_rows(id = '0190b5ad-…')
-CREATE VIEW IF NOT EXISTS {{.Database}}.held_rows {{.OnCluster}} AS
-SELECT table_name, rows
-FROM
-(
-    SELECT 'events' AS table_name, count() AS rows FROM {{.Database}}.events WHERE visitor_id = {id:UUID} OR user_key = {id:UUID} OR recipient_key = {id:UUID}
-    UNION ALL
-    SELECT 'conversion_hits', count() FROM {{.Database}}.conversion_hits WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
-    UNION ALL
-    SELECT 'order_entries', count() FROM {{.Database}}.order_entries WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
-    UNION ALL
-    SELECT 'touches', count() FROM {{.Database}}.touches WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
-    UNION ALL
-    SELECT 'identities', count() FROM {{.Database}}.identities WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
-    UNION ALL
-    SELECT 'visitors', count() FROM {{.Database}}.visitors WHERE visitor_id = {id:UUID}
-    UNION ALL
-    SELECT 'visitor_events', count() FROM {{.Database}}.visitor_events WHERE visitor_id = {id:UUID}
-    UNION ALL
-    SELECT 'visitor_days', count() FROM {{.Database}}.visitor_days WHERE visitor_id = {id:UUID}
-)
-ORDER BY table_name;
-
 -- Days of visitors live as long as the rows that they were made of; those from before this migration, as the default of a site.
 ALTER TABLE {{.Database}}.visitor_days {{.OnCluster}}
     ADD COLUMN IF NOT EXISTS expires_at SimpleAggregateFunction(max, DateTime) DEFAULT toDateTime(site_day) + toIntervalDay(395);
@@ -111,29 +87,3 @@ SELECT
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;
-
--- Rows that their site wants to be gone and that still lie on disk. ClickHouse removes them when it merges, within hours.
-CREATE VIEW IF NOT EXISTS {{.Database}}.retention_overdue {{.OnCluster}} AS
-SELECT table_name, countIf(expired < now()) AS rows, if(rows = 0, NULL, minIf(expired, expired < now())) AS oldest
-FROM
-(
-    SELECT 'events' AS table_name, toDateTime(declared_at) + toIntervalDay(retention_days) AS expired FROM {{.Database}}.events
-    UNION ALL
-    SELECT 'event_ids', toDateTime(batch_day) + toIntervalDay(15) FROM {{.Database}}.event_ids
-    UNION ALL
-    SELECT 'conversion_hits', expires_at FROM {{.Database}}.conversion_hits
-    UNION ALL
-    SELECT 'order_entries', expires_at FROM {{.Database}}.order_entries
-    UNION ALL
-    SELECT 'touches', expires_at FROM {{.Database}}.touches
-    UNION ALL
-    SELECT 'identities', expires_at FROM {{.Database}}.identities
-    UNION ALL
-    SELECT 'visitors', expires_at FROM {{.Database}}.visitors
-    UNION ALL
-    SELECT 'visitor_events', expires_at FROM {{.Database}}.visitor_events
-    UNION ALL
-    SELECT 'visitor_days', expires_at FROM {{.Database}}.visitor_days
-)
-GROUP BY table_name
-ORDER BY table_name;

@@ -111,10 +111,10 @@ func (e *Erasure) keyed(t personalTable) string {
 func (e *Erasure) Count(ctx context.Context) ([]Held, error) {
 	people := NewPeople(e.tables.conn, e.tables.schema.Database)
 	return people.count(ctx, func(t personalTable) string {
-		switch t.name {
-		case "events":
+		switch {
+		case t.name == "events":
 			return "(" + e.keyed(t) + " OR " + t.ofPeople(e.ids()) + ") AND outcome != '" + OutcomeErased + "'"
-		case "visitors":
+		case t.key == visitorKey:
 			return t.ofPeople(e.ids()) // the others among them stay
 		default:
 			return e.keyed(t) + " OR " + t.ofPeople(e.ids())
@@ -170,8 +170,13 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 		}
 	}
 	// All visitors with such an event are gone; those who have others come back. Without a token: what is inserted twice changes nothing, and what an attempt before this one has inserted is deleted.
-	if err := e.exec(ctx, "correct visitors", "INSERT INTO", e.tables.table("visitors"), "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at)", e.remaining(), "SETTINGS insert_deduplicate = 0"); err != nil {
-		return err
+	for table, insert := range map[string]string{
+		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(),
+		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(),
+	} {
+		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
+			return err
+		}
 	}
 	err := e.insert(ctx, round, "events", "(kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, insert_until, rules, "+
 		"outcome, reason, site_id, received_at, occurred_at, site_day, retention_days) "+
@@ -197,10 +202,20 @@ func (e *Erasure) days() string {
 		"INNER JOIN (SELECT DISTINCT " + dayKey + " FROM " + e.rows() + ") AS erased USING (" + dayKey + ") GROUP BY " + dayKey + " HAVING sum(days.events) = 0)"
 }
 
-// remaining is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
-func (e *Erasure) remaining() string {
-	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(kind != 'impression'), max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
-		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND NOT is_bot AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
+// remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
+func (e *Erasure) remainingVisitors() string {
+	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(kind != 'impression'), " + e.remaining("NOT is_bot")
+}
+
+// remainingRefusals is the same of profile_refusals.
+func (e *Erasure) remainingRefusals() string {
+	return "SELECT site_id, visitor_id, max(occurred_at), " + e.remaining("NOT consent_profile")
+}
+
+// remaining is the end of a query of the events that stay of visitors of whom some are erased.
+func (e *Erasure) remaining(condition string) string {
+	return "max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
+		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
 		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(visitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(visitorKey) + ") AND NOT " + e.keyed(personalTables[0]) + " GROUP BY site_id, visitor_id"
 }
 

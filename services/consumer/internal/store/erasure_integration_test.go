@@ -47,7 +47,7 @@ func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T)
 		}
 	}
 	ids := list("SELECT arraySort(groupArray(concat(table, '.', name))) FROM system.columns WHERE database = '%s' AND name IN ('visitor_id', 'user_key', 'recipient_key') AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
-	require.Len(t, ids, 14, "each id of a table belongs into personalTables and held_rows: %v", ids)
+	require.Len(t, ids, 16, "each id of a table belongs into personalTables and held_rows: %v", ids)
 }
 
 // crowd are rows of n events of some visitors, users and recipients: all kinds of facts come from them.
@@ -64,6 +64,10 @@ func crowd(n int) []store.Row {
 		r.VisitorKind, r.Transport = "cookie", "gif"
 		r.Source, r.Channel = "google", []string{"Direct", "Paid Search"}[random.IntN(2)]
 		r.Title, r.URL = "title", "https://shop.example/"
+		if r.ConsentProfile = random.IntN(5) > 0; r.ConsentProfile && random.IntN(3) == 0 {
+			r.SegmentIDs, r.SegmentVersions, r.SegmentSteps = []string{"a", "b"}, []string{"1", "1"}, []string{"enter", "leave"}
+			r.SegmentProducts, r.SegmentNth, r.SegmentItemMicros = []string{"p", ""}, []uint16{0, 0}, []*int64{nil, nil}
+		}
 		switch random.IntN(8) {
 		case 0:
 			r.Kind, r.Name, r.OrderID = "order", "purchase", fmt.Sprint("O", i)
@@ -93,11 +97,12 @@ func person(kind string, n int) uuid.UUID { return uuid.NewSHA1(uuid.Nil, fmt.Ap
 
 // facts are the tables that are filled from events, and what must be equal in them.
 var facts = map[string]string{
-	"event_ids": "*", "conversion_hits": "*", "order_entries": "*", "touches": "*", "identities": "*", "visitor_events": "*",
-	"visitors":      "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
-	"visitor_days":  "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
-	"consent_sums":  "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits) AS a",
-	"traffic_daily": "site_id, site_day, channel, sum(page_views) AS a, sum(events) AS b, sum(machine_page_views) AS c, sum(machine_events) AS d, sum(duplicates) AS e",
+	"event_ids": "*", "conversion_hits": "*", "order_entries": "*", "touches": "*", "identities": "*", "visitor_events": "*", "segment_hits": "*",
+	"profile_refusals": "site_id, visitor_id, max(refused_at)",
+	"visitors":         "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
+	"visitor_days":     "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
+	"consent_sums":     "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits) AS a",
+	"traffic_daily":    "site_id, site_day, channel, sum(page_views) AS a, sum(events) AS b, sum(machine_page_views) AS c, sum(machine_events) AS d, sum(duplicates) AS e",
 }
 
 // contents are the rows of a table of facts, in some order that is the same for all databases.

@@ -90,6 +90,8 @@ func newArguments(columns []column.Interface) *arguments {
 			}
 		case *[]string:
 			a.renewed = append(a.renewed, func() { a.values[i] = *field })
+		case *[]uint16:
+			a.renewed = append(a.renewed, func() { a.values[i] = *field })
 		case *[]uint8:
 			a.renewed = append(a.renewed, func() { a.values[i] = *field })
 		case *[]int64:

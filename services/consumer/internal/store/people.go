@@ -47,6 +47,8 @@ var personalTables = []personalTable{
 	{"visitors", visitorOnly, visitorKey},
 	{"visitor_events", visitorOnly, eventKey},
 	{"visitor_days", visitorOnly, dayKey},
+	{"segment_hits", visitorOnly, offsetKey},
+	{"profile_refusals", visitorOnly, visitorKey},
 }
 
 // ofPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

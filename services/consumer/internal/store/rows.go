@@ -25,7 +25,7 @@ const (
 )
 
 // Row is one row of the table events; the tags are the only place in the code that names its columns. What they mean
-// stands in migrations/0001_events.sql and 0005_goals.sql.
+// stands in migrations/0001_events.sql, 0005_goals.sql and 0018_segments.sql.
 type Row struct {
 	KafkaTopic     string    `ch:"kafka_topic"`
 	KafkaPartition int32     `ch:"kafka_partition"`
@@ -133,6 +133,13 @@ type Row struct {
 	GoalCurrencies      []string `ch:"goals.currency"`
 	GoalClickWindowDays []uint8  `ch:"goals.click_window_days"`
 	GoalViewWindowDays  []uint8  `ch:"goals.view_window_days"`
+
+	SegmentIDs        []string `ch:"segments.id"`
+	SegmentVersions   []string `ch:"segments.version"`
+	SegmentSteps      []string `ch:"segments.step"`
+	SegmentProducts   []string `ch:"segments.product"`
+	SegmentNth        []uint16 `ch:"segments.nth"`
+	SegmentItemMicros []*int64 `ch:"segments.item_micros"`
 
 	Props         map[string]string `ch:"props"`
 	RetentionDays uint16            `ch:"retention_days"`

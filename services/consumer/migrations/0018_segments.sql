@@ -1,0 +1,167 @@
+-- oldest consumer: 1
+-- What membership of segments is computed from; docs/audiences.md defines every word used here.
+
+-- The conditions of segments that a row fulfilled when it was stored, one element for each and each product of its.
+ALTER TABLE {{.Database}}.events {{.OnCluster}}
+    ADD COLUMN IF NOT EXISTS `segments.id` Array(LowCardinality(String)),
+    ADD COLUMN IF NOT EXISTS `segments.version` Array(LowCardinality(String)) COMMENT 'of the conditions',
+    ADD COLUMN IF NOT EXISTS `segments.step` Array(Enum8('leave' = 0, 'enter' = 1, 'then' = 2)) COMMENT 'which condition of the segment',
+    ADD COLUMN IF NOT EXISTS `segments.product` Array(String) COMMENT 'id of the item for which it holds; empty for an event without items',
+    ADD COLUMN IF NOT EXISTS `segments.nth` Array(UInt16) COMMENT 'number of the product among those for which it holds, from 0',
+    ADD COLUMN IF NOT EXISTS `segments.item_micros` Array(Nullable(Int64)) COMMENT 'price times quantity of the item; NULL when not known in the currency of the site';
+
+-- Segments as they were configured, append-only: the newest row of a segment says how it is now.
+CREATE TABLE IF NOT EXISTS {{.Database}}.segments {{.OnCluster}}
+(
+    site_id          LowCardinality(String),
+    segment          LowCardinality(String),
+    version          LowCardinality(String) COMMENT 'of the conditions: hits of other versions are not its own',
+    name             String,
+    state            LowCardinality(String) COMMENT 'active; filling: the history of the version is not there yet, and the newest active row holds; removed',
+    same_product     Bool,
+    times_min        UInt32,
+    times_max        UInt32 COMMENT '0 = none',
+    within_ms        Int64,
+    value_min_micros Nullable(Int64),
+    value_max_micros Nullable(Int64),
+    has_then         Bool,
+    then_within_ms   Int64,
+    after_ms         Int64,
+    lives_ms         Int64,
+    holdout_permille UInt16,
+    rule             String COMMENT 'JSON of the whole rule' CODEC(ZSTD(3)),
+    saved_at         DateTime64(3, 'UTC')
+)
+ENGINE = {{.Engine "MergeTree"}}
+ORDER BY (site_id, segment, saved_at)
+SETTINGS {{.Window}};
+
+-- One row for each element of events.segments, of events that count.
+CREATE TABLE IF NOT EXISTS {{.Database}}.segment_hits {{.OnCluster}}
+(
+    site_id         LowCardinality(String),
+    segment         LowCardinality(String),
+    version         LowCardinality(String),
+    step            Enum8('leave' = 0, 'enter' = 1, 'then' = 2),
+    visitor_kind    LowCardinality(String),
+    visitor_id      UUID,
+    product         String,
+    nth             UInt16,
+    occurred_at     DateTime64(3, 'UTC'),
+    event_id        UUID,
+    value_micros    Nullable(Int64) COMMENT 'of the event; NULL when not known in the currency of the site',
+    item_micros     Nullable(Int64),
+    kafka_topic     LowCardinality(String),
+    kafka_partition Int32,
+    kafka_offset    Int64,
+    expires_at      DateTime
+)
+ENGINE = {{.Engine "MergeTree"}}
+PARTITION BY toYYYYMM(occurred_at)
+ORDER BY (site_id, visitor_id, segment, version, product, occurred_at)
+TTL expires_at
+SETTINGS {{.Window}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.segment_hits_view {{.OnCluster}} TO {{.Database}}.segment_hits AS
+SELECT
+    site_id, hit.1 AS segment, hit.2 AS version, hit.3 AS step, visitor_kind, visitor_id, hit.4 AS product, hit.5 AS nth,
+    occurred_at, event_id,
+    if(currency = site_currency, events.value_micros, NULL) AS value_micros,
+    hit.6 AS item_micros,
+    kafka_topic, kafka_partition, kafka_offset,
+    toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
+FROM {{.Database}}.events
+ARRAY JOIN arrayZip(segments.id, segments.version, segments.step, segments.product, segments.nth, segments.item_micros) AS hit
+WHERE outcome = 'event';
+
+-- When each visitor id last did not allow profiling: what it did until then counts in no segment.
+CREATE TABLE IF NOT EXISTS {{.Database}}.profile_refusals {{.OnCluster}}
+(
+    site_id    LowCardinality(String),
+    visitor_id UUID,
+    refused_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    expires_at SimpleAggregateFunction(max, DateTime)
+)
+ENGINE = {{.Engine "AggregatingMergeTree"}}
+ORDER BY (site_id, visitor_id)
+TTL expires_at
+SETTINGS {{.Window}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.profile_refusals_view {{.OnCluster}} TO {{.Database}}.profile_refusals AS
+SELECT
+    site_id, visitor_id,
+    max(occurred_at) AS refused_at,
+    max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
+FROM {{.Database}}.events
+WHERE outcome = 'event' AND NOT consent_profile AND visitor_id != {{.NoID}}
+GROUP BY site_id, visitor_id;
+
+-- Visitors who are in no audience by their wish, from the suppression list.
+CREATE TABLE IF NOT EXISTS {{.Database}}.suppressed_visitors {{.OnCluster}}
+(
+    id_hash    UInt64 COMMENT 'cityHash64 of the visitor_id',
+    wished     Bool COMMENT 'false: the wish was taken back',
+    position   Int64 COMMENT 'in the suppression list; the last one holds',
+    changed_at DateTime64(3, 'UTC')
+)
+ENGINE = {{.Engine "ReplacingMergeTree" "position"}}
+ORDER BY id_hash
+SETTINGS {{.Window}};
+
+-- How many rows hold the id, as a visitor's, a user's or a recipient's, in each table that holds ids of people.
+--   SELECT * FROM held_rows(id = '0190b5ad-…')
+CREATE VIEW IF NOT EXISTS {{.Database}}.held_rows {{.OnCluster}} AS
+SELECT table_name, rows
+FROM
+(
+    SELECT 'events' AS table_name, count() AS rows FROM {{.Database}}.events WHERE visitor_id = {id:UUID} OR user_key = {id:UUID} OR recipient_key = {id:UUID}
+    UNION ALL
+    SELECT 'conversion_hits', count() FROM {{.Database}}.conversion_hits WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
+    UNION ALL
+    SELECT 'order_entries', count() FROM {{.Database}}.order_entries WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
+    UNION ALL
+    SELECT 'touches', count() FROM {{.Database}}.touches WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
+    UNION ALL
+    SELECT 'identities', count() FROM {{.Database}}.identities WHERE visitor_id = {id:UUID} OR user_key = {id:UUID}
+    UNION ALL
+    SELECT 'visitors', count() FROM {{.Database}}.visitors WHERE visitor_id = {id:UUID}
+    UNION ALL
+    SELECT 'visitor_events', count() FROM {{.Database}}.visitor_events WHERE visitor_id = {id:UUID}
+    UNION ALL
+    SELECT 'visitor_days', count() FROM {{.Database}}.visitor_days WHERE visitor_id = {id:UUID}
+    UNION ALL
+    SELECT 'segment_hits', count() FROM {{.Database}}.segment_hits WHERE visitor_id = {id:UUID}
+    UNION ALL
+    SELECT 'profile_refusals', count() FROM {{.Database}}.profile_refusals WHERE visitor_id = {id:UUID}
+)
+ORDER BY table_name;
+
+-- Rows that their site wants to be gone and that still lie on disk. ClickHouse removes them when it merges, within hours.
+CREATE VIEW IF NOT EXISTS {{.Database}}.retention_overdue {{.OnCluster}} AS
+SELECT table_name, countIf(expired < now()) AS rows, if(rows = 0, NULL, minIf(expired, expired < now())) AS oldest
+FROM
+(
+    SELECT 'events' AS table_name, toDateTime(declared_at) + toIntervalDay(retention_days) AS expired FROM {{.Database}}.events
+    UNION ALL
+    SELECT 'event_ids', toDateTime(batch_day) + toIntervalDay(15) FROM {{.Database}}.event_ids
+    UNION ALL
+    SELECT 'conversion_hits', expires_at FROM {{.Database}}.conversion_hits
+    UNION ALL
+    SELECT 'order_entries', expires_at FROM {{.Database}}.order_entries
+    UNION ALL
+    SELECT 'touches', expires_at FROM {{.Database}}.touches
+    UNION ALL
+    SELECT 'identities', expires_at FROM {{.Database}}.identities
+    UNION ALL
+    SELECT 'visitors', expires_at FROM {{.Database}}.visitors
+    UNION ALL
+    SELECT 'visitor_events', expires_at FROM {{.Database}}.visitor_events
+    UNION ALL
+    SELECT 'visitor_days', expires_at FROM {{.Database}}.visitor_days
+    UNION ALL
+    SELECT 'segment_hits', expires_at FROM {{.Database}}.segment_hits
+    UNION ALL
+    SELECT 'profile_refusals', expires_at FROM {{.Database}}.profile_refusals
+)
+GROUP BY table_name
+ORDER BY table_name;
