@@ -22,10 +22,10 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/publish"
-	"github.com/onepx/onepx/services/collector/internal/reload"
 	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/reload"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -122,7 +122,7 @@ type service struct {
 
 // build makes the parts from the settings; nothing runs yet.
 func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
-	sites, err := reload.Open(cfg.Config, tel.Logger, tel.Meter)
+	sites, err := reload.Open(cfg.Config, "collector", tel.Logger, tel.Meter)
 	if err != nil {
 		return nil, err
 	}

@@ -27,8 +27,8 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/userkey"
 )
 
@@ -204,7 +204,7 @@ func (d *drill) process() *exec.Cmd {
 }
 
 // jobs runs `consumer jobs` until the test ends. It crashes once after each of the steps.
-func (d *drill) jobs(steps ...store.RequestStep) (crashes *atomic.Int64) {
+func (d *drill) jobs(steps ...personal.RequestStep) (crashes *atomic.Int64) {
 	d.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	var root cli
@@ -214,7 +214,7 @@ func (d *drill) jobs(steps ...store.RequestStep) (crashes *atomic.Int64) {
 	command, err := parser.Parse([]string{"jobs", "--admin-listen", "127.0.0.1:0"})
 	require.NoError(d.t, err)
 	crashes = &atomic.Int64{}
-	root.Jobs.saved = func(step store.RequestStep) error {
+	root.Jobs.saved = func(step personal.RequestStep) error {
 		i := slices.Index(steps, step)
 		if i < 0 {
 			return nil

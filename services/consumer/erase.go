@@ -16,6 +16,7 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
+	"github.com/onepx/onepx/services/shared/personal"
 )
 
 // privacyEraseCmd are the settings of `consumer privacy erase`.
@@ -40,7 +41,7 @@ func (c *privacyEraseCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	return withPrivacy(ctx, c.ClickHouse, func(held *store.People, requests *store.Requests) error {
+	return withPrivacy(ctx, c.ClickHouse, func(held *personal.Store, requests *personal.Requests) error {
 		links, err := show(ctx, k.Stdout, held, people)
 		if err != nil {
 			return err
@@ -84,7 +85,7 @@ func (c *privacyEraseCmd) write(ctx context.Context, message kafka.Message) erro
 const followEvery = 200 * time.Millisecond
 
 // follow prints the steps of a request until it is done, and then its proof.
-func follow(ctx context.Context, out io.Writer, requests *store.Requests, id uuid.UUID) error {
+func follow(ctx context.Context, out io.Writer, requests *personal.Requests, id uuid.UUID) error {
 	tick := time.NewTicker(followEvery)
 	defer tick.Stop()
 	for said := ""; ; {
@@ -96,7 +97,7 @@ func follow(ctx context.Context, out io.Writer, requests *store.Requests, id uui
 			said = request.Step
 			fmt.Fprintf(out, "%s %s\n", request.DoneAt.Format(time.RFC3339), said)
 		}
-		if said == store.RequestDone {
+		if said == personal.RequestDone {
 			return prove(ctx, out, requests, request)
 		}
 		select {
@@ -108,7 +109,7 @@ func follow(ctx context.Context, out io.Writer, requests *store.Requests, id uui
 }
 
 // prove prints the proof of a request.
-func prove(ctx context.Context, out io.Writer, requests *store.Requests, request store.Request) error {
+func prove(ctx context.Context, out io.Writer, requests *personal.Requests, request personal.Request) error {
 	before, after, err := requests.Counts(ctx, request.ID)
 	if err != nil {
 		return err
@@ -140,14 +141,14 @@ func (c *privacyStatusCmd) Validate() error { return c.ClickHouse.Validate() }
 
 // Run is `consumer privacy status`.
 func (c *privacyStatusCmd) Run(ctx context.Context, k *kong.Kong) error {
-	return withPrivacy(ctx, c.ClickHouse, func(_ *store.People, requests *store.Requests) error {
+	return withPrivacy(ctx, c.ClickHouse, func(_ *personal.Store, requests *personal.Requests) error {
 		all, err := requests.All(ctx)
 		if err != nil {
 			return err
 		}
 		lines := tabwriter.NewWriter(k.Stdout, 0, 0, 2, ' ', 0)
 		_, _ = fmt.Fprintln(lines, "request\tkind\tasked\tby\tids\tlast step\tat")
-		var chosen *store.Request
+		var chosen *personal.Request
 		for i, r := range all {
 			if c.Request != nil && r.ID != *c.Request {
 				continue
@@ -162,7 +163,7 @@ func (c *privacyStatusCmd) Run(ctx context.Context, k *kong.Kong) error {
 			return nil
 		case chosen == nil:
 			return errors.New("no such request has been begun")
-		case chosen.Step == store.RequestDone && chosen.Kind == string(jobs.Erase):
+		case chosen.Step == personal.RequestDone && chosen.Kind == string(jobs.Erase):
 			return prove(ctx, k.Stdout, requests, *chosen)
 		}
 		return nil

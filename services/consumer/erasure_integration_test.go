@@ -20,8 +20,8 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/personal"
 )
 
 // TestAnErasureHoldsWhateverIsKilledAndReplayed is the erasure drill. Visitors are erased while their events still arrive, one
@@ -30,7 +30,7 @@ import (
 func TestAnErasureHoldsWhateverIsKilledAndReplayed(t *testing.T) {
 	d := newDrill(t, "3s")
 	stopped, killed := d.process(), d.process()
-	crashes := d.jobs(store.StepBlocked, store.StepFound, store.StepCorrected, store.StepDeleted, store.StepProven)
+	crashes := d.jobs(personal.StepBlocked, personal.StepFound, personal.StepCorrected, personal.StepDeleted, personal.StepProven)
 	for i := range 3 {
 		d.everybody(i)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/imports"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // importCmd groups the commands that read CSV files.
@@ -132,7 +133,7 @@ func openImport(name string) (*os.File, error) {
 
 // importTarget connects to a database that has the tables. The connection must be closed.
 func importTarget(ctx context.Context, settings store.Settings) (*store.Store, driver.Conn, error) {
-	conn, err := settings.Open(store.OfCommands)
+	conn, err := settings.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,9 +16,11 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -32,7 +34,7 @@ type jobsCmd struct {
 	AdminListen string `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
 
 	// saved is called after each step; tests stop there.
-	saved func(store.RequestStep) error
+	saved func(personal.RequestStep) error
 }
 
 // Validate checks bounds.
@@ -72,7 +74,7 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 
 // work connects to Kafka and ClickHouse and does jobs until the context ends.
 func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
-	conn, err := c.ClickHouse.Open(store.OfCommands)
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}
@@ -100,7 +102,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		return err
 	}
 	deps := privacy.Deps{
-		Requests: store.NewRequests(conn, c.ClickHouse.Database),
+		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
 		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
@@ -114,7 +116,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
 	}
 	if deps.Saved == nil {
-		deps.Saved = func(store.RequestStep) error { return nil }
+		deps.Saved = func(personal.RequestStep) error { return nil }
 	}
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,

@@ -8,6 +8,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // migrateCmd are the settings of `consumer migrate`.
@@ -18,12 +19,12 @@ type migrateCmd struct {
 
 // Run is `consumer migrate`.
 func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
-	conn, err := c.ClickHouse.Open(store.OfCommands)
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := store.WaitUntilUp(ctx, conn); err != nil {
+	if err := clickhouseconn.WaitUntilUp(ctx, conn); err != nil {
 		return err
 	}
 	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}

@@ -16,7 +16,9 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/personal"
 	table "github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -124,8 +126,8 @@ func (s *peopleSettings) addCustomers(people *jobs.People, texts []string) error
 }
 
 // withPrivacy opens the database of a command and calls do.
-func withPrivacy(ctx context.Context, settings store.Settings, do func(*store.People, *store.Requests) error) error {
-	conn, err := settings.Open(store.OfCommands)
+func withPrivacy(ctx context.Context, settings store.Settings, do func(*personal.Store, *personal.Requests) error) error {
+	conn, err := settings.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}
@@ -133,7 +135,7 @@ func withPrivacy(ctx context.Context, settings store.Settings, do func(*store.Pe
 	if _, err := storeOf(ctx, conn, settings); err != nil {
 		return err
 	}
-	return do(store.NewPeople(conn, settings.Database), store.NewRequests(conn, settings.Database))
+	return do(personal.NewStore(conn, settings.Database), personal.NewRequests(conn, settings.Database))
 }
 
 // privacyShowCmd are the settings of `consumer privacy show`.
@@ -151,14 +153,14 @@ func (c *privacyShowCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	return withPrivacy(ctx, c.ClickHouse, func(held *store.People, _ *store.Requests) error {
+	return withPrivacy(ctx, c.ClickHouse, func(held *personal.Store, _ *personal.Requests) error {
 		_, err := show(ctx, k.Stdout, held, people)
 		return err
 	})
 }
 
 // show prints what is held about people, and returns the linked ids.
-func show(ctx context.Context, out io.Writer, held *store.People, people jobs.People) ([]store.Link, error) {
+func show(ctx context.Context, out io.Writer, held *personal.Store, people jobs.People) ([]personal.Link, error) {
 	counts, err := held.Count(ctx, people)
 	if err != nil {
 		return nil, err
@@ -177,7 +179,7 @@ func show(ctx context.Context, out io.Writer, held *store.People, people jobs.Pe
 	return links, lines.Flush()
 }
 
-func printCounts(out io.Writer, counts []store.Held) {
+func printCounts(out io.Writer, counts []personal.Held) {
 	lines := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	_, _ = fmt.Fprintln(lines, "table\trows")
 	for _, h := range counts {
@@ -209,9 +211,9 @@ func (c *privacyAccessCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	return withPrivacy(ctx, c.ClickHouse, func(held *store.People, requests *store.Requests) error {
-		request := store.NewRequest(uuid.New(), store.KindAccess, c.AskedBy, time.Now().UTC(), people)
-		if err := requests.Save(ctx, &request, store.StepAsked, time.Now()); err != nil {
+	return withPrivacy(ctx, c.ClickHouse, func(held *personal.Store, requests *personal.Requests) error {
+		request := personal.NewRequest(uuid.New(), personal.KindAccess, c.AskedBy, time.Now().UTC(), people)
+		if err := requests.Save(ctx, &request, personal.StepAsked, time.Now()); err != nil {
 			return err
 		}
 		out := bufio.NewWriter(k.Stdout)
@@ -223,7 +225,7 @@ func (c *privacyAccessCmd) Run(ctx context.Context, k *kong.Kong) error {
 		if err := errors.Join(err, out.Flush()); err != nil {
 			return err
 		}
-		return requests.Save(ctx, &request, store.RequestDone, time.Now())
+		return requests.Save(ctx, &request, personal.RequestDone, time.Now())
 	})
 }
 
@@ -242,7 +244,7 @@ func (c *privacyVerifyCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	return withPrivacy(ctx, c.ClickHouse, func(held *store.People, _ *store.Requests) error {
+	return withPrivacy(ctx, c.ClickHouse, func(held *personal.Store, _ *personal.Requests) error {
 		counts, err := held.Count(ctx, people)
 		if err != nil {
 			return err
@@ -270,7 +272,7 @@ const overdueAfter = 48 * time.Hour
 
 // Run is `consumer privacy retention`.
 func (c *privacyRetentionCmd) Run(ctx context.Context, k *kong.Kong) error {
-	return withPrivacy(ctx, c.ClickHouse, func(_ *store.People, requests *store.Requests) error {
+	return withPrivacy(ctx, c.ClickHouse, func(_ *personal.Store, requests *personal.Requests) error {
 		overdue, err := requests.RetentionOverdue(ctx)
 		if err != nil {
 			return err

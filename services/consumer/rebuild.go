@@ -14,6 +14,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/rebuild"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -77,7 +78,7 @@ func (c *rebuildGoalsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if _, err := requireTopic(ctx, client, eventlog.TopicEvents); err != nil {
 		return err
 	}
-	conn, err := c.ClickHouse.Open(store.OfCommands)
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
@@ -90,7 +91,7 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 
 // consume connects to Kafka and ClickHouse and works until the context ends.
 func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, group *consume.Group) error {
-	conn, err := c.ClickHouse.Open(store.OfConsumers)
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfConsumers)
 	if err != nil {
 		return err
 	}
@@ -158,7 +159,7 @@ func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enric
 
 // storeOf waits for the database and checks that this consumer may write to it.
 func storeOf(ctx context.Context, conn driver.Conn, settings store.Settings) (*store.Store, error) {
-	if err := store.WaitUntilUp(ctx, conn); err != nil {
+	if err := clickhouseconn.WaitUntilUp(ctx, conn); err != nil {
 		return nil, err
 	}
 	schema := store.Schema{Database: settings.Database, Cluster: settings.Cluster, Files: migrations.Files}

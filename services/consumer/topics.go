@@ -13,6 +13,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 )
@@ -160,7 +161,7 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return err
 	}
 	defer kafkaconn.Close(client)
-	conn, err := c.ClickHouse.Open(store.OfCommands)
+	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
-	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/settings"
@@ -76,7 +76,7 @@ func empty(t *testing.T) *world {
 	// Topics come and go in these tests: what is known of them must be fresh.
 	w.kafka = &kafka.Client{Addr: kafka.TCP(broker), Transport: &kafka.Transport{MetadataTTL: glance}}
 	var err error
-	w.clickHouse, err = store.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(password)}.Open(store.OfConsumers)
+	w.clickHouse, err = clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(password)}.Open(clickhouseconn.OfConsumers)
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		require.NoError(t, w.clickHouse.Exec(context.Background(), "DROP DATABASE IF EXISTS "+w.database+" SYNC"))

@@ -28,6 +28,7 @@ var siteFields = []field[Site]{
 	{name: "embedded_cookie", read: readEmbeddedCookie},
 	{name: "retention_days", read: readRetentionDays},
 	{name: "write_keys", read: readWriteKeys},
+	{name: "api_keys", read: readAPIKeys},
 	{name: "rate_limit", read: readRateLimit},
 	{name: "paths", read: readPaths},
 	{name: "goals", read: readGoals},
@@ -36,8 +37,8 @@ var siteFields = []field[Site]{
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 
 func readSites(p *problems, path string, node ast.Node, cfg *Config) {
-	firstWith := map[string]string{}   // id to the path of its site
-	firstUsing := map[KeyHash]string{} // write key to the path of its site
+	firstWith := map[string]string{} // id to the path of its site
+	keys := keyUses{write: map[KeyHash]string{}, api: map[KeyHash]string{}}
 	usedPaths := map[string]pathUse{}
 	readList(p, path, node, func(path string, element ast.Node) {
 		site := Site{Privacy: PrivacyMeasure, WithoutConsent: WithoutConsentAnonymous, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Minimise: Minimise{IP: IPLong}, Goals: defaultGoals()}
@@ -45,13 +46,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 		setGoalCurrencies(&site)
 		cfg.Sites = append(cfg.Sites, site)
 		checkPaths(p, path, element, site.Paths, usedPaths)
-		for _, key := range site.WriteKeys {
-			if first, taken := firstUsing[key]; taken && first != path {
-				p.add(start(element), path+".write_keys", "has a key of %s; the key tells whose events come, so give each site its own", first)
-				continue
-			}
-			firstUsing[key] = path
-		}
+		keys.check(p, path, element, &site)
 		if site.ID == "" {
 			return
 		}

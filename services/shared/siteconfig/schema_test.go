@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
 	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
 }
 
@@ -56,11 +56,12 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 			Minimum, Maximum int
 			MaxItems         int
 			MaxProperties    int
+			Items            struct{ Enum []siteconfig.Right }
 		}
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal, TCF, Minimise, Mode object } `json:"$defs"`
+		Defs struct{ Site, Goal, TCF, Minimise, Mode, APIKey object } `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
@@ -70,6 +71,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":        goal,
 		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]": schema.Defs.TCF,
 		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":       schema.Defs.Minimise,
+		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":     schema.Defs.APIKey,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -85,6 +87,10 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	days := site.Properties["retention_days"]
 	rate := site.Properties["rate_limit"]
 	require.Equal(t, []int{siteconfig.MinRateLimit, siteconfig.MaxRateLimit}, []int{rate.Minimum, rate.Maximum})
+	keyRate := schema.Defs.APIKey.Properties["rate_limit"]
+	require.Equal(t, []int{siteconfig.MinRateLimit, siteconfig.MaxRateLimit}, []int{keyRate.Minimum, keyRate.Maximum})
+	require.EqualValues(t, siteconfig.DefaultKeyRateLimit, keyRate.Default)
+	require.Equal(t, siteconfig.Rights, schema.Defs.APIKey.Properties["rights"].Items.Enum)
 	require.Equal(t, siteconfig.MinRetentionDays, days.Minimum)
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)

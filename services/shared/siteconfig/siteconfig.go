@@ -121,6 +121,8 @@ type Site struct {
 	// WriteKeys are the hashes of the keys servers may send events with; no two
 	// sites have one in common. Ask AcceptsKey.
 	WriteKeys []KeyHash
+	// APIKeys are the keys with which the console is asked for the site's data. Ask Config.APIKey.
+	APIKeys []APIKey
 	// RateLimit is how many events a second each collector takes of the site from
 	// POST /e and POST /v1/events: MinRateLimit to MaxRateLimit, or 0 for no limit.
 	RateLimit int
@@ -141,14 +143,14 @@ func (s *Site) AcceptsKey(key string) bool {
 	return found == 1
 }
 
-// KeyHash is the SHA-256 of a write key. Keys are long and random, so a plain hash
+// KeyHash is the SHA-256 of a write key or an API key. Keys are long and random, so a plain hash
 // is enough to keep a leaked file from being of use.
 type KeyHash [sha256.Size]byte
 
 // keyHashPrefix names the algorithm, so that another can follow.
 const keyHashPrefix = "sha256:"
 
-// HashKey returns the hash of a write key.
+// HashKey returns the hash of a key.
 func HashKey(key string) KeyHash { return sha256.Sum256([]byte(key)) }
 
 // String returns the hash as onepx.yaml has it: "sha256:" and 64 lower-case hex

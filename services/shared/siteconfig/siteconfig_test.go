@@ -78,8 +78,12 @@ func TestEverySettingIsRead(t *testing.T) {
 		Minimise:       siteconfig.Minimise{IP: siteconfig.IPShort, OriginOnly: true, ReducedAgent: true}, PartitionedCookie: true,
 		RetentionDays: 730,
 		WriteKeys:     []siteconfig.KeyHash{siteconfig.HashKey("key")},
-		RateLimit:     200,
-		Paths:         siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
+		APIKeys: []siteconfig.APIKey{
+			{Name: "ads", Hash: siteconfig.HashKey("ads"), Rights: []siteconfig.Right{siteconfig.RightAudiences}, RateLimit: 2000},
+			{Name: "dpo", Hash: siteconfig.HashKey("dpo"), Rights: []siteconfig.Right{siteconfig.RightPrivacy, siteconfig.RightExports, siteconfig.RightReports}, RateLimit: siteconfig.DefaultKeyRateLimit},
+		},
+		RateLimit: 200,
+		Paths:     siteconfig.Paths{Tag: "/assets/a.js", Events: "/assets/b", Pixel: "/assets/c.gif"},
 		Goals: []siteconfig.Goal{purchase, {
 			ID: "pro_signup", Event: "signup", URL: `^https://shop\.example\.com/(de|en)/thanks`, Props: map[string]string{"plan": "pro", "p.1": "true"},
 			OncePer: siteconfig.OncePerSession, Value: siteconfig.ValueFixed, ValueMicros: 9_900_000, Currency: "CHF", ClickWindowDays: 90, ViewWindowDays: 90,
@@ -207,14 +211,30 @@ func TestAcceptsKey(t *testing.T) {
 	require.False(t, (&siteconfig.Site{}).AcceptsKey(""))
 }
 
+func TestAnAPIKeyTellsItsSiteAndItsRights(t *testing.T) {
+	cfg, err := siteconfig.Load("testdata/good/full.yaml")
+	require.NoError(t, err)
+	site, key := cfg.APIKey("ads")
+	require.Equal(t, "shop", site.ID)
+	require.True(t, key.Has(siteconfig.RightAudiences))
+	require.False(t, key.Has(siteconfig.RightPrivacy))
+	for _, other := range []string{"", "key", "ADS", "ads "} {
+		site, key = cfg.APIKey(other)
+		require.Nil(t, site, other)
+		require.Nil(t, key, other)
+	}
+}
+
 func TestHashIsWrittenAsTheFileHasIt(t *testing.T) {
 	require.Equal(t, "sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683", siteconfig.HashKey("key").String())
 }
 
-func TestWriteKeysNeverShowInErrors(t *testing.T) {
-	_, err := siteconfig.Load("testdata/bad/write_keys.yaml")
-	require.Error(t, err)
-	require.NotContains(t, err.Error(), "the-key-itself")
+func TestKeysNeverShowInErrors(t *testing.T) {
+	for _, name := range []string{"write_keys", "api_keys"} {
+		_, err := siteconfig.Load("testdata/bad/" + name + ".yaml")
+		require.Error(t, err)
+		require.NotContains(t, err.Error(), "the-key-itself")
+	}
 }
 
 func TestFileThatIsTooBigIsRefused(t *testing.T) {

@@ -19,12 +19,13 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // Deps are the parts of an erasure.
 type Deps struct {
-	Requests *store.Requests
+	Requests *personal.Requests
 	Tables   *store.Rebuilds
 	// Positions are those of the consumers' group.
 	Positions func(context.Context) ([]consume.Position, error)
@@ -37,7 +38,7 @@ type Deps struct {
 	Now            func() time.Time
 	Logger         *slog.Logger
 	// Saved is called when a step is done and kept; an error ends the run as a crash would.
-	Saved func(store.RequestStep) error
+	Saved func(personal.RequestStep) error
 }
 
 const (
@@ -55,7 +56,7 @@ const (
 type erasure struct {
 	Deps
 	job     jobs.Job
-	request store.Request
+	request personal.Request
 	tables  *store.Erasure
 }
 
@@ -66,7 +67,7 @@ func (d Deps) Erase(ctx context.Context, job jobs.Job) error {
 	if err := e.load(ctx); err != nil {
 		return err
 	}
-	if err := e.run(ctx, []part{{store.StepAsked, nothing}, {store.StepBlocked, e.block}, {store.StepAcknowledged, e.awaitAcknowledged}}); err != nil {
+	if err := e.run(ctx, []part{{personal.StepAsked, nothing}, {personal.StepBlocked, e.block}, {personal.StepAcknowledged, e.awaitAcknowledged}}); err != nil {
 		return err
 	}
 	locked, unlock, err := e.lock(ctx)
@@ -86,16 +87,16 @@ func (d Deps) Erase(ctx context.Context, job jobs.Job) error {
 }
 
 func (e *erasure) eraseLocked(ctx context.Context) error {
-	for !reached(e.request.Step, store.StepProven) {
-		if err := e.run(ctx, []part{{store.StepFound, e.find}, {store.StepCorrected, e.correct}, {store.StepDeleted, e.delete}, {store.StepProven, e.prove}}); err != nil {
+	for !reached(e.request.Step, personal.StepProven) {
+		if err := e.run(ctx, []part{{personal.StepFound, e.find}, {personal.StepCorrected, e.correct}, {personal.StepDeleted, e.delete}, {personal.StepProven, e.prove}}); err != nil {
 			if !errors.Is(err, errRemains) || e.request.Round >= maxRounds {
 				return err
 			}
 			e.Logger.Warn("rows are left; looking for them once more", "error", err)
-			e.request.Step = store.StepAcknowledged
+			e.request.Step = personal.StepAcknowledged
 		}
 	}
-	return e.run(ctx, []part{{store.RequestDone, e.release}})
+	return e.run(ctx, []part{{personal.RequestDone, e.release}})
 }
 
 // load reads how far the job has come.
@@ -106,26 +107,26 @@ func (e *erasure) load(ctx context.Context) error {
 	}
 	e.request = request
 	if !known {
-		e.request = store.NewRequest(e.job.ID, string(e.job.Kind), e.job.AskedBy, e.job.AskedAt, e.job.People)
+		e.request = personal.NewRequest(e.job.ID, string(e.job.Kind), e.job.AskedBy, e.job.AskedAt, e.job.People)
 	}
 	return nil
 }
 
 // part is what is done until a step is reached.
 type part struct {
-	until store.RequestStep
+	until personal.RequestStep
 	do    func(context.Context) error
 }
 
 func nothing(context.Context) error { return nil }
 
 // order has the steps after which a run can go on.
-var order = []store.RequestStep{
-	"", store.StepAsked, store.StepBlocked, store.StepAcknowledged, store.StepFound, store.StepCorrected, store.StepDeleted, store.StepProven, store.RequestDone,
+var order = []personal.RequestStep{
+	"", personal.StepAsked, personal.StepBlocked, personal.StepAcknowledged, personal.StepFound, personal.StepCorrected, personal.StepDeleted, personal.StepProven, personal.RequestDone,
 }
 
 // reached tells whether a step is done.
-func reached(done, step store.RequestStep) bool {
+func reached(done, step personal.RequestStep) bool {
 	for _, s := range order {
 		if s == step {
 			return true
@@ -224,7 +225,7 @@ func (e *erasure) find(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.Requests.SaveCounts(ctx, &e.request, store.StepFound, held, e.Now())
+	return e.Requests.SaveCounts(ctx, &e.request, personal.StepFound, held, e.Now())
 }
 
 func (e *erasure) correct(ctx context.Context) error { return e.tables.Correct(ctx, e.request.Round) }
@@ -240,7 +241,7 @@ func (e *erasure) prove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := e.Requests.SaveCounts(ctx, &e.request, store.StepProven, held, e.Now()); err != nil {
+	if err := e.Requests.SaveCounts(ctx, &e.request, personal.StepProven, held, e.Now()); err != nil {
 		return err
 	}
 	for _, h := range held {

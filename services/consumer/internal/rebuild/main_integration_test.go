@@ -20,6 +20,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/rebuild"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -59,7 +60,7 @@ func newWorld(t *testing.T) *world {
 	if user == "" {
 		user = "default"
 	}
-	conn, err := store.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(store.OfConsumers)
+	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfConsumers)
 	require.NoError(t, err)
 	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	schema := store.Schema{Database: database, Files: migrations.Files}

@@ -7,7 +7,9 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -34,7 +36,7 @@ func (e *Erasure) rows() string           { return e.helper("rows") }
 func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 
 // helperOf has the tables of keys.
-var helperOf = map[string]string{offsetKey: "offsets", eventKey: "events", visitorKey: "visitors", dayKey: "days"}
+var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days"}
 
 func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
 	return e.tables.exec(ctx, what, parts...)
@@ -70,12 +72,12 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 	}
 	for key, table := range helperOf {
 		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
-		if key == dayKey {
+		if key == personal.DayKey {
 			queries = nil // the days of erased events may have others, which stay
 		}
-		for _, t := range personalTables {
-			if t.key == key && len(t.ids) > 0 && t.name != "events" {
-				queries = append(queries, "SELECT DISTINCT "+key+" FROM "+e.tables.table(t.name)+" WHERE "+t.ofPeople(e.ids()))
+		for _, t := range personal.Tables {
+			if t.Key == key && len(t.IDs) > 0 && t.Name != "events" {
+				queries = append(queries, "SELECT DISTINCT "+key+" FROM "+e.tables.table(t.Name)+" WHERE "+t.OfPeople(e.ids()))
 			}
 		}
 		if err := e.note(ctx, e.helper(table), strings.Join(queries, " UNION DISTINCT ")); err != nil {
@@ -99,25 +101,24 @@ func (e *Erasure) found() string {
 	return "SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, rules, retention_days, " +
 		"site_id, event_id, occurred_at, outcome, kind, is_bot, site_day, channel, visitor_kind, visitor_id, daily_hash, " +
 		"consent_decided_by, consent_measure, consent_profile, consent_share, consent_cookie " +
-		"FROM " + e.tables.table("events") + " WHERE " + personalTables[0].ofPeople(e.ids())
+		"FROM " + e.tables.table("events") + " WHERE " + personal.Tables[0].OfPeople(e.ids())
 }
 
 // keyed is the condition that a row has one of the keys.
-func (e *Erasure) keyed(t personalTable) string {
-	return "(" + t.key + ") IN (SELECT " + t.key + " FROM " + e.keys(t.key) + ")"
+func (e *Erasure) keyed(t personal.Table) string {
+	return "(" + t.Key + ") IN (SELECT " + t.Key + " FROM " + e.keys(t.Key) + ")"
 }
 
 // Count returns how many rows of each table are to go, or have stayed.
-func (e *Erasure) Count(ctx context.Context) ([]Held, error) {
-	people := NewPeople(e.tables.conn, e.tables.schema.Database)
-	return people.count(ctx, func(t personalTable) string {
+func (e *Erasure) Count(ctx context.Context) ([]personal.Held, error) {
+	return personal.NewStore(e.tables.conn, e.tables.schema.Database).CountWhere(ctx, func(t personal.Table) string {
 		switch {
-		case t.name == "events":
-			return "(" + e.keyed(t) + " OR " + t.ofPeople(e.ids()) + ") AND outcome != '" + OutcomeErased + "'"
-		case t.key == visitorKey:
-			return t.ofPeople(e.ids()) // the others among them stay
+		case t.Name == "events":
+			return "(" + e.keyed(t) + " OR " + t.OfPeople(e.ids()) + ") AND outcome != '" + OutcomeErased + "'"
+		case t.Key == personal.VisitorKey:
+			return t.OfPeople(e.ids()) // the others among them stay
 		default:
-			return e.keyed(t) + " OR " + t.ofPeople(e.ids())
+			return e.keyed(t) + " OR " + t.OfPeople(e.ids())
 		}
 	})
 }
@@ -129,7 +130,7 @@ func (e *Erasure) token(round uint32, table string) string {
 
 func (e *Erasure) insert(ctx context.Context, round uint32, table, query string) error {
 	return e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), query,
-		"SETTINGS insert_deduplicate = 1, insert_deduplication_token =", literal(e.token(round, table))+",", sameBlocks)
+		"SETTINGS insert_deduplicate = 1, insert_deduplication_token =", clickhouseconn.Literal(e.token(round, table))+",", sameBlocks)
 }
 
 // sameBlocks makes the same blocks of a query each time, whatever the number of their days.
@@ -160,12 +161,12 @@ func (e *Erasure) Correct(ctx context.Context, round uint32) error {
 // Delete removes the rows: facts first, events last, as everything is found by it. In events a row without anything but its
 // place takes the place of each: for a moment both are there.
 func (e *Erasure) Delete(ctx context.Context, round uint32) error {
-	for _, t := range personalTables[1:] {
+	for _, t := range personal.Tables[1:] {
 		condition := e.keyed(t)
-		if t.name == "visitor_days" {
+		if t.Name == "visitor_days" {
 			condition = e.days()
 		}
-		if err := e.delete(ctx, t.name, condition); err != nil {
+		if err := e.delete(ctx, t.Name, condition); err != nil {
 			return err
 		}
 	}
@@ -186,7 +187,7 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 	if err != nil {
 		return err
 	}
-	return e.delete(ctx, "events", e.keyed(personalTables[0])+" AND outcome != '"+OutcomeErased+"'")
+	return e.delete(ctx, "events", e.keyed(personal.Tables[0])+" AND outcome != '"+OutcomeErased+"'")
 }
 
 // delete marks rows as deleted. The condition must hold one subquery and no more, also not within it: mutations of two parts
@@ -198,8 +199,8 @@ func (e *Erasure) delete(ctx context.Context, table, condition string) error {
 // days is the condition that a day is one of an erased visitor, or has no events any more. Sums of the key that are inserted
 // while this runs can only make it not empty.
 func (e *Erasure) days() string {
-	return "(" + dayKey + ") IN (SELECT " + dayKey + " FROM " + e.keys(dayKey) + " UNION ALL SELECT " + dayKey + " FROM " + e.tables.table("visitor_days") + " AS days " +
-		"INNER JOIN (SELECT DISTINCT " + dayKey + " FROM " + e.rows() + ") AS erased USING (" + dayKey + ") GROUP BY " + dayKey + " HAVING sum(days.events) = 0)"
+	return "(" + personal.DayKey + ") IN (SELECT " + personal.DayKey + " FROM " + e.keys(personal.DayKey) + " UNION ALL SELECT " + personal.DayKey + " FROM " + e.tables.table("visitor_days") + " AS days " +
+		"INNER JOIN (SELECT DISTINCT " + personal.DayKey + " FROM " + e.rows() + ") AS erased USING (" + personal.DayKey + ") GROUP BY " + personal.DayKey + " HAVING sum(days.events) = 0)"
 }
 
 // remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
@@ -216,13 +217,13 @@ func (e *Erasure) remainingRefusals() string {
 func (e *Erasure) remaining(condition string) string {
 	return "max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
 		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
-		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(visitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(visitorKey) + ") AND NOT " + e.keyed(personalTables[0]) + " GROUP BY site_id, visitor_id"
+		"AND visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0]) + " GROUP BY site_id, visitor_id"
 }
 
 // Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.
 func (e *Erasure) Purge(ctx context.Context) error {
-	for _, t := range personalTables {
-		if err := e.exec(ctx, "remove deleted rows of "+t.name, "ALTER TABLE", e.tables.table(t.name), e.tables.schema.OnCluster(), "APPLY DELETED MASK SETTINGS mutations_sync = 0"); err != nil {
+	for _, t := range personal.Tables {
+		if err := e.exec(ctx, "remove deleted rows of "+t.Name, "ALTER TABLE", e.tables.table(t.Name), e.tables.schema.OnCluster(), "APPLY DELETED MASK SETTINGS mutations_sync = 0"); err != nil {
 			return err
 		}
 	}
@@ -231,7 +232,7 @@ func (e *Erasure) Purge(ctx context.Context) error {
 
 // Drop removes the helper tables.
 func (e *Erasure) Drop(ctx context.Context) error {
-	for _, table := range []string{e.rows(), e.keys(offsetKey), e.keys(eventKey), e.keys(visitorKey), e.keys(dayKey), e.ids()} {
+	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.ids()} {
 		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {
 			return err
 		}

@@ -16,11 +16,12 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // personal are columns by which a person may be found, or an event of one.
-const personal = "'visitor_id', 'user_key', 'recipient_key', 'daily_hash', 'event_id', 'foreign_session_id', 'click_id', 'ip_prefix'"
+const personalColumns = "'visitor_id', 'user_key', 'recipient_key', 'daily_hash', 'event_id', 'foreign_session_id', 'click_id', 'ip_prefix'"
 
 func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T) {
 	d := migrated(t)
@@ -28,8 +29,8 @@ func TestEveryTableThatHoldsIDsOfPeopleIsErasedFromShownAndExpires(t *testing.T)
 		require.NoError(t, d.conn.QueryRow(t.Context(), strings.ReplaceAll(query, "%s", d.name)).Scan(&names))
 		return names
 	}
-	tables := list("SELECT arraySort(groupUniqArray(table)) FROM system.columns WHERE database = '%s' AND name IN (" + personal + ") AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
-	held, err := store.NewPeople(d.conn, d.name).Count(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
+	tables := list("SELECT arraySort(groupUniqArray(table)) FROM system.columns WHERE database = '%s' AND name IN (" + personalColumns + ") AND table IN (SELECT name FROM system.tables WHERE database = '%s' AND engine LIKE '%MergeTree')")
+	held, err := personal.NewStore(d.conn, d.name).Count(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	require.NoError(t, err)
 	var erased []string
 	for _, h := range held {
@@ -152,7 +153,7 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			require.NoError(t, erasure.Find(t.Context(), people))
 			before, err := erasure.Count(t.Context())
 			require.NoError(t, err)
-			require.Equal(t, store.Held{Table: "events", Rows: uint64(erased)}, before[0])
+			require.Equal(t, personal.Held{Table: "events", Rows: uint64(erased)}, before[0])
 			// Each step is cut off once after it was done.
 			for range 2 {
 				require.NoError(t, erasure.Correct(t.Context(), 1))
@@ -173,7 +174,7 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			for _, held := range after {
 				require.Zero(t, held.Rows, held.Table)
 			}
-			held, err := store.NewPeople(d.conn, d.name).Count(t.Context(), people)
+			held, err := personal.NewStore(d.conn, d.name).Count(t.Context(), people)
 			require.NoError(t, err)
 			require.Equal(t, after, held)
 			require.EqualValues(t, 400, d.number("SELECT count() FROM %s.events"), "every offset is a row")
@@ -203,11 +204,11 @@ func TestLinkedIDsAreThoseOfTheSameEvents(t *testing.T) {
 	rows[2].UserKey, rows[2].VisitorID = bert, shared
 	rows[3].UserKey, rows[3].VisitorID = anna, shared
 	require.NoError(t, d.Insert(within(t), "a", rows))
-	people := store.NewPeople(d.conn, d.name)
+	people := personal.NewStore(d.conn, d.name)
 	links, err := people.Links(t.Context(), jobs.People{Users: []uuid.UUID{anna}})
 	require.NoError(t, err)
-	want := []store.Link{{Kind: suppression.Visitor, ID: device, Events: 1, Users: 1}, {Kind: suppression.Visitor, ID: shared, Events: 2, Users: 2}}
-	slices.SortFunc(want, func(a, b store.Link) int { return strings.Compare(a.ID.String(), b.ID.String()) })
+	want := []personal.Link{{Kind: suppression.Visitor, ID: device, Events: 1, Users: 1}, {Kind: suppression.Visitor, ID: shared, Events: 2, Users: 2}}
+	slices.SortFunc(want, func(a, b personal.Link) int { return strings.Compare(a.ID.String(), b.ID.String()) })
 	require.ElementsMatch(t, want, links)
 	links, err = people.Links(t.Context(), jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	require.NoError(t, err)
@@ -219,7 +220,7 @@ func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
 	rows := crowd(200)
 	require.NoError(t, d.Insert(within(t), "a", slices.Clone(rows)))
 	asked := jobs.People{Visitors: []uuid.UUID{person("visitor", 1)}}
-	people := store.NewPeople(d.conn, d.name)
+	people := personal.NewStore(d.conn, d.name)
 	exported := map[string]uint64{}
 	require.NoError(t, people.Export(t.Context(), asked, func(table, row string) error {
 		var columns map[string]any
@@ -239,32 +240,32 @@ func TestAnExportHoldsEveryRowOfThePersonInEveryTable(t *testing.T) {
 
 func TestALogOfRequestsKeepsEveryStepOnce(t *testing.T) {
 	d := migrated(t)
-	requests := store.NewRequests(d.conn, d.name)
+	requests := personal.NewRequests(d.conn, d.name)
 	now := time.UnixMilli(1_795_608_000_123).UTC()
-	r := store.NewRequest(uuid.New(), "erase", "ticket 17", now, jobs.People{Visitors: []uuid.UUID{uuid.New()}})
+	r := personal.NewRequest(uuid.New(), "erase", "ticket 17", now, jobs.People{Visitors: []uuid.UUID{uuid.New()}})
 	_, known, err := requests.Last(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.False(t, known)
-	for _, step := range []string{store.StepAsked, store.StepBlocked, store.StepFound, store.StepFound} {
+	for _, step := range []string{personal.StepAsked, personal.StepBlocked, personal.StepFound, personal.StepFound} {
 		require.NoError(t, requests.Save(t.Context(), &r, step, now))
 	}
 	for range 2 {
-		require.NoError(t, requests.SaveCounts(t.Context(), &r, store.StepFound, []store.Held{{Table: "events", Rows: 3}}, now))
-		require.NoError(t, requests.SaveCounts(t.Context(), &r, store.StepProven, []store.Held{{Table: "events"}}, now))
+		require.NoError(t, requests.SaveCounts(t.Context(), &r, personal.StepFound, []personal.Held{{Table: "events", Rows: 3}}, now))
+		require.NoError(t, requests.SaveCounts(t.Context(), &r, personal.StepProven, []personal.Held{{Table: "events"}}, now))
 	}
 	last, known, err := requests.Last(t.Context(), r.ID)
 	require.NoError(t, err)
 	require.True(t, known)
-	require.Equal(t, store.StepFound, last.Step)
+	require.Equal(t, personal.StepFound, last.Step)
 	require.EqualValues(t, 3, d.number("SELECT count() FROM %s.privacy_requests"))
 	require.EqualValues(t, 3, d.number("SELECT rows_before FROM %s.privacy_log"))
 	before, after, err := requests.Counts(t.Context(), r.ID)
 	require.NoError(t, err)
-	require.Equal(t, []store.Held{{Table: "events", Rows: 3}}, before)
-	require.Equal(t, []store.Held{{Table: "events"}}, after)
+	require.Equal(t, []personal.Held{{Table: "events", Rows: 3}}, before)
+	require.Equal(t, []personal.Held{{Table: "events"}}, after)
 	all, err := requests.All(t.Context())
 	require.NoError(t, err)
-	require.Equal(t, []store.Request{last}, all)
+	require.Equal(t, []personal.Request{last}, all)
 }
 
 func TestRetentionShowsRowsThatShouldBeGone(t *testing.T) {
@@ -273,7 +274,7 @@ func TestRetentionShowsRowsThatShouldBeGone(t *testing.T) {
 	rows := batch(0, 3)
 	rows[0].RetentionDays, rows[0].DeclaredAt = 1, time.Now().AddDate(0, 0, -3).UTC()
 	require.NoError(t, d.Insert(within(t), "a", rows))
-	overdue, err := store.NewRequests(d.conn, d.name).RetentionOverdue(t.Context())
+	overdue, err := personal.NewRequests(d.conn, d.name).RetentionOverdue(t.Context())
 	require.NoError(t, err)
-	require.True(t, slices.ContainsFunc(overdue, func(o store.Overdue) bool { return o.Table == "events" && o.Rows <= 1 }))
+	require.True(t, slices.ContainsFunc(overdue, func(o personal.Overdue) bool { return o.Table == "events" && o.Rows <= 1 }))
 }

@@ -12,6 +12,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // hitFacts are the columns of conversion_hits that are also columns of events, and the expiry, which is computed there.
@@ -84,11 +85,11 @@ type SiteEvents struct {
 func (r *Rebuild) sources(events []SiteEvents) string {
 	anyOf := []string{"false"}
 	for _, e := range events {
-		condition := "site_id = " + literal(e.Site)
+		condition := "site_id = " + clickhouseconn.Literal(e.Site)
 		if !e.AnyName {
 			var names []string
 			for _, name := range e.Names {
-				names = append(names, literal(name))
+				names = append(names, clickhouseconn.Literal(name))
 			}
 			condition += " AND name IN (" + strings.Join(names, ", ") + ")"
 		}
@@ -123,7 +124,7 @@ func (b *Rebuilds) StageDay(ctx context.Context, r *Rebuild, day time.Time, even
 	if err := b.emptyStage(ctx); err != nil {
 		return err
 	}
-	columns := columnsOf[HitSource]()
+	columns := clickhouseconn.Columns[HitSource]()
 	rows, err := b.conn.Query(b.statement(ctx, nil), "SELECT "+strings.Join(columns, ", ")+
 		" FROM (SELECT *, toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at FROM "+b.table("events")+
 		") WHERE batch_day = toDate('"+day.Format(time.DateOnly)+"') AND "+r.sources(events))
@@ -156,7 +157,7 @@ func (b *Rebuilds) StageDay(ctx context.Context, r *Rebuild, day time.Time, even
 	return into.send()
 }
 
-// fieldsOf are pointers to the fields of a row, in the order of columnsOf.
+// fieldsOf are pointers to the fields of a row, in the order of clickhouseconn.Columns.
 func fieldsOf(row any) []any {
 	value := reflect.ValueOf(row).Elem()
 	var all []any
@@ -177,7 +178,7 @@ type hitInsert struct {
 func (i *hitInsert) add(ctx context.Context, row *hit) error {
 	if i.batch == nil {
 		var err error
-		i.batch, err = i.of.conn.PrepareBatch(i.of.statement(ctx, nil), "INSERT INTO "+i.of.table(hitsStaged)+" ("+strings.Join(columnsOf[hit](), ", ")+")")
+		i.batch, err = i.of.conn.PrepareBatch(i.of.statement(ctx, nil), "INSERT INTO "+i.of.table(hitsStaged)+" ("+strings.Join(clickhouseconn.Columns[hit](), ", ")+")")
 		if err != nil {
 			return fmt.Errorf("stage hits: %w", err)
 		}

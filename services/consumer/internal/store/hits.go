@@ -9,6 +9,8 @@ import (
 
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // The tables of a rebuild of goal hits. The new table and its view are called after the rebuild; all others are the same for all.
@@ -85,7 +87,7 @@ func (b *Rebuilds) viewQuery(ctx context.Context) (string, error) {
 func (r *Rebuild) before() string {
 	var places, offsets []string
 	for i := range r.Topics {
-		places = append(places, literal(fmt.Sprintf("%s/%d", r.Topics[i], r.PartitionIDs[i])))
+		places = append(places, clickhouseconn.Literal(fmt.Sprintf("%s/%d", r.Topics[i], r.PartitionIDs[i])))
 		offsets = append(offsets, fmt.Sprintf("toInt64(%d)", r.FirstOffsets[i]))
 	}
 	if len(places) == 0 {
@@ -98,18 +100,13 @@ func (r *Rebuild) before() string {
 func (r *Rebuild) within(sites []string) string {
 	names := make([]string, len(sites))
 	for i, site := range sites {
-		names[i] = literal(site)
+		names[i] = clickhouseconn.Literal(site)
 	}
 	return "site_id IN (" + strings.Join(names, ", ") + ") AND " + r.days()
 }
 
 func (r *Rebuild) days() string {
 	return "site_day BETWEEN toDate('" + r.From.Format(time.DateOnly) + "') AND toDate('" + r.To.Format(time.DateOnly) + "')"
-}
-
-// literal is a text as it stands in a statement.
-func literal(text string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(text) + "'"
 }
 
 // DropNext removes all tables of the rebuild: the view first, since an insert fails whose view has no table any more. What
@@ -138,7 +135,7 @@ func (b *Rebuilds) StageKept(ctx context.Context, r *Rebuild, sites []string) er
 		return err
 	}
 	err := b.eachPartition(ctx, hitsTable, func(id string) error {
-		return b.exec(ctx, "take over "+id, "ALTER TABLE", b.table(hitsStaged), "ATTACH PARTITION ID", literal(id), "FROM", b.table(hitsTable))
+		return b.exec(ctx, "take over "+id, "ALTER TABLE", b.table(hitsStaged), "ATTACH PARTITION ID", clickhouseconn.Literal(id), "FROM", b.table(hitsTable))
 	})
 	if err != nil {
 		return err
@@ -204,7 +201,7 @@ func (b *Rebuilds) count(ctx context.Context, r *Rebuild, table string) (n uint6
 // AddStaged moves what is staged into the new table, month by month; the next call moves the rest.
 func (b *Rebuilds) AddStaged(ctx context.Context, r *Rebuild) error {
 	return b.eachPartition(ctx, hitsStaged, func(id string) error {
-		return b.exec(ctx, "add "+id, "ALTER TABLE", b.table(hitsStaged), "MOVE PARTITION ID", literal(id), "TO TABLE", b.table(r.Table))
+		return b.exec(ctx, "add "+id, "ALTER TABLE", b.table(hitsStaged), "MOVE PARTITION ID", clickhouseconn.Literal(id), "TO TABLE", b.table(r.Table))
 	})
 }
 
@@ -267,7 +264,7 @@ func (b *Rebuilds) RepairHits(ctx context.Context, in Range) error {
 	if err := b.deleteHits(ctx, hitsTable, in.condition()); err != nil {
 		return err
 	}
-	columns := strings.Join(columnsOf[hit](), ", ")
+	columns := strings.Join(clickhouseconn.Columns[hit](), ", ")
 	// Without deduplication: the same rows may have been inserted and deleted before.
 	err = b.conn.Exec(b.statement(ctx, clickhouse.Settings{"insert_deduplicate": 0}),
 		"INSERT INTO "+b.table(hitsTable)+" ("+columns+") SELECT "+columns+" FROM ("+query+") WHERE "+in.condition())
@@ -278,5 +275,5 @@ func (b *Rebuilds) RepairHits(ctx context.Context, in Range) error {
 }
 
 func (r Range) condition() string {
-	return fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", literal(r.Topic), r.ID, r.First, r.Last)
+	return fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", clickhouseconn.Literal(r.Topic), r.ID, r.First, r.Last)
 }

@@ -13,17 +13,6 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/column"
 )
 
-// columnsOf are the columns that a struct is a row of, in the order of its fields.
-func columnsOf[R any]() []string {
-	var names []string
-	for _, field := range reflect.VisibleFields(reflect.TypeFor[R]()) {
-		if !field.Anonymous {
-			names = append(names, "`"+field.Tag.Get("ch")+"`")
-		}
-	}
-	return names
-}
-
 // exactlyOnce are the settings under which a repeated insert adds nothing, neither to events nor to its views.
 func exactlyOnce(ctx context.Context, token string) context.Context {
 	settings := clickhouse.Settings{

@@ -17,6 +17,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/settings"
 )
 
@@ -41,7 +42,7 @@ func open(t *testing.T) db {
 // fresh is one more database in a test that has one.
 func fresh(t *testing.T) db {
 	t.Helper()
-	return freshWithin(t, store.OfConsumers)
+	return freshWithin(t, clickhouseconn.OfConsumers)
 }
 
 // freshWithin is a fresh one whose statements may take so long.
@@ -53,7 +54,7 @@ func freshWithin(t *testing.T, statement time.Duration) db {
 	if user == "" {
 		user = "default"
 	}
-	conn, err := store.Settings{
+	conn, err := clickhouseconn.Settings{
 		Addrs: []string{addr}, Database: "onepx", User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD")),
 	}.Open(statement)
 	require.NoError(t, err)

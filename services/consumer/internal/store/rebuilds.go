@@ -10,6 +10,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // ErrRebuilding says that another process rebuilds facts of the same database, or erases from them.
@@ -244,7 +246,7 @@ func poll(ctx context.Context, pause time.Duration, deadline time.Time, conditio
 // Unfinished returns the rebuild of goal hits that was begun and has not ended; nil when there is none.
 func (b *Rebuilds) Unfinished(ctx context.Context) (*Rebuild, error) {
 	var found []Rebuild
-	err := b.conn.Select(ctx, &found, "SELECT "+strings.Join(columnsOf[Rebuild](), ", ")+" FROM "+b.table("rebuilds")+" FINAL "+
+	err := b.conn.Select(ctx, &found, "SELECT "+strings.Join(clickhouseconn.Columns[Rebuild](), ", ")+" FROM "+b.table("rebuilds")+" FINAL "+
 		"WHERE what = ? AND step NOT IN (?, ?) ORDER BY started_at LIMIT 1", whatGoals, StepDone, StepGivenUp)
 	if err != nil {
 		return nil, fmt.Errorf("read rebuilds: %w", err)
@@ -259,7 +261,7 @@ func (b *Rebuilds) Unfinished(ctx context.Context) (*Rebuild, error) {
 func (b *Rebuilds) Save(ctx context.Context, r *Rebuild, step Step) error {
 	next := *r
 	next.Step, next.Revision, next.SavedAt = step, r.Revision+1, time.Now().UTC()
-	batch, err := b.conn.PrepareBatch(b.statement(ctx, nil), "INSERT INTO "+b.table("rebuilds")+" ("+strings.Join(columnsOf[Rebuild](), ", ")+")")
+	batch, err := b.conn.PrepareBatch(b.statement(ctx, nil), "INSERT INTO "+b.table("rebuilds")+" ("+strings.Join(clickhouseconn.Columns[Rebuild](), ", ")+")")
 	if err == nil {
 		defer func() { _ = batch.Close() }()
 		if err = batch.AppendStruct(&next); err == nil {

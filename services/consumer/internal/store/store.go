@@ -14,6 +14,8 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/ext"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // ErrRefused wraps an answer of ClickHouse that will not change by waiting: a person must look at it.
@@ -46,7 +48,7 @@ type Store struct {
 
 // New returns a Store for a database that Migrate has prepared.
 func New(conn driver.Conn, database string) *Store {
-	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(columnsOf[Row](), ", ") + ")"}
+	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(clickhouseconn.Columns[Row](), ", ") + ")"}
 }
 
 // insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between

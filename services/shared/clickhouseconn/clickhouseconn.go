@@ -1,4 +1,5 @@
-package store
+// Package clickhouseconn is the connection to ClickHouse: its settings, and the pool that is made of them.
+package clickhouseconn
 
 import (
 	"context"
@@ -20,23 +21,20 @@ import (
 type Settings struct {
 	Addrs      []string        `name:"addr" env:"ONEPX_CLICKHOUSE_ADDR" required:"" help:"Native addresses host:port of ClickHouse, comma separated; the first that answers is used."`
 	Database   string          `name:"database" env:"ONEPX_CLICKHOUSE_DATABASE" default:"onepx" help:"Database; letters, digits and underscores."`
-	User       string          `name:"user" env:"ONEPX_CLICKHOUSE_USER" default:"default" help:"User; needs INSERT and SELECT on the database, for migrations also CREATE and ALTER."`
+	User       string          `name:"user" env:"ONEPX_CLICKHOUSE_USER" default:"default" help:"User. On the database the consumer needs INSERT and SELECT, for migrations also CREATE and ALTER; the console SELECT alone."`
 	Password   settings.Secret `name:"password" env:"ONEPX_CLICKHOUSE_PASSWORD" help:"Password of the user. Give it in the environment: a command line can be seen by other users."`
 	TLS        bool            `name:"tls" env:"ONEPX_CLICKHOUSE_TLS" help:"Speak TLS."`
 	CAFile     string          `name:"tls-ca-file" env:"ONEPX_CLICKHOUSE_TLS_CA_FILE" help:"PEM file of the authorities to trust; empty = those of the system."`
 	ServerName string          `name:"tls-server-name" env:"ONEPX_CLICKHOUSE_TLS_SERVER_NAME" help:"Name in the server's certificate when it is not the host of the address."`
-	Cluster    string          `name:"cluster" env:"ONEPX_CLICKHOUSE_CLUSTER" help:"Cluster for replicated tables; empty = a single node."`
 }
 
-var identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
+// Identifier is what a database may be called.
+var Identifier = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,63}$`)
 
 // Validate checks bounds and what belongs together.
 func (s Settings) Validate() error {
-	if !identifier.MatchString(s.Database) {
+	if !Identifier.MatchString(s.Database) {
 		return fmt.Errorf("ONEPX_CLICKHOUSE_DATABASE %q: use letters, digits and underscores", s.Database)
-	}
-	if s.Cluster != "" && !identifier.MatchString(s.Cluster) {
-		return fmt.Errorf("ONEPX_CLICKHOUSE_CLUSTER %q: use letters, digits and underscores", s.Cluster)
 	}
 	if !s.TLS && (s.CAFile != "" || s.ServerName != "") {
 		return errors.New("ONEPX_CLICKHOUSE_TLS_CA_FILE and _SERVER_NAME need ONEPX_CLICKHOUSE_TLS=true")

@@ -1,6 +1,6 @@
-// Package reload takes over changes of the site configuration while the collector runs.
+// Package reload takes over changes of the site configuration while a service runs.
 //
-// The collector's main opens the file at the start, and hands what Follow then finds to the API. A file that cannot be used
+// The service's main opens the file at the start, and hands what Follow then finds to the API. A file that cannot be used
 // changes nothing: the last good one stays in force, and one line of the log and a metric say so.
 package reload
 
@@ -46,8 +46,9 @@ type File struct {
 	ok, notValid metric.MeasurementOption
 }
 
-// Open reads the file for the first time. Its error has every problem with line and column.
-func Open(path string, log *slog.Logger, meter metric.Meter) (*File, error) {
+// Open reads the file for the first time. Its error has every problem with line and column. The metrics are named after the
+// service.
+func Open(path, service string, log *slog.Logger, meter metric.Meter) (*File, error) {
 	data, err := siteconfig.Read(path)
 	if err != nil {
 		return nil, err
@@ -56,7 +57,7 @@ func Open(path string, log *slog.Logger, meter metric.Meter) (*File, error) {
 	if f.sites, err = siteconfig.Parse(path, data); err != nil {
 		return nil, err
 	}
-	if err = f.measure(meter); err != nil {
+	if err = f.measure("onepx_"+service+"_config_", meter); err != nil {
 		return nil, fmt.Errorf("site configuration metrics: %w", err)
 	}
 	f.report(true)
@@ -143,26 +144,26 @@ func (f *File) report(successful bool) {
 	f.successful.Store(successful)
 }
 
-// hash tells files apart, for us and for whoever compares collectors.
+// hash tells files apart, for us and for whoever compares processes.
 func hash(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:8])
 }
 
-func (f *File) measure(meter metric.Meter) error {
+func (f *File) measure(prefix string, meter metric.Meter) error {
 	result := func(word string) metric.MeasurementOption {
 		return metric.WithAttributeSet(attribute.NewSet(attribute.String("result", word)))
 	}
 	f.ok, f.notValid = result("ok"), result("invalid")
 	var err error
-	f.reloads, err = meter.Int64Counter("onepx_collector_config_reloads_total",
+	f.reloads, err = meter.Int64Counter(prefix+"reloads_total",
 		metric.WithDescription("Changed site configurations by result: ok (taken over) or invalid (the one before stays in force)."))
 	if err != nil {
 		return err
 	}
 	f.reloads.Add(context.Background(), 0, f.ok)
 	f.reloads.Add(context.Background(), 0, f.notValid)
-	_, err = meter.Int64ObservableGauge("onepx_collector_config_last_reload_successful",
+	_, err = meter.Int64ObservableGauge(prefix+"last_reload_successful",
 		metric.WithDescription("1 while the site configuration in force is the one in the file, 0 while the file cannot be used."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			if f.successful.Load() {
@@ -175,7 +176,7 @@ func (f *File) measure(meter metric.Meter) error {
 	if err != nil {
 		return err
 	}
-	_, err = meter.Int64ObservableGauge("onepx_collector_config_info",
+	_, err = meter.Int64ObservableGauge(prefix+"info",
 		metric.WithDescription("1, with the hash of the site configuration in force: the beginning of the file's SHA-256."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(1, metric.WithAttributes(attribute.String("hash", *f.shown.Load())))

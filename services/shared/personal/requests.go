@@ -1,4 +1,4 @@
-package store
+package personal
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/jobs"
 )
 
@@ -57,6 +58,9 @@ type Request struct {
 	DoneAt              time.Time   `ch:"done_at"`
 }
 
+// earliest is the moment of what has not happened.
+var earliest = time.Date(1970, 1, 1, 0, 0, 0, 0, time.UTC)
+
 // NewRequest returns a request of which nothing is done.
 func NewRequest(id uuid.UUID, kind, askedBy string, askedAt time.Time, people jobs.People) Request {
 	return Request{
@@ -72,7 +76,7 @@ type Requests struct {
 	database string
 }
 
-// NewRequests returns the Requests of a database that Migrate has prepared.
+// NewRequests returns the Requests of a database that the consumer's migrations have prepared.
 func NewRequests(conn driver.Conn, database string) *Requests { return &Requests{conn, database} }
 
 func once(ctx context.Context, token string) context.Context {
@@ -88,7 +92,7 @@ func (q *Requests) Save(ctx context.Context, r *Request, step RequestStep, now t
 		next.DoneAt = r.DoneAt.Add(time.Millisecond)
 	}
 	err := q.append(once(ctx, fmt.Sprintf("request/%s/%d/%s", r.ID, r.Round, step)),
-		"privacy_requests ("+strings.Join(columnsOf[Request](), ", ")+")", &next)
+		"privacy_requests ("+strings.Join(clickhouseconn.Columns[Request](), ", ")+")", &next)
 	if err == nil {
 		*r = next
 	}
@@ -111,7 +115,7 @@ func (q *Requests) SaveCounts(ctx context.Context, r *Request, step RequestStep,
 	for i, h := range held {
 		rows[i] = &heldRow{ID: r.ID, Round: r.Round, Step: step, Table: h.Table, Rows: h.Rows, CountedAt: now.UTC()}
 	}
-	return q.append(once(ctx, fmt.Sprintf("counts/%s/%d/%s", r.ID, r.Round, step)), "privacy_counts ("+strings.Join(columnsOf[heldRow](), ", ")+")", rows...)
+	return q.append(once(ctx, fmt.Sprintf("counts/%s/%d/%s", r.ID, r.Round, step)), "privacy_counts ("+strings.Join(clickhouseconn.Columns[heldRow](), ", ")+")", rows...)
 }
 
 func (q *Requests) append(ctx context.Context, into string, rows ...any) error {
@@ -147,7 +151,7 @@ func (q *Requests) All(ctx context.Context) ([]Request, error) {
 
 func (q *Requests) read(ctx context.Context, which string, args ...any) ([]Request, error) {
 	var found []Request
-	err := q.conn.Select(ctx, &found, "SELECT "+strings.Join(columnsOf[Request](), ", ")+" FROM "+q.database+".privacy_requests "+which, args...)
+	err := q.conn.Select(ctx, &found, "SELECT "+strings.Join(clickhouseconn.Columns[Request](), ", ")+" FROM "+q.database+".privacy_requests "+which, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read privacy requests: %w", err)
 	}

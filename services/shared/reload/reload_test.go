@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
-	"github.com/onepx/onepx/services/collector/internal/reload"
+	"github.com/onepx/onepx/services/shared/reload"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -105,7 +105,7 @@ func open(t *testing.T, path string) *followed {
 	if _, err := os.Stat(path); err != nil {
 		f.write(content("a"))
 	}
-	f.file, err = reload.Open(path, f.telemetry.Logger, f.telemetry.Meter)
+	f.file, err = reload.Open(path, "collector", f.telemetry.Logger, f.telemetry.Meter)
 	require.NoError(t, err)
 	return f
 }
@@ -271,11 +271,11 @@ func TestAFileThatCannotBeReadAtTheStartIsAnError(t *testing.T) {
 	tel, err := telemetry.New(t.Context(), telemetry.Config{Service: "collector"})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, tel.Shutdown(context.Background())) }()
-	_, err = reload.Open(filepath.Join(t.TempDir(), "missing.yaml"), tel.Logger, tel.Meter)
+	_, err = reload.Open(filepath.Join(t.TempDir(), "missing.yaml"), "collector", tel.Logger, tel.Meter)
 	require.ErrorIs(t, err, os.ErrNotExist)
 	bad := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(bad, []byte("sites: []"), 0o600))
-	_, err = reload.Open(bad, tel.Logger, tel.Meter)
+	_, err = reload.Open(bad, "collector", tel.Logger, tel.Meter)
 	require.ErrorContains(t, err, bad+":1:")
 }
 
