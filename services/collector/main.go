@@ -74,6 +74,11 @@ func (c *checkCmd) Run(k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
+	for _, warning := range config.Warnings {
+		if _, err := fmt.Fprintf(k.Stdout, "warning: %s\n", warning); err != nil {
+			return err
+		}
+	}
 	_, err = fmt.Fprintf(k.Stdout, "%s: %d sites, no problems\n", c.File, len(config.Sites))
 	return err
 }

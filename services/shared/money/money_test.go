@@ -1,6 +1,7 @@
 package money_test
 
 import (
+	"math"
 	"math/big"
 	"strings"
 	"testing"
@@ -31,6 +32,15 @@ func TestWhatIsNoPlainDecimalIsNone(t *testing.T) {
 	}
 }
 
+func TestAnAmountIsWrittenAsItIsRead(t *testing.T) {
+	for micros, want := range map[int64]string{
+		0: "0", 50_000_000: "50", 9_900_000: "9.9", 1: "0.000001", -1_500_000: "-1.5", 999_999_999_999_999_999: "999999999999.999999",
+		math.MaxInt64: "9223372036854.775807", math.MinInt64: "-9223372036854.775808",
+	} {
+		require.Equal(t, want, money.Text(micros))
+	}
+}
+
 func FuzzMicros(f *testing.F) {
 	for _, text := range []string{"0", "-12.5", "1e3", "999999999999.999999", "1.2.3"} {
 		f.Add(text)
@@ -43,5 +53,8 @@ func FuzzMicros(f *testing.F) {
 		want, valid := new(big.Rat).SetString(strings.TrimPrefix(text, "+"))
 		require.True(t, valid)
 		require.Zero(t, want.Cmp(big.NewRat(micros, 1_000_000)))
+		again, ok := money.Micros(money.Text(micros))
+		require.True(t, ok)
+		require.Equal(t, micros, again)
 	})
 }

@@ -32,6 +32,7 @@ var siteFields = []field[Site]{
 	{name: "rate_limit", read: readRateLimit},
 	{name: "paths", read: readPaths},
 	{name: "goals", read: readGoals},
+	{name: "segments", read: readSegments},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -44,6 +45,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 		site := Site{Privacy: PrivacyMeasure, WithoutConsent: WithoutConsentAnonymous, RetentionDays: DefaultRetentionDays, TCF: defaultTCF(), Minimise: Minimise{IP: IPLong}, Goals: defaultGoals()}
 		readMapping(p, path, element, siteFields, &site)
 		setGoalCurrencies(&site)
+		warnSegments(p, path, element, &site)
 		cfg.Sites = append(cfg.Sites, site)
 		checkPaths(p, path, element, site.Paths, usedPaths)
 		keys.check(p, path, element, &site)
@@ -63,7 +65,7 @@ func readSites(p *problems, path string, node ast.Node, cfg *Config) {
 
 func readID(p *problems, path string, node ast.Node, s *Site) { s.ID = readIDText(p, path, node) }
 
-// readIDText returns the id of a site or a goal, or "" after adding a problem.
+// readIDText returns the id of a site, a goal or a segment, or "" after adding a problem.
 func readIDText(p *problems, path string, node ast.Node) string {
 	id, ok := readText(p, path, node)
 	if !ok {

@@ -53,6 +53,7 @@ func FuzzParse(f *testing.F) {
 				require.LessOrEqual(t, len(path), 128)
 			}
 			requireGoals(t, site)
+			requireSegments(t, site)
 			for _, origin := range site.AllowedOrigins {
 				require.True(t, site.AllowsOrigin(strings.Replace(origin, "*", "sub", 1)), origin)
 			}

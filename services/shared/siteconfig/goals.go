@@ -98,9 +98,9 @@ func defaultGoals() []Goal {
 // goalFields are the keys of a goal.
 var goalFields = []field[Goal]{
 	{name: "id", required: true, read: func(p *problems, path string, node ast.Node, g *Goal) { g.ID = readIDText(p, path, node) }},
-	{name: "event", read: readGoalEvent},
-	{name: "url", read: readGoalURL},
-	{name: "props", read: readGoalProps},
+	{name: "event", read: func(p *problems, path string, node ast.Node, g *Goal) { g.Event = readEventName(p, path, node) }},
+	{name: "url", read: func(p *problems, path string, node ast.Node, g *Goal) { g.URL = readURLPattern(p, path, node) }},
+	{name: "props", read: func(p *problems, path string, node ast.Node, g *Goal) { g.Props = readProps(p, path, node) }},
 	{name: "once_per", read: readOncePer},
 	{name: "value", read: readGoalValue},
 	{name: "currency", read: func(p *problems, path string, node ast.Node, g *Goal) {
@@ -157,40 +157,43 @@ func setGoalCurrencies(s *Site) {
 	}
 }
 
-func readGoalEvent(p *problems, path string, node ast.Node, g *Goal) {
+// readEventName returns the name of an event, or "" after adding a problem.
+func readEventName(p *problems, path string, node ast.Node) string {
 	name, ok := readText(p, path, node)
 	if !ok {
-		return
+		return ""
 	}
 	if name == "" || utf8.RuneCountInString(name) > maxGoalEvent {
 		p.add(start(node), path, "%s is not the name of an event; write 1 to %d characters, such as purchase", quoted(name), maxGoalEvent)
-		return
+		return ""
 	}
-	g.Event = name
+	return name
 }
 
-func readGoalURL(p *problems, path string, node ast.Node, g *Goal) {
+// readURLPattern returns a pattern that compiles, or "" after adding a problem.
+func readURLPattern(p *problems, path string, node ast.Node) string {
 	pattern, ok := readText(p, path, node)
 	if !ok {
-		return
+		return ""
 	}
 	if pattern == "" || len(pattern) > maxGoalURL {
 		p.add(start(node), path, "%s is not a pattern; write a regular expression (RE2) of 1 to %d bytes, such as '^https://shop\\.example/thanks'", quoted(pattern), maxGoalURL)
-		return
+		return ""
 	}
 	_, err := regexp.Compile(pattern)
 	if e := (*syntax.Error)(nil); errors.As(err, &e) {
 		p.add(start(node), path, "%s is not a regular expression (RE2): %s in %s", quoted(pattern), e.Code, quoted(e.Expr))
-		return
+		return ""
 	}
-	g.URL = pattern
+	return pattern
 }
 
-func readGoalProps(p *problems, path string, node ast.Node, g *Goal) {
+// readProps returns properties by name; what is wrong with them has been added.
+func readProps(p *problems, path string, node ast.Node) map[string]string {
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
 		p.add(start(node), path, "is not a mapping; write names of properties and their values, such as {plan: pro}")
-		return
+		return nil
 	}
 	props := map[string]string{}
 	for entries := mapping.MapRange(); entries.Next(); {
@@ -213,7 +216,7 @@ func readGoalProps(p *problems, path string, node ast.Node, g *Goal) {
 	if len(props) == 0 || len(props) > MaxGoalProps {
 		p.add(start(node), path, "has %d properties; write 1 to %d", len(props), MaxGoalProps)
 	}
-	g.Props = props
+	return props
 }
 
 func readOncePer(p *problems, path string, node ast.Node, g *Goal) {
@@ -230,11 +233,22 @@ func readGoalValue(p *problems, path string, node ast.Node, g *Goal) {
 	case ValueEvent, ValueNone:
 		g.Value = source
 	default:
-		if g.ValueMicros, ok = money.Micros(text); !ok || strings.ContainsAny(text, "+-") {
-			p.add(start(node), path, "%s is not a value; write %s, %s or an amount such as \"9.90\": at most 12 digits, a point and 6 digits, no sign",
-				quoted(text), ValueEvent, ValueNone)
+		if g.ValueMicros, ok = readableAmount(text); !ok {
+			p.add(start(node), path, "%s is not a value; write %s, %s or an amount such as \"9.90\": %s",
+				quoted(text), ValueEvent, ValueNone, amountForm)
 		}
 	}
+}
+
+// amountForm is how an amount is written.
+const amountForm = "at most 12 digits, a point and 6 digits, no sign"
+
+var errNoAmount = errors.New("not an amount: " + amountForm)
+
+// readableAmount returns the millionths of an amount as onepx.yaml has it.
+func readableAmount(text string) (micros int64, ok bool) {
+	micros, ok = money.Micros(text)
+	return micros, ok && !strings.ContainsAny(text, "+-")
 }
 
 func windowReader(into func(*Goal) *int) func(*problems, string, ast.Node, *Goal) {

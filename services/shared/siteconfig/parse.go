@@ -57,6 +57,7 @@ func Parse(name string, data []byte) (*Config, error) {
 	if err := p.err(); err != nil {
 		return nil, err
 	}
+	cfg.Warnings = p.warnings()
 	cfg.byID = make(map[string]*Site, len(cfg.Sites))
 	for i := range cfg.Sites {
 		cfg.byID[cfg.Sites[i].ID] = &cfg.Sites[i]

@@ -18,10 +18,10 @@ const (
 	maxQuoted = 60
 )
 
-// problems collects what is wrong with one file.
+// problems collects what is wrong with one file, and what is only doubtful.
 type problems struct {
-	file  string
-	found []problem
+	file            string
+	found, doubtful []problem
 }
 
 type problem struct {
@@ -32,6 +32,15 @@ type problem struct {
 // add notes a problem. at is its place, or nil if it is the whole file; path is the
 // key it belongs to, such as sites[1].timezone, or empty.
 func (p *problems) add(at *token.Position, path, format string, args ...any) {
+	p.found = append(p.found, newProblem(at, path, format, args...))
+}
+
+// warn notes something that does not keep the file from being used.
+func (p *problems) warn(at *token.Position, path, format string, args ...any) {
+	p.doubtful = append(p.doubtful, newProblem(at, path, format, args...))
+}
+
+func newProblem(at *token.Position, path, format string, args ...any) problem {
 	one := problem{line: 1, column: 1, text: fmt.Sprintf(format, args...)}
 	if at != nil {
 		one.line, one.column = at.Line, at.Column
@@ -39,7 +48,16 @@ func (p *problems) add(at *token.Position, path, format string, args ...any) {
 	if path != "" {
 		one.text = path + ": " + one.text
 	}
-	p.found = append(p.found, one)
+	return one
+}
+
+// warnings are the doubtful things in the order in which they were found.
+func (p *problems) warnings() []string {
+	var all []string
+	for _, one := range p.doubtful {
+		all = append(all, fmt.Sprintf("%s:%d:%d: %s", p.file, one.line, one.column, one.text))
+	}
+	return all
 }
 
 // err joins the problems in the order of the file; nil if there are none.

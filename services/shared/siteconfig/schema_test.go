@@ -21,7 +21,8 @@ import (
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
 	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_path", "double_write_key", "latin_1",
-	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document", "tab", "tag", "utf_16",
+	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document",
+	"segment_contradictions", "segment_never", "segment_patterns", "segment_precision", "segment_size", "tab", "tag", "utf_16",
 }
 
 func TestSchemaAcceptsGoodFiles(t *testing.T) {
@@ -61,17 +62,23 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	}
 	var schema struct {
 		object
-		Defs struct{ Site, Goal, TCF, Minimise, Mode, APIKey object } `json:"$defs"`
+		Defs struct {
+			Site, Goal, TCF, Minimise, Mode, APIKey, Segment, Condition, Band object
+			Props                                                             struct{ MaxProperties int }
+		} `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
 
 	site, goal := schema.Defs.Site, schema.Defs.Goal
 	for yamlText, want := range map[string]object{
 		"x: 1": schema.object, "sites: [{x: 1}]": site,
-		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":        goal,
-		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]": schema.Defs.TCF,
-		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":       schema.Defs.Minimise,
-		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":     schema.Defs.APIKey,
+		"sites: [{id: a, timezone: UTC, currency: EUR, goals: [{x: 1}]}]":                             goal,
+		"sites: [{id: a, timezone: UTC, currency: EUR, segments: [{x: 1}]}]":                          schema.Defs.Segment,
+		"sites: [{id: a, timezone: UTC, currency: EUR, segments: [{id: a, enter: {x: 1}}]}]":          schema.Defs.Condition,
+		"sites: [{id: a, timezone: UTC, currency: EUR, segments: [{id: a, enter: {price: {x: 1}}}]}]": schema.Defs.Band,
+		"sites: [{id: a, timezone: UTC, currency: EUR, consent: {tcf: {x: 1}}}]":                      schema.Defs.TCF,
+		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":                            schema.Defs.Minimise,
+		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":                          schema.Defs.APIKey,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -95,7 +102,12 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
 	require.Equal(t, siteconfig.MaxGoals, site.Properties["goals"].MaxItems)
-	require.Equal(t, siteconfig.MaxGoalProps, goal.Properties["props"].MaxProperties)
+	segment := schema.Defs.Segment.Properties
+	require.Equal(t, siteconfig.MaxSegments, site.Properties["segments"].MaxItems)
+	require.Equal(t, siteconfig.MaxProducts, schema.Defs.Condition.Properties["product"].MaxItems)
+	require.EqualValues(t, siteconfig.MaxHoldout/10, segment["holdout"].Maximum)
+	require.EqualValues(t, siteconfig.DefaultLives.String(), segment["lives"].Default)
+	require.Equal(t, siteconfig.MaxGoalProps, schema.Defs.Props.MaxProperties)
 	for name, want := range map[string]int{"click_window_days": siteconfig.DefaultClickWindowDays, "view_window_days": siteconfig.DefaultViewWindowDays} {
 		window := goal.Properties[name]
 		require.Equal(t, []int{siteconfig.MinWindowDays, siteconfig.MaxWindowDays}, []int{window.Minimum, window.Maximum})

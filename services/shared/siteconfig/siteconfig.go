@@ -77,6 +77,8 @@ const (
 type Config struct {
 	// Sites are the sites in the order of the file; at least one.
 	Sites []Site
+	// Warnings are things that are allowed and probably not meant, each with its place, as errors have it.
+	Warnings []string
 
 	byID map[string]*Site
 }
@@ -131,6 +133,8 @@ type Site struct {
 	// Goals are the site's goals in the order of the file: at most MaxGoals, one
 	// named purchase for events of that name unless set.
 	Goals []Goal
+	// Segments are the site's segments in the order of the file: at most MaxSegments, none unless set.
+	Segments []Segment
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it
