@@ -33,6 +33,7 @@ var siteFields = []field[Site]{
 	{name: "paths", read: readPaths},
 	{name: "goals", read: readGoals},
 	{name: "segments", read: readSegments},
+	{name: "webhooks", read: readWebhooks},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)

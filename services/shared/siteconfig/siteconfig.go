@@ -135,6 +135,8 @@ type Site struct {
 	Goals []Goal
 	// Segments are the site's segments in the order of the file: at most MaxSegments, none unless set.
 	Segments []Segment
+	// Webhooks are the addresses that are sent what happens: at most MaxWebhooks, none unless set.
+	Webhooks []Webhook
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it
