@@ -36,7 +36,7 @@ func (e *Erasure) rows() string           { return e.helper("rows") }
 func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 
 // helperOf has the tables of keys.
-var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days"}
+var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days", personal.AudienceKey: "audiences"}
 
 func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
 	return e.tables.exec(ctx, what, parts...)
@@ -72,8 +72,8 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 	}
 	for key, table := range helperOf {
 		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
-		if key == personal.DayKey {
-			queries = nil // the days of erased events may have others, which stay
+		if key == personal.DayKey || key == personal.AudienceKey {
+			queries = nil // those of erased events may belong to others, which stay
 		}
 		for _, t := range personal.Tables {
 			if t.Key == key && len(t.IDs) > 0 && t.Name != "events" {
@@ -232,7 +232,7 @@ func (e *Erasure) Purge(ctx context.Context) error {
 
 // Drop removes the helper tables.
 func (e *Erasure) Drop(ctx context.Context) error {
-	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.ids()} {
+	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.keys(personal.AudienceKey), e.ids()} {
 		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {
 			return err
 		}

@@ -151,55 +151,15 @@ func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error
 	return nil
 }
 
-const (
-	queryIDTaken = 216 // QUERY_WITH_SAME_ID_IS_ALREADY_RUNNING
-	lockPause    = 50 * time.Millisecond
-	// lockPatience is how long the query of a process that was killed may go on.
-	lockPatience = 2 * time.Second
-	// lockTime is how long the lock may be held, whatever the connection allows one statement.
-	lockTime = 7 * 24 * time.Hour
-)
-
-// Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The lock is a query
-// that runs all the time: ClickHouse refuses another one under the same id, and ends it when the process is gone. It is the
-// server's, so on a cluster all rebuilds must talk to the same one. When the lock is lost the context ends. The error wraps
-// ErrRebuilding when somebody else has it.
+// Lock makes this the only rebuild of the database, until the returned context ends or unlock is called; see lock. The error
+// wraps ErrRebuilding when somebody else has it.
 func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
-	locked, cancel := context.WithCancelCause(ctx)
-	timed, release := context.WithTimeout(locked, lockTime)
-	asked := clickhouse.Context(timed, clickhouse.WithQueryID(b.queryID()), clickhouse.WithSettings(clickhouse.Settings{
-		"max_block_size": 1, "max_threads": 1, "function_sleep_max_microseconds_per_block": 0, "max_execution_time": 0,
-	}))
-	var rows driver.Rows
-	err = poll(ctx, lockPause, time.Now().Add(lockPatience), func() (bool, error) {
-		running, err := b.conn.Query(asked, "SELECT sleepEachRow(0.05) FROM system.numbers")
-		var exception *clickhouse.Exception
-		if errors.As(err, &exception) && exception.Code == queryIDTaken {
-			return false, nil
-		}
-		rows = running
-		return err == nil, err
-	})
+	locked, unlock, err = lock(ctx, b.conn, b.queryID())
 	if errors.Is(err, errLate) {
 		err = ErrRebuilding
 	}
 	if err != nil {
-		release()
-		cancel(nil)
 		return nil, nil, fmt.Errorf("lock the rebuild: %w", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		defer release()
-		for rows.Next() {
-			continue
-		}
-		cancel(fmt.Errorf("the query that locks the rebuild has ended: %w", errors.Join(rows.Err(), rows.Close())))
-	}()
-	unlock = func() {
-		cancel(nil)
-		<-ended
 	}
 	if err := b.awaitStatements(locked); err != nil {
 		unlock()
@@ -218,29 +178,6 @@ func (b *Rebuilds) awaitStatements(ctx context.Context) error {
 		}
 		return n == 0, nil
 	})
-}
-
-// errLate is poll's answer when the condition has not come true in time.
-var errLate = errors.New("not in time")
-
-// poll asks for a condition until it holds, fails, the context ends, or the deadline passes; a zero deadline is none.
-func poll(ctx context.Context, pause time.Duration, deadline time.Time, condition func() (bool, error)) error {
-	tick := time.NewTicker(pause)
-	defer tick.Stop()
-	for {
-		held, err := condition()
-		if held || err != nil {
-			return err
-		}
-		if !deadline.IsZero() && time.Now().After(deadline) {
-			return errLate
-		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-tick.C:
-		}
-	}
 }
 
 // Unfinished returns the rebuild of goal hits that was begun and has not ended; nil when there is none.
