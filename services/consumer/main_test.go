@@ -28,6 +28,8 @@ sites:
   - id: shop
     timezone: Europe/Berlin
     currency: EUR
+    segments:
+      - {id: buyers, enter: {event: purchase}}
 `
 
 // writeSites writes a site configuration and returns its path.

@@ -62,6 +62,9 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	defer func() {
 		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
 	}()
+	for _, warning := range sites.Warnings {
+		tel.Logger.Warn("site configuration", "warning", warning)
+	}
 	group := &consume.Group{}
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", c.AdminListen)
@@ -96,18 +99,17 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	worker := consume.Deps{
-		Suppressions: suppression.New(), Rules: enrich.NewRules(sites), Turns: consume.NewTurns(),
-		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
-	}
-	if worker.Enricher, err = enrich.New(worker.Rules); err != nil {
-		return err
-	}
-	events, err := c.prepareStore(ctx, conn, worker.Rules)
+	events, err := storeOf(ctx, conn, c.ClickHouse)
 	if err != nil {
 		return err
 	}
-	worker.Store = events
+	worker := consume.Deps{
+		Store: events, Suppressions: suppression.New(), Turns: consume.NewTurns(),
+		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
+	}
+	if worker.Rules, worker.Enricher, err = prepareRules(ctx, events, sites); err != nil {
+		return err
+	}
 	if worker.Metrics, err = consume.NewMetrics(tel.Meter); err != nil {
 		return err
 	}
@@ -148,13 +150,17 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	return work.Wait()
 }
 
-// prepareStore opens the database for writing and saves the text of the rules before their first use.
-func (c *runCmd) prepareStore(ctx context.Context, conn driver.Conn, rules enrich.Rules) (*store.Store, error) {
-	events, err := storeOf(ctx, conn, c.ClickHouse)
-	if err != nil {
-		return nil, err
+// prepareRules returns what rows are made by, and saves its text before its first use.
+func prepareRules(ctx context.Context, events *store.Store, sites *siteconfig.Config) (enrich.Rules, *enrich.Enricher, error) {
+	rules := enrich.NewRules(sites)
+	if err := useSegments(ctx, events, sites, &rules); err != nil {
+		return rules, nil, err
 	}
-	return events, events.SaveRules(ctx, rules.Hash(), rules.Text())
+	enricher, err := enrich.New(rules)
+	if err != nil {
+		return rules, nil, err
+	}
+	return rules, enricher, events.SaveRules(ctx, rules.Hash(), rules.Text())
 }
 
 // storeOf waits for the database and checks that this consumer may write to it.

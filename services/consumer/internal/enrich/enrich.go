@@ -1,6 +1,6 @@
 // Package enrich derives from an event what its row says beyond the event itself: the site's day, currency and retention,
-// the browser and device, whether a person did it, the channel that brought the visitor, and the goals of the site that the
-// event is a hit of.
+// the browser and device, whether a person did it, the channel that brought the visitor, the goals of the site that the
+// event is a hit of, and the conditions of its segments that the event fulfils.
 //
 // It promises that the facts depend on nothing but the event and the Rules: no clock, no network, no state between events.
 // So a declared batch can be made again, byte for byte, as long as New accepts the declared rules. It never fails on an
@@ -20,6 +20,7 @@ import (
 	useragent "github.com/medama-io/go-useragent"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+	"github.com/onepx/onepx/services/shared/segments"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -41,10 +42,14 @@ type site struct {
 	currency      string
 	retentionDays uint16
 	goals         goals
+	segments      *segments.Matcher
 }
 
+// noSegments is for sites without any.
+var noSegments, _ = segments.Compile(nil)
+
 // unknownSite is for events of a site that has been taken out of the configuration.
-var unknownSite = site{zone: time.UTC, retentionDays: siteconfig.DefaultRetentionDays}
+var unknownSite = site{zone: time.UTC, retentionDays: siteconfig.DefaultRetentionDays, segments: noSegments}
 
 // New returns the enricher of the rules; the error is ErrOtherEnrichment when this binary would derive other facts than the
 // one that declared them.
@@ -62,7 +67,11 @@ func New(rules Rules) (*Enricher, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%w: site %q: %w", ErrOtherEnrichment, id, err)
 		}
-		e.sites[id] = site{zone: zone, currency: r.Currency, retentionDays: r.RetentionDays, goals: goals}
+		matcher, err := segments.Compile(r.Segments)
+		if err != nil {
+			return nil, fmt.Errorf("%w: site %q: %w", ErrOtherEnrichment, id, err)
+		}
+		e.sites[id] = site{zone: zone, currency: r.Currency, retentionDays: r.RetentionDays, goals: goals, segments: matcher}
 	}
 	if !maps.Equal(rules.Lists, lists(e.sites)) {
 		return nil, fmt.Errorf("%w: other lists or time zones", ErrOtherEnrichment)
@@ -89,7 +98,7 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 	if currency == "" {
 		currency = site.currency
 	}
-	return Facts{
+	facts := Facts{
 		SiteDay:        DayIn(site.zone, time.UnixMilli(event.GetOccurredAtMs())),
 		Currency:       currency,
 		SiteCurrency:   site.currency,
@@ -110,6 +119,10 @@ func (e *Enricher) Facts(event *onepxv1.Event) Facts {
 		PagePath:       pagePath,
 		Goals:          site.goals.hits(event, currency, site.currency),
 	}
+	if segments.TakesPart(event, facts.IsBot) {
+		facts.Segments = site.segments.Hits(event, currency, site.currency)
+	}
+	return facts
 }
 
 // SiteDay is 00:00 UTC of the date that the site's time zone shows at t; UTC for a site that the rules don't know. The

@@ -1,6 +1,10 @@
 package enrich
 
-import "time"
+import (
+	"time"
+
+	"github.com/onepx/onepx/services/shared/segments"
+)
 
 // Facts are what an event says once the rules are applied: columns of its row in ClickHouse. Every text is bounded by the
 // event's own fields; words are from the closed lists TrafficClasses, Channels and Devices.
@@ -34,4 +38,6 @@ type Facts struct {
 
 	// Goals are the goals of the site that the event matched, in the order of the configuration, whoever did it.
 	Goals []GoalHit
+	// Segments are what the event fulfils of the site's segments; nil unless it takes part (segments.TakesPart).
+	Segments []segments.Hit
 }

@@ -204,6 +204,11 @@ func goldenEvents() map[string]*onepxv1.Event {
 			add(fmt.Sprintf("goals of %s %d", name, i), hit(chromeOnWindows, append(options, named(name))...))
 		}
 	}
+	for _, name := range []string{"view_item", "add_to_cart", "purchase"} {
+		bought := []func(*onepxv1.Event){named(name), page("https://shop.example/tea/p-1", ""), item("p-1", "tea", 12_000_000), item("p-2", "", 9_900_000), item("p-1", "tea", 1)}
+		add("segments of "+name, hit(chromeOnWindows, append(bought, allowing("visitor"))...))
+		add("segments of "+name+" without consent", hit(chromeOnWindows, bought...))
+	}
 	return events
 }
 

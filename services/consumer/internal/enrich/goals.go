@@ -3,14 +3,10 @@ package enrich
 import (
 	"cmp"
 	"fmt"
-	"regexp"
-	"regexp/syntax"
-	"slices"
-	"strings"
-	"unicode/utf8"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/urlpattern"
 )
 
 // GoalHit is a goal that an event matched, with what reports need of the goal as it was then.
@@ -31,9 +27,8 @@ type GoalHit struct {
 // goal is a goal with its conditions as they are checked fastest.
 type goal struct {
 	GoalRules
-	// url is nil if any page will do, and none. part is in every URL that it matches; looking for it is much faster.
-	url   *regexp.Regexp
-	part  string
+	// url is nil if any page will do, and none.
+	url   *urlpattern.Pattern
 	props []property
 }
 
@@ -87,47 +82,8 @@ func newGoal(r GoalRules) (*goal, error) {
 		return one, nil
 	}
 	var err error
-	if one.url, err = regexp.Compile(r.URL); err != nil {
-		return nil, err
-	}
-	one.part, err = certainPart(r.URL)
+	one.url, err = urlpattern.Compile(r.URL)
 	return one, err
-}
-
-// certainPart returns the longest text that is in everything that a pattern matches, of several the last, as paths begin
-// alike; empty if none is certain.
-func certainPart(pattern string) (string, error) {
-	parsed, err := syntax.Parse(pattern, syntax.Perl)
-	if err != nil {
-		return "", err
-	}
-	return partOf(parsed), nil
-}
-
-func partOf(re *syntax.Regexp) string {
-	switch re.Op {
-	case syntax.OpLiteral:
-		// U+FFFD matches also a byte that is no UTF-8.
-		if re.Flags&syntax.FoldCase == 0 && !slices.Contains(re.Rune, utf8.RuneError) {
-			return string(re.Rune)
-		}
-	case syntax.OpCapture, syntax.OpPlus:
-		return partOf(re.Sub[0])
-	case syntax.OpRepeat:
-		if re.Min > 0 {
-			return partOf(re.Sub[0])
-		}
-	case syntax.OpConcat:
-		longest := ""
-		for _, sub := range re.Sub {
-			if part := partOf(sub); len(part) >= len(longest) {
-				longest = part
-			}
-		}
-		return longest
-	default:
-	}
-	return ""
 }
 
 // hits returns a hit for each goal that the event matches, in the order of the configuration; nil if there is none.
@@ -153,11 +109,7 @@ func (g *goal) matches(event *onepxv1.Event) bool {
 			return false
 		}
 	}
-	if g.url == nil {
-		return true
-	}
-	url := event.GetPage().GetUrl()
-	return url != "" && strings.Contains(url, g.part) && g.url.MatchString(url)
+	return g.url == nil || g.url.Match(event.GetPage().GetUrl())
 }
 
 func (g *goal) hit(event *onepxv1.Event, currency, siteCurrency string) GoalHit {

@@ -2,10 +2,7 @@ package enrich_test
 
 import (
 	"fmt"
-	"regexp"
-	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -124,45 +121,4 @@ func TestAStoredEventHasTheGoalsOfANewOne(t *testing.T) {
 	}
 	was := enricher.Goals(hit("", named("purchase"), page("https://shop.example/thanks", ""), worth(5, "USD")), "USD", "GBP")
 	require.Equal(t, []string{"USD", "GBP"}, []string{was[0].Currency, was[1].Currency}, "the site had another currency then")
-}
-
-func TestACertainPartIsInEverythingThatThePatternMatches(t *testing.T) {
-	for pattern, want := range map[string]string{
-		"thanks":                        "thanks",
-		`^https://shop\.example/thanks`: "https://shop.example/thanks",
-		"/tea/[a-z]+/p-42$":             "/p-42",
-		"a|bcd":                         "",
-		"(?i)thanks":                    "",
-		"(long)?er":                     "er",
-		"(long)+er":                     "long",
-		"x(?:ab){2,}":                   "ab",
-		"x(?:ab){0,2}y":                 "y",
-		"a.b":                           "b",
-		"":                              "",
-		"ü/(größe|groesse)":             "ü/",
-		"\uFFFDx":                       "",
-	} {
-		got, err := enrich.CertainPart(pattern)
-		require.NoError(t, err)
-		require.Equal(t, want, got, pattern)
-	}
-}
-
-func FuzzCertainPart(f *testing.F) {
-	for _, pattern := range []string{"thanks", "(a|b)c+d?", "(?i)k", "[[:alpha:]]{2,3}x", "^$", "a*b|c", "ſ", "(?s).é"} {
-		f.Add(pattern, "https://shop.example/thanks?ac=bcd")
-	}
-	f.Fuzz(func(t *testing.T, pattern, url string) {
-		compiled, err := regexp.Compile(pattern)
-		if err != nil || !utf8.ValidString(url) {
-			return // configuration and events have neither
-		}
-		part, err := enrich.CertainPart(pattern)
-		require.NoError(t, err)
-		for _, text := range []string{url, pattern} {
-			if found := compiled.FindString(text); compiled.MatchString(text) {
-				require.True(t, strings.Contains(found, part), "%q matches %q, without %q", pattern, found, part)
-			}
-		}
-	})
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
@@ -21,7 +22,7 @@ const (
 // noon is 2026-11-25 12:00 UTC.
 var noon = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 
-// config has a site in Berlin, with goals of all kinds, one in New York without any, and one at the edge of the world.
+// config has a site in Berlin, with goals of all kinds and segments, one in New York without any, and one at the edge of the world.
 func config() *siteconfig.Config {
 	config, err := siteconfig.Parse("onepx.yaml", []byte(`
 sites:
@@ -34,6 +35,9 @@ sites:
       - {id: pro, event: signup, props: {plan: pro, paid: "1"}, once_per: event, value: "9.90", currency: CHF, click_window_days: 7}
       - {id: big, event: purchase, url: '/thanks\?', props: {size: big}, once_per: hit, click_window_days: 90, view_window_days: 90}
       - {id: test, props: {test: "yes"}, value: "0"}
+    segments:
+      - {id: carts, enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
+      - {id: tea, enter: {url: /tea/, any: [{category: tea}, {price: {max: "9.90"}}]}, then: {event: purchase}, then_within: 7d}
   - {id: york, timezone: America/New_York, currency: USD, retention_days: 30, goals: []}
   - {id: kiribati, timezone: Pacific/Kiritimati, currency: AUD}
 `))
@@ -124,6 +128,25 @@ func props(pairs ...string) func(*onepxv1.Event) {
 		for i := 0; i < len(pairs); i += 2 {
 			event.Props[pairs[i]] = pairs[i+1]
 		}
+	}
+}
+
+// allowing gives the event a visitor who allows profiling.
+func allowing(visitor string) func(*onepxv1.Event) {
+	return func(event *onepxv1.Event) {
+		id := uuid.NewSHA1(uuid.Nil, []byte(visitor))
+		event.Visitor = &onepxv1.Visitor{VisitorId: id[:], Kind: onepxv1.VisitorKind_VISITOR_KIND_COOKIE}
+		event.Consent = &onepxv1.Consent{Measure: true, Profile: true}
+	}
+}
+
+// item adds an item to the event, one piece of it.
+func item(id, category string, price int64) func(*onepxv1.Event) {
+	return func(event *onepxv1.Event) {
+		if event.Commerce == nil {
+			event.Commerce = &onepxv1.Commerce{}
+		}
+		event.Commerce.Items = append(event.Commerce.Items, &onepxv1.Item{Id: id, Category: category, QuantityMicros: 1_000_000, PriceMicros: &price})
 	}
 }
 

@@ -9,12 +9,13 @@ import (
 
 	"golang.org/x/net/publicsuffix"
 
+	"github.com/onepx/onepx/services/shared/segments"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // Enrichment is the version of this package's code. It is raised with every change that can give an event other facts
 // than before, unless the change is in what Rules.Lists has; testdata/facts.golden tells when that is.
-const Enrichment = "3"
+const Enrichment = "4"
 
 // Rules is everything that facts depend on besides the events.
 type Rules struct {
@@ -36,6 +37,8 @@ type SiteRules struct {
 	RetentionDays uint16 `json:"retention_days"`
 	// Goals are in the order of the configuration.
 	Goals []GoalRules `json:"goals,omitempty"`
+	// Segments are in the order of the configuration; a segment may have two versions.
+	Segments []segments.Definition `json:"segments,omitempty"`
 }
 
 // GoalRules is a goal of a site; see siteconfig.Goal, whose fields these are.
@@ -62,11 +65,27 @@ func NewRules(config *siteconfig.Config) Rules {
 			Currency:      s.Currency,
 			RetentionDays: uint16(s.RetentionDays), //nolint:gosec // siteconfig bounds it
 			Goals:         goalRules(s.Goals),
+			Segments:      segmentRules(s),
 		}
 		sites[s.ID] = site{zone: s.Timezone}
 	}
 	rules.Lists = lists(sites)
 	return rules
+}
+
+func segmentRules(s siteconfig.Site) []segments.Definition {
+	var rules []segments.Definition
+	for _, segment := range s.Segments {
+		rules = append(rules, segments.NewDefinition(segment, s.Currency))
+	}
+	return rules
+}
+
+// AddSegments has events of the site judged by more definitions, after those of the configuration.
+func (r *Rules) AddSegments(siteID string, more ...segments.Definition) {
+	site := r.Sites[siteID]
+	site.Segments = append(site.Segments, more...)
+	r.Sites[siteID] = site
 }
 
 func goalRules(configured []siteconfig.Goal) []GoalRules {

@@ -3,6 +3,7 @@ package enrich_test
 import (
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/shared/segments"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -27,8 +29,10 @@ func TestTheTextOfTheRulesIsCanonical(t *testing.T) {
 		`{"id":"thanks","url":"^https://shop\\.example/(de/)?thanks","once_per":"session","value":"none","click_window_days":30,"view_window_days":1},`+
 		`{"id":"pro","event":"signup","props":{"paid":"1","plan":"pro"},"once_per":"event","value":"fixed","value_micros":9900000,"currency":"CHF","click_window_days":7,"view_window_days":1},`+
 		`{"id":"big","event":"purchase","url":"/thanks\\?","props":{"size":"big"},"once_per":"hit","value":"event","click_window_days":90,"view_window_days":90},`+
-		`{"id":"test","props":{"test":"yes"},"once_per":"order","value":"fixed","currency":"EUR","click_window_days":30,"view_window_days":1}]},`+
-		`"york":{"timezone":"America/New_York","currency":"USD","retention_days":30}}}`, sites)
+		`{"id":"test","props":{"test":"yes"},"once_per":"order","value":"fixed","currency":"EUR","click_window_days":30,"view_window_days":1}],"segments":[`+
+		`{"id":"carts","version":"VERSION","currency":"EUR","enter":{"event":"add_to_cart"},"leave":{"event":"purchase"}},`+
+		`{"id":"tea","version":"VERSION","currency":"EUR","enter":{"url":"/tea/","any":[{"category":"tea"},{"price":{"max":"9.9"}}]},"then":{"event":"purchase"}}]},`+
+		`"york":{"timezone":"America/New_York","currency":"USD","retention_days":30}}}`, regexp.MustCompile(`"version":"[0-9a-f]{12}"`).ReplaceAllString(sites, `"version":"VERSION"`))
 	require.Regexp(t, "^[0-9a-f]{16}$", rules.Hash())
 
 	backwards := config()
@@ -55,6 +59,11 @@ func TestTheHashTellsWhateverRowsDependOn(t *testing.T) {
 		"its currency":      func(c *siteconfig.Config) { c.Sites[0].Goals[2].Currency = "USD" },
 		"a longer window":   func(c *siteconfig.Config) { c.Sites[0].Goals[0].ClickWindowDays++ },
 		"a view window":     func(c *siteconfig.Config) { c.Sites[0].Goals[0].ViewWindowDays++ },
+		"no segment":        func(c *siteconfig.Config) { c.Sites[0].Segments = nil },
+		"another segment":   func(c *siteconfig.Config) { c.Sites[0].Segments[0].ID = "baskets" },
+		"another condition": func(c *siteconfig.Config) { c.Sites[0].Segments[1].Enter.URL = "/coffee/" },
+		"the way out":       func(c *siteconfig.Config) { c.Sites[0].Segments[0].Leave = nil },
+		"the second step":   func(c *siteconfig.Config) { c.Sites[0].Segments[1].Then.Event = "begin_checkout" },
 	} {
 		t.Run(name, func(t *testing.T) {
 			changed := config()
@@ -62,6 +71,30 @@ func TestTheHashTellsWhateverRowsDependOn(t *testing.T) {
 			require.NotEqual(t, before, enrich.NewRules(changed).Hash())
 		})
 	}
+}
+
+func TestWhatOnlyQuestionsDependOnIsNoPartOfTheRules(t *testing.T) {
+	before := enrich.NewRules(config()).Hash()
+	changed := config()
+	segment := &changed.Sites[0].Segments[0]
+	segment.Name, segment.SameProduct, segment.Times.Min, segment.Within, segment.After, segment.Lives, segment.Holdout = "Carts", true, 2, 1, 2, 3, 4
+	require.Equal(t, before, enrich.NewRules(changed).Hash())
+}
+
+func TestSegmentsOfTwoVersionsAreBothJudged(t *testing.T) {
+	rules := enrich.NewRules(config())
+	former := config().Sites[0].Segments[0]
+	former.Enter.Event = "view_cart"
+	rules.AddSegments("shop", segments.NewDefinition(former, "EUR"))
+	require.Len(t, enrich.NewRules(config()).Sites["shop"].Segments, 2, "the others have what they had")
+	read, err := enrich.ParseRules(rules.Text())
+	require.NoError(t, err)
+	enricher, err := enrich.New(read)
+	require.NoError(t, err)
+	hits := enricher.Facts(hit(chromeOnWindows, named("purchase"), allowing("visitor"))).Segments
+	require.Equal(t, []string{"carts", "tea", "carts"}, []string{hits[0].Segment, hits[1].Segment, hits[2].Segment})
+	require.Len(t, hits, 3)
+	require.NotEqual(t, hits[0].Version, hits[2].Version)
 }
 
 func TestDeclaredRulesAreReadAgain(t *testing.T) {
@@ -73,8 +106,9 @@ func TestDeclaredRulesAreReadAgain(t *testing.T) {
 
 	again, err := enrich.New(read)
 	require.NoError(t, err)
-	event := hit(chromeOnWindows, named("purchase"), page("https://shop.example/thanks", "https://www.bing.com/"))
+	event := hit(chromeOnWindows, named("purchase"), page("https://shop.example/thanks", "https://www.bing.com/"), allowing("visitor"))
 	require.Len(t, facts(t, event).Goals, 2)
+	require.Len(t, facts(t, event).Segments, 2)
 	require.Equal(t, facts(t, event), again.Facts(event))
 }
 
@@ -87,6 +121,7 @@ func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 		"no lists":                                  func(r *enrich.Rules) { r.Lists = nil },
 		"a time zone that this machine lacks":       func(r *enrich.Rules) { r.Sites["shop"] = enrich.SiteRules{Timezone: "Europe/Atlantis"} },
 		"a pattern that this binary can't read":     func(r *enrich.Rules) { r.Sites["shop"].Goals[1].URL = "(" },
+		"a segment's pattern of that kind":          func(r *enrich.Rules) { r.Sites["shop"].Segments[1].Enter.URL = "(" },
 		"a site more, in a zone that is not hashed": func(r *enrich.Rules) { r.Sites["new"] = enrich.SiteRules{Timezone: "Asia/Tokyo"} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -101,9 +136,9 @@ func TestRulesOfAnotherBinaryAreRefused(t *testing.T) {
 		"no text":            "",
 		"no JSON":            "rules",
 		"a field more":       strings.Replace(enrich.NewRules(config()).Text(), "{", `{"goals":[],`, 1),
-		"another order":      `{"sites":{},"lists":{},"enrichment":"3"}`,
-		"a window too large": `{"enrichment":"3","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":1,"goals":[{"id":"a","event":"a","once_per":"hit","value":"none","click_window_days":256,"view_window_days":1}]}}}`,
-		"a number too large": `{"enrichment":"3","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
+		"another order":      `{"sites":{},"lists":{},"enrichment":"4"}`,
+		"a window too large": `{"enrichment":"4","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":1,"goals":[{"id":"a","event":"a","once_per":"hit","value":"none","click_window_days":256,"view_window_days":1}]}}}`,
+		"a number too large": `{"enrichment":"4","lists":{},"sites":{"shop":{"timezone":"UTC","currency":"EUR","retention_days":70000}}}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := enrich.ParseRules(text)

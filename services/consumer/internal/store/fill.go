@@ -9,6 +9,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
+	"github.com/onepx/onepx/services/shared/segments"
 )
 
 // ID reads 16 bytes as the UUID column shows them; anything else is the zero UUID, which means none.
@@ -32,6 +33,7 @@ func (r *Row) Fill(ev *onepxv1.Event, facts enrich.Facts) {
 	r.fillPage(ev.GetPage(), ev.GetMarketing(), facts)
 	r.fillCommerce(ev.GetCommerce(), ev.GetMail(), facts)
 	r.fillGoals(facts.Goals)
+	r.fillSegments(facts.Segments)
 	r.fillClient(ev.GetClient(), ev.GetTransport(), facts)
 	r.Props = ev.GetProps()
 }
@@ -77,6 +79,17 @@ func (r *Row) fillGoals(goals []enrich.GoalHit) {
 		r.GoalCurrencies = append(r.GoalCurrencies, goal.Currency)
 		r.GoalClickWindowDays = append(r.GoalClickWindowDays, goal.ClickWindowDays)
 		r.GoalViewWindowDays = append(r.GoalViewWindowDays, goal.ViewWindowDays)
+	}
+}
+
+func (r *Row) fillSegments(hits []segments.Hit) {
+	for _, hit := range hits {
+		r.SegmentIDs = append(r.SegmentIDs, hit.Segment)
+		r.SegmentVersions = append(r.SegmentVersions, hit.Version)
+		r.SegmentSteps = append(r.SegmentSteps, string(hit.Step))
+		r.SegmentProducts = append(r.SegmentProducts, hit.Product)
+		r.SegmentNth = append(r.SegmentNth, hit.Nth)
+		r.SegmentItemMicros = append(r.SegmentItemMicros, hit.ItemMicros)
 	}
 }
 
