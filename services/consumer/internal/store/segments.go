@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
 // States of a segment.
@@ -19,7 +21,7 @@ const (
 	SegmentRemoved = "removed"
 )
 
-// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql.
+// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0019_audience_stream.sql.
 type Segment struct {
 	SiteID          string    `ch:"site_id"`
 	Segment         string    `ch:"segment"`
@@ -37,6 +39,7 @@ type Segment struct {
 	AfterMs         int64     `ch:"after_ms"`
 	LivesMs         int64     `ch:"lives_ms"`
 	HoldoutPermille uint16    `ch:"holdout_permille"`
+	Stream          bool      `ch:"stream"`
 	Rule            string    `ch:"rule"`
 	SavedAt         time.Time `ch:"saved_at"`
 }
@@ -53,7 +56,7 @@ type SegmentNow struct {
 func (s *Store) Segments(ctx context.Context) (map[[2]string]*SegmentNow, error) {
 	var rows []Segment
 	// Of rows of one moment, the same one for all who ask.
-	err := s.conn.Select(ctx, &rows, "SELECT "+strings.Join(columnsOf[Segment](), ", ")+" FROM "+s.database+".segments "+
+	err := s.conn.Select(ctx, &rows, "SELECT "+strings.Join(clickhouseconn.Columns[Segment](), ", ")+" FROM "+s.database+".segments "+
 		"ORDER BY site_id, segment, saved_at DESC, version DESC, rule DESC LIMIT 1 BY site_id, segment, state = '"+SegmentActive+"'")
 	if err != nil {
 		return nil, fmt.Errorf("read segments: %w", err)
@@ -78,7 +81,7 @@ func (s *Store) SaveSegments(ctx context.Context, rows []Segment) error {
 		return nil
 	}
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0}))
-	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.database+".segments ("+strings.Join(columnsOf[Segment](), ", ")+")")
+	batch, err := s.conn.PrepareBatch(ctx, "INSERT INTO "+s.database+".segments ("+strings.Join(clickhouseconn.Columns[Segment](), ", ")+")")
 	if err != nil {
 		return fmt.Errorf("save segments: %w", err)
 	}
