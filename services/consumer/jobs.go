@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/alecthomas/kong"
 	"github.com/segmentio/kafka-go"
 	"golang.org/x/sync/errgroup"
@@ -15,12 +18,14 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/personal"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -31,7 +36,10 @@ type jobsCmd struct {
 	Telemetry     telemetry.Settings `embed:""`
 	groupSettings `embed:""`
 
+	Config      string `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
 	AdminListen string `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
+	// WebhookPrivate is for development and for receivers of the same network.
+	WebhookPrivate bool `env:"ONEPX_WEBHOOK_PRIVATE_ADDRESSES" help:"Let webhooks reach loopback, private and other addresses that are not public. Whoever writes onepx.yaml can then reach what only this machine can."`
 
 	// saved is called after each step; tests stop there.
 	saved func(personal.RequestStep) error
@@ -44,6 +52,14 @@ func (c *jobsCmd) Validate() error {
 
 // Run is `consumer jobs`: it works until the context ends. A job that is cut off goes on at the next start.
 func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
+	sites, err := siteconfig.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	addresses, err := webhookAddresses(sites, os.Getenv)
+	if err != nil {
+		return err
+	}
 	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "consumer", Version: version, LogOutput: k.Stderr})
 	if err != nil {
 		return err
@@ -67,13 +83,13 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	})
 	work.Go(func() error {
 		defer func() { _ = admin.Close() }()
-		return c.work(workCtx, tel)
+		return c.work(workCtx, tel, sites, addresses)
 	})
 	return work.Wait()
 }
 
 // work connects to Kafka and ClickHouse and does jobs until the context ends.
-func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
+func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, addresses []webhooks.Address) error {
 	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
@@ -92,7 +108,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs} {
+	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences} {
 		if _, err := requireTopic(ctx, client, topic); err != nil {
 			return err
 		}
@@ -101,29 +117,42 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	deps := privacy.Deps{
-		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
-		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
-		Positions: func(ctx context.Context) ([]consume.Position, error) {
-			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
-		},
-		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
-			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
-		},
-		Expiry: func(ctx context.Context, until time.Time) (time.Time, error) {
-			return privacy.Expiry(ctx, client, until)
-		},
-		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: tel.Logger, Saved: c.saved,
+	positions := func(ctx context.Context) ([]consume.Position, error) {
+		return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
 	}
-	if deps.Saved == nil {
-		deps.Saved = func(personal.RequestStep) error { return nil }
-	}
+	deps := c.erasures(conn, client, tel.Logger)
+	deps.Positions = positions
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,
 		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
 	})
 	defer func() { _ = reader.Close() }()
 	worker := privacy.Worker{Reader: reader, Erase: deps.Erase, Metrics: metrics, Logger: tel.Logger}
-	worker.Run(ctx)
-	return nil
+	tell := audienceStream{jobsCmd: c, conn: conn, client: client, dialer: dialer, positions: positions, sites: sites, addresses: addresses}
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		worker.Run(ctx)
+		return nil
+	})
+	work.Go(func() error { return tell.run(ctx, tel) })
+	return work.Wait()
+}
+
+// erasures are the parts of an erasure, but for the positions of the group.
+func (c *jobsCmd) erasures(conn driver.Conn, client *kafka.Client, logger *slog.Logger) privacy.Deps {
+	deps := privacy.Deps{
+		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
+		Tables:   store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}),
+		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
+			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
+		},
+		Expiry: func(ctx context.Context, until time.Time) (time.Time, error) {
+			return privacy.Expiry(ctx, client, until)
+		},
+		InsertDeadline: c.InsertDeadline, Now: time.Now, Logger: logger, Saved: c.saved,
+	}
+	if deps.Saved == nil {
+		deps.Saved = func(personal.RequestStep) error { return nil }
+	}
+	return deps
 }
