@@ -63,7 +63,7 @@ SETTINGS {{.Window}};
 -- How far each of the readers of the stream has come.
 CREATE TABLE IF NOT EXISTS {{.Database}}.audience_positions {{.OnCluster}}
 (
-    name      String COMMENT 'events, dues, suppressions, sequence, published, sweep/SITE or webhook/SITE/URL',
+    name      String COMMENT 'events/TOPIC, dues, suppressions, sequence, applied, published, sweep/SITE or webhook/SITE/URL',
     partition Int32 COMMENT 'of events; else 0',
     position  Int64 COMMENT 'the last offset, sequence or moment in ms that is done',
     cursor    String COMMENT 'what else it takes to go on',

@@ -147,6 +147,11 @@ func (s *Stream) Begin(ctx context.Context) error {
 	if err := s.load(ctx); err != nil {
 		return err
 	}
+	// What an earlier process has left.
+	applied := uint64(s.position(place{name: appliedPlace}).Position) //nolint:gosec // never negative
+	if err := s.Store.ApplyChanges(ctx, applied, s.sequence); err != nil {
+		return err
+	}
 	looked := place{name: wishesPlace}
 	if _, known := s.positions[looked]; !known {
 		// Nothing was told so far.

@@ -202,9 +202,9 @@ func TestALargeBacklogIsToldInBoundedMemory(t *testing.T) {
 	w := newWorld(t)
 	w.segment(func(*store.Segment) {})
 	w.rounds()
-	const visitors = 40_000
-	for first := 0; first < visitors; first += 20_000 {
-		hits := make([]hit, 20_000)
+	const visitors = 20_000
+	for first := 0; first < visitors; first += 10_000 {
+		hits := make([]hit, 10_000)
 		for i := range hits {
 			hits[i] = hit{visitor: fmt.Sprint(first + i), step: "enter"}
 		}

@@ -15,7 +15,7 @@ import (
 )
 
 // lookChunk is how many visitors are looked at together.
-const lookChunk = 250
+const lookChunk = 1000
 
 // changesKept is how long a change can be sent again, as a record of Kafka can.
 const changesKept = 29 * 24 * time.Hour
@@ -270,14 +270,15 @@ func (s *Stream) append(ctx context.Context, changes []store.Change) error {
 	if len(changes) == 0 {
 		return nil
 	}
-	first := s.sequence + 1
+	before := s.sequence
 	// A number is taken before it is used, so that an insert of which nothing was heard, and that comes late, has one of its own.
 	s.sequence += uint64(len(changes))
-	if err := s.save(ctx, place{name: sequencePlace}, int64(s.sequence), ""); err != nil { //nolint:gosec // it counts changes
+	err := s.save(ctx, place{name: sequencePlace}, int64(s.sequence), "", s.moved(place{name: appliedPlace}, int64(before), "")) //nolint:gosec // they count changes
+	if err != nil {
 		return err
 	}
 	for i := range changes {
-		changes[i].Sequence = first + uint64(i) //nolint:gosec // never negative
+		changes[i].Sequence = before + 1 + uint64(i) //nolint:gosec // never negative
 		s.Metrics.changed(changes[i].Type, 1)
 	}
 	if err := s.Store.AppendChanges(ctx, changes); err != nil {
@@ -286,7 +287,7 @@ func (s *Stream) append(ctx context.Context, changes []store.Change) error {
 	if err := s.Saved("changes"); err != nil {
 		return err
 	}
-	if err := s.Store.ApplyChanges(ctx); err != nil {
+	if err := s.Store.ApplyChanges(ctx, before, s.sequence); err != nil {
 		return err
 	}
 	return s.Saved("states")

@@ -20,6 +20,7 @@ const (
 	duesPlace      = "dues"
 	wishesPlace    = "suppressions"
 	sequencePlace  = "sequence"
+	appliedPlace   = "applied"
 	publishedPlace = "published"
 )
 
@@ -51,14 +52,21 @@ func (s *Stream) position(at place) store.StreamPosition {
 	return store.StreamPosition{Name: at.name, Partition: at.partition}
 }
 
-// save keeps a position.
-func (s *Stream) save(ctx context.Context, at place, position int64, cursor string) error {
+// moved is a position that is to be saved.
+func (s *Stream) moved(at place, position int64, cursor string) store.StreamPosition {
 	s.revision++
-	p := store.StreamPosition{Name: at.name, Partition: at.partition, Position: position, Cursor: cursor, SavedAt: s.Now().UTC(), Revision: s.revision}
-	if err := s.Store.SavePositions(ctx, []store.StreamPosition{p}); err != nil {
+	return store.StreamPosition{Name: at.name, Partition: at.partition, Position: position, Cursor: cursor, SavedAt: s.Now().UTC(), Revision: s.revision}
+}
+
+// save keeps a position, and perhaps others together with it.
+func (s *Stream) save(ctx context.Context, at place, position int64, cursor string, others ...store.StreamPosition) error {
+	all := append([]store.StreamPosition{s.moved(at, position, cursor)}, others...)
+	if err := s.Store.SavePositions(ctx, all); err != nil {
 		return err
 	}
-	s.positions[at] = p
+	for _, p := range all {
+		s.positions[place{p.Name, p.Partition}] = p
+	}
 	return s.Saved("position " + at.name)
 }
 

@@ -37,10 +37,6 @@ func (s *Stream) Round(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// What an earlier process has left.
-	if err := s.Store.ApplyChanges(ctx); err != nil {
-		return false, err
-	}
 	for _, source := range []func(context.Context, map[string]rules) (bool, error){s.wished, s.due, s.seen, s.sweep} {
 		again, err := source(ctx, bySite)
 		if err != nil {

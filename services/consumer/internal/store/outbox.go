@@ -43,12 +43,11 @@ func (a *Audiences) AppendChanges(ctx context.Context, changes []Change) error {
 	return insertRows(ctx, a, "audience_changes", changes)
 }
 
-// ApplyChanges makes the states that follow from changes. It may be called at any time.
-func (a *Audiences) ApplyChanges(ctx context.Context) error {
-	states := a.table("audience_states")
-	err := a.conn.Exec(ctx, "INSERT INTO "+states+" (site_id, visitor_id, segment, member, version, qualified_at, ends_at, change_id, changed_at, sequence, expires_at) "+
+// ApplyChanges makes the states that follow from the changes behind a sequence, up to another one. It can be repeated.
+func (a *Audiences) ApplyChanges(ctx context.Context, after, last uint64) error {
+	err := a.conn.Exec(ctx, "INSERT INTO "+a.table("audience_states")+" (site_id, visitor_id, segment, member, version, qualified_at, ends_at, change_id, changed_at, sequence, expires_at) "+
 		"SELECT site_id, visitor_id, segment, type = '"+AudienceEntered+"', version, qualified_at, ends_at, change_id, at, sequence, keep_until "+
-		"FROM "+a.table("audience_changes")+" WHERE sequence > (SELECT max(sequence) FROM "+states+") ORDER BY sequence")
+		"FROM "+a.table("audience_changes")+" WHERE sequence > ? AND sequence <= ? ORDER BY sequence", after, last)
 	if err != nil {
 		return fmt.Errorf("apply audience changes: %w", err)
 	}
