@@ -128,7 +128,7 @@ func (m *Matcher) Hits(event *onepxv1.Event, currency, siteCurrency string) []Hi
 	if len(candidates) == 0 {
 		return nil
 	}
-	verdicts := m.verdicts.Get().(*[]verdict) //nolint:forcetypeassert // New makes nothing else
+	verdicts := m.verdicts.Get().(*[]verdict) //nolint:errcheck // New makes nothing else
 	defer m.verdicts.Put(verdicts)
 	clear(*verdicts)
 	s := sight{event: event, currency: currency, patterns: m.patterns, verdicts: *verdicts}

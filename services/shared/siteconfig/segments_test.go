@@ -3,7 +3,9 @@ package siteconfig_test
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -108,6 +110,23 @@ func TestASiteHasAtMost100Segments(t *testing.T) {
 	require.Len(t, cfg.Sites[0].Segments, siteconfig.MaxSegments)
 	_, err = siteconfig.Parse("f", []byte(file(siteconfig.MaxSegments+1)))
 	require.EqualError(t, err, "f:1:57: sites[0].segments: has 101 segments; at most 100 are allowed")
+}
+
+func TestTheExamplesOfTheDocumentationAreRight(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/audiences.md")
+	require.NoError(t, err)
+	file, _, found := strings.Cut(strings.SplitAfter(string(page), "```yaml\n")[1], "```")
+	require.True(t, found)
+	cfg, err := siteconfig.Parse("f", []byte("sites:\n- id: a\n  timezone: UTC\n  currency: EUR\n  "+strings.ReplaceAll(file, "\n", "\n  ")))
+	require.NoError(t, err)
+	require.Len(t, cfg.Sites[0].Segments, 3)
+	conditions := regexp.MustCompile("(?m)^\\| `(\\w+)` \\|.*\\| `(\\{.*\\})` \\|$").FindAllStringSubmatch(string(page), -1)
+	require.Len(t, conditions, 10, "one for each key")
+	for _, c := range conditions {
+		require.True(t, strings.HasPrefix(c[2], "{"+c[1]+":"), c[0])
+		_, err := siteconfig.ParseSegment("f", []byte("id: a\nenter: "+c[2]))
+		require.NoError(t, err, c[0])
+	}
 }
 
 func requireSegments(t *testing.T, site siteconfig.Site) {
