@@ -97,15 +97,17 @@ func (s *Stream) wished(ctx context.Context, bySite map[string]rules) (bool, err
 func (s *Stream) due(ctx context.Context, bySite map[string]rules) (bool, error) {
 	at := place{name: duesPlace}
 	from := s.position(at)
-	behind := store.Due{Due: time.UnixMilli(from.Position)}
+	// All up to the position is done; with a cursor, what lies up to it in its millisecond.
+	behind := store.Due{Due: time.UnixMilli(from.Position + 1)}
 	if site, id, ok := strings.Cut(from.Cursor, " "); ok {
 		visitor, err := uuid.Parse(id)
 		if err != nil {
 			return false, fmt.Errorf("position of what is due: %w", err)
 		}
-		behind.SiteID, behind.VisitorID = site, visitor
+		behind = store.Due{Due: time.UnixMilli(from.Position), SiteID: site, VisitorID: visitor}
 	}
-	dues, err := s.Store.Dues(ctx, behind, s.moment(), visitorChunk)
+	until := s.moment() // whatever is added from now on is due later
+	dues, err := s.Store.Dues(ctx, behind, until, visitorChunk)
 	if err != nil || len(dues) == 0 {
 		return false, err
 	}
@@ -116,8 +118,11 @@ func (s *Stream) due(ctx context.Context, bySite map[string]rules) (bool, error)
 	if err := s.lookAtAll(ctx, bySite, candidates); err != nil {
 		return false, err
 	}
+	if len(dues) < visitorChunk {
+		return false, s.save(ctx, at, until.UnixMilli(), "")
+	}
 	last := dues[len(dues)-1]
-	return len(dues) == visitorChunk, s.save(ctx, at, last.Due.UnixMilli(), last.SiteID+" "+last.VisitorID.String())
+	return true, s.save(ctx, at, last.Due.UnixMilli(), last.SiteID+" "+last.VisitorID.String())
 }
 
 // seen looks at visitors of new stored events.
