@@ -129,8 +129,9 @@ func (s *Stream) compare(v view, ids []uuid.UUID) []store.Change {
 	keep := s.Retention(v.site)
 	for _, id := range ids {
 		for segment := range v.rules.segments {
-			state, m, is := v.states[id][segment], store.Membership{}, false
-			if m, is = v.memberships[id][segment]; is == state.Member {
+			state := v.states[id][segment]
+			m, is := v.memberships[id][segment]
+			if is == state.Member {
 				continue
 			}
 			change := store.Change{
@@ -278,7 +279,7 @@ func (s *Stream) append(ctx context.Context, changes []store.Change) error {
 		return err
 	}
 	for i := range changes {
-		changes[i].Sequence = before + 1 + uint64(i) //nolint:gosec // never negative
+		changes[i].Sequence = before + 1 + uint64(i)
 		s.Metrics.changed(changes[i].Type, 1)
 	}
 	if err := s.Store.AppendChanges(ctx, changes); err != nil {

@@ -176,7 +176,7 @@ func status(codes ...int) func(int) (int, http.Header, error) {
 
 // pass lets fake time pass.
 func pass(d time.Duration) {
-	time.Sleep(d)
+	time.Sleep(d) //nolint:forbidigo // time is fake
 	synctest.Wait()
 }
 
