@@ -141,7 +141,6 @@ func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
 	require.Contains(t, refused.errOut, "sites[0].webhooks[0].secret_env: the environment variable HOOK_SECRET is not set")
 	t.Setenv("HOOK_SECRET", hookSecret)
 	t.Setenv("ONEPX_WEBHOOK_PRIVATE_ADDRESSES", "true")
-	w.stub()
 	w.start()
 	stop := w.jobs()
 	w.eventually("the webhook is known", func() bool {

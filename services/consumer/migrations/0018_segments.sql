@@ -29,6 +29,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.segments {{.OnCluster}}
     after_ms         Int64,
     lives_ms         Int64,
     holdout_permille UInt16,
+    timezone         LowCardinality(String) DEFAULT 'UTC' COMMENT 'IANA name: days of the site end by it',
     rule             String COMMENT 'JSON of the whole rule' CODEC(ZSTD(3)),
     saved_at         DateTime64(3, 'UTC')
 )
@@ -36,7 +37,8 @@ ENGINE = {{.Engine "MergeTree"}}
 ORDER BY (site_id, segment, saved_at)
 SETTINGS {{.Window}};
 
--- One row for each element of events.segments, of events that count.
+-- One row for each element of events.segments, of events that count. It is asked for a few visitors a thousand times a second: small
+-- granules in small blocks, and no partitions, which would each be looked into.
 CREATE TABLE IF NOT EXISTS {{.Database}}.segment_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
@@ -57,10 +59,10 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.segment_hits {{.OnCluster}}
     expires_at      DateTime
 )
 ENGINE = {{.Engine "MergeTree"}}
-PARTITION BY toYYYYMM(occurred_at)
+PRIMARY KEY (site_id, visitor_id)
 ORDER BY (site_id, visitor_id, segment, version, product, occurred_at)
 TTL expires_at
-SETTINGS {{.Window}};
+SETTINGS index_granularity = 128, min_compress_block_size = 4096, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.segment_hits_view {{.OnCluster}} TO {{.Database}}.segment_hits AS
 SELECT

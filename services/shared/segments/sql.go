@@ -9,16 +9,16 @@ import (
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
-// Item names the expressions of an item's columns in SQL: of String, String and Nullable(Int64); of an event without items, two
-// empty texts and NULL.
-type Item struct{ ID, Category, PriceMicros string }
+// The expressions of an item in queries: of String, String and Nullable(Int64). An event without items has one of two empty texts
+// and NULL.
+const (
+	itemID       = "item.1"
+	itemCategory = "item.2"
+	itemPrice    = "item.3"
+)
 
-// JoinedItem are the columns of a row of events after LEFT ARRAY JOIN items.
-var JoinedItem = Item{"items.id", "items.category", "items.price_micros"}
-
-// Where is the condition as an expression over a row of events with one of its items; it is never NULL. Its bands are in the
-// currency. Every literal is quoted so that neither ClickHouse nor its Go driver finds something else in it.
-func Where(c *siteconfig.Condition, currency string, item Item) string {
+// expression is the condition over a row of events with one of its items; it is never NULL. Its bands are in the currency.
+func expression(c *siteconfig.Condition, currency string) string {
 	var all []string
 	add := func(format string, args ...any) { all = append(all, fmt.Sprintf(format, args...)) }
 	if c.Event != "" {
@@ -32,13 +32,13 @@ func Where(c *siteconfig.Condition, currency string, item Item) string {
 		for i, id := range c.Products {
 			ids[i] = literal(id)
 		}
-		add("%s IN (%s)", item.ID, strings.Join(ids, ", "))
+		add("%s IN (%s)", itemID, strings.Join(ids, ", "))
 	}
 	if c.Category != "" {
-		add("%s = %s", item.Category, literal(c.Category))
+		add("%s = %s", itemCategory, literal(c.Category))
 	}
 	if c.Price != nil {
-		add("(currency = %s AND %s)", literal(currency), inBand(c.Price, item.PriceMicros))
+		add("(currency = %s AND %s)", literal(currency), inBand(c.Price, itemPrice))
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Props)) {
 		add("props[%s] = %s", literal(name), literal(c.Props[name]))
@@ -48,17 +48,17 @@ func Where(c *siteconfig.Condition, currency string, item Item) string {
 		add("(url != '' AND match(url, %s))", literal("(?-s)"+c.URL))
 	}
 	for i := range c.All {
-		add("%s", Where(&c.All[i], currency, item))
+		add("%s", expression(&c.All[i], currency))
 	}
 	if c.Any != nil {
 		branches := make([]string, len(c.Any))
 		for i := range c.Any {
-			branches[i] = Where(&c.Any[i], currency, item)
+			branches[i] = expression(&c.Any[i], currency)
 		}
 		add("(%s)", strings.Join(branches, " OR "))
 	}
 	if c.Not != nil {
-		add("NOT %s", Where(c.Not, currency, item))
+		add("NOT %s", expression(c.Not, currency))
 	}
 	return "(" + strings.Join(all, " AND ") + ")"
 }
@@ -77,7 +77,7 @@ func inBand(b *siteconfig.Band, column string) string {
 // plain are the ASCII characters that mean nothing in a literal, to nobody who reads the statement.
 const plain = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789 _./:,;=&%+*#~()[]<>|^!"
 
-// literal is a text as it stands in a statement.
+// literal is a text as it stands in a statement, quoted so that neither ClickHouse nor its Go driver finds something else in it.
 func literal(text string) string {
 	var out strings.Builder
 	out.WriteByte('\'')
@@ -99,10 +99,9 @@ const takesPart = "outcome = 'event' AND NOT is_bot AND consent_profile AND visi
 // HitsQuery is a query of the hits that rows of the table events would be under the definition, with the columns of segment_hits.
 // where is a condition on the rows.
 func HitsQuery(d *Definition, events, where string) string {
-	item := Item{"item.1", "item.2", "item.3"}
 	var held, hits []string
 	for _, s := range d.steps() {
-		held = append(held, fmt.Sprintf("arrayFilter(item -> %s, of_items) AS %s_items", Where(s.condition, d.Currency, item), s.step))
+		held = append(held, fmt.Sprintf("arrayFilter(item -> %s, of_items) AS %s_items", expression(s.condition, d.Currency), s.step))
 		// Of items with equal ids, the first.
 		hits = append(hits, fmt.Sprintf("arrayMap((item, k) -> ('%[1]s', item.1, toUInt16(k - 1), item.4), arrayFilter((item, k) -> k = 1, %[1]s_items, arrayEnumerateUniq(%[1]s_items.1)) AS %[1]s_firsts, arrayEnumerate(%[1]s_firsts))", s.step))
 	}

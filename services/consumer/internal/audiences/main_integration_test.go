@@ -80,7 +80,6 @@ func newWorld(t *testing.T) *world {
 		t: t, conn: conn, database: database, events: store.New(conn, database), list: suppression.New(), now: day.Add(10 * time.Hour),
 		saved: func(string) error { return nil }, publish: func() error { return nil },
 	}
-	w.stub()
 	w.restart()
 	return w
 }
@@ -215,28 +214,4 @@ func (w *world) one(query string) int64 {
 	var n int64
 	require.NoError(w.t, w.conn.QueryRow(w.t.Context(), "SELECT toInt64(("+strings.ReplaceAll(query, "%s", w.database)+"))").Scan(&n))
 	return n
-}
-
-// stub is a view of the columns of audiences_of, for segments without any of the finer rules.
-func (w *world) stub() {
-	w.t.Helper()
-	require.NoError(w.t, w.conn.Exec(w.t.Context(), strings.ReplaceAll(`CREATE VIEW IF NOT EXISTS %s.audiences_of AS
-	WITH ifNull({at:Nullable(DateTime64(3, 'UTC'))}, now64(3, 'UTC')) AS t
-	SELECT h.visitor_id AS visitor_id, h.segment AS segment, s.version AS version, h.products AS products, q AS qualified_at, q + toIntervalMillisecond(lives) AS ends_at,
-		cityHash64({site:String}, h.segment, h.visitor_id) % 1000 < s.holdout AS held_out
-	FROM
-	(
-		SELECT visitor_id, segment, version, maxIf(occurred_at, step = 'enter' AND occurred_at <= t) AS q, maxIf(occurred_at, step = 'leave' AND occurred_at <= t) AS l,
-			groupUniqArrayIf(product, product != '') AS products
-		FROM %s.segment_hits WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} GROUP BY visitor_id, segment, version
-	) AS h
-	INNER JOIN
-	(
-		SELECT segment, argMaxIf(segments.version, saved_at, state = 'active') AS version, argMaxIf(lives_ms, saved_at, state = 'active') AS lives,
-			argMaxIf(after_ms, saved_at, state = 'active') AS after, argMaxIf(holdout_permille, saved_at, state = 'active') AS holdout
-		FROM %s.segments WHERE site_id = {site:String} GROUP BY segment HAVING argMax(state, saved_at) != 'removed'
-	) AS s ON s.segment = h.segment AND s.version = h.version
-	LEFT JOIN (SELECT visitor_id, max(refused_at) AS r FROM %s.profile_refusals WHERE site_id = {site:String} GROUP BY visitor_id) AS p ON p.visitor_id = h.visitor_id
-	WHERE q > greatest(l, r) AND q + toIntervalMillisecond(after) <= t AND t < q + toIntervalMillisecond(lives)
-	AND cityHash64(h.visitor_id) NOT IN (SELECT id_hash FROM %s.suppressed_visitors FINAL WHERE wished)`, "%s", w.database)))
 }

@@ -1,6 +1,10 @@
 package store
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/onepx/onepx/services/shared/segments"
+)
 
 // The functions here are template functions of migrations: expressions that several reports share. docs/questions.md defines
 // what they compute. A report that has been applied does not follow a change of them; it takes a new migration.
@@ -64,3 +68,20 @@ func (s Schema) Person(userKey, visitor, at, given string) string {
 func (s Schema) Converted(amount, fromRate, toRate string) string {
 	return "toInt128(sign(" + amount + ") * intDiv(2 * toInt256(abs(" + amount + ")) * " + toRate + " + " + fromRate + ", 2 * greatest(" + fromRate + ", toInt256(1))))"
 }
+
+// ActiveSegments is the query of the view of this name.
+func (s Schema) ActiveSegments() string { return segments.ActiveSegments(s.Database) }
+
+// AudienceMembers is the query of the view of this name.
+func (s Schema) AudienceMembers() string {
+	return segments.Members(segments.Source{Database: s.Database})
+}
+
+// AudiencesOf is the query of the view of this name.
+func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
+
+// AudienceSizes is the query of the view of this name.
+func (s Schema) AudienceSizes() string { return segments.Sizes(segments.Source{Database: s.Database}) }
+
+// AudienceExplained is the query of the view of this name.
+func (s Schema) AudienceExplained() string { return segments.Explained(s.Database) }

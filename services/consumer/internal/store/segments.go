@@ -21,7 +21,7 @@ const (
 	SegmentRemoved = "removed"
 )
 
-// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0019_audience_stream.sql.
+// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0020_audience_stream.sql.
 type Segment struct {
 	SiteID          string    `ch:"site_id"`
 	Segment         string    `ch:"segment"`
@@ -40,6 +40,7 @@ type Segment struct {
 	LivesMs         int64     `ch:"lives_ms"`
 	HoldoutPermille uint16    `ch:"holdout_permille"`
 	Stream          bool      `ch:"stream"`
+	Timezone        string    `ch:"timezone"`
 	Rule            string    `ch:"rule"`
 	SavedAt         time.Time `ch:"saved_at"`
 }

@@ -1,0 +1,130 @@
+package segments
+
+import (
+	_ "embed"
+	"math"
+	"strconv"
+	"strings"
+	"text/template"
+)
+
+// mostHits is how many of a key's hits count at most, the newest.
+const mostHits = 1000
+
+//go:embed memberships.sql
+var membershipsSQL string
+
+var memberships = template.Must(template.New("memberships.sql").Parse(membershipsSQL))
+
+// Source says where a query of memberships finds what it reads. docs/audiences.md, Membership, defines what the queries answer.
+type Source struct {
+	// Database holds the tables of migrations 0018 and 0019.
+	Database string
+	// Hits is a table or a query in parentheses with the columns of segment_hits; empty = that table.
+	Hits string
+	// Rule is a query of one value, the rule as the block "rule" makes it; empty = the row of the table segments for the parameters
+	// site, segment and version.
+	Rule string
+	// Zone is a query of the IANA name of the site's time zone; empty = the one of that row. Only Sizes asks for it.
+	Zone string
+}
+
+// level is a step of the judgement: a block of memberships.sql, and which columns of the levels before it the next ones need.
+type level struct{ block, keep string }
+
+var (
+	judged = []level{
+		{"keyed", ""}, {"keys", "stop_of_all"}, {"stops", "keys"}, {"entered", "keys, stops"}, {"counted", "keys, stops"}, {"newest", "keys, stops, counted"},
+	}
+	byAll    = append(judged[:len(judged):len(judged)], level{"current", "keys, stops, counted, newest"})
+	byNewest = append(judged[:len(judged):len(judged)], level{"newest_steps", "keys, stops, counted, newest"}, level{"current_by_newest", "keys, stops, counted, newest"})
+)
+
+// blocks are the data of the templates.
+type blocks struct {
+	Source
+	MostHits              int
+	LeastInt64, MostInt64 string
+	If, AtMany            string
+	Visitors, Hashes      string
+	ByNewest, ByAll       string
+}
+
+func newBlocks(s Source) blocks {
+	b := blocks{Source: s, MostHits: mostHits, LeastInt64: strconv.FormatInt(math.MinInt64+1, 10), MostInt64: strconv.FormatInt(math.MaxInt64, 10)}
+	if b.Hits == "" {
+		b.Hits = b.Database + ".segment_hits"
+	}
+	if b.Rule == "" {
+		b.Rule = b.render("rule_of_segment")
+	}
+	if b.Zone == "" {
+		b.Zone = b.render("zone_of_segment")
+	}
+	return b
+}
+
+func (b blocks) render(block string) string {
+	var out strings.Builder
+	if err := memberships.ExecuteTemplate(&out, block, b); err != nil {
+		panic(err) // a block of memberships.sql that is wrong, whatever the data
+	}
+	return out.String()
+}
+
+// judge wraps rows in the levels; columns are those of the rows that are kept.
+func (b blocks) judge(rows, columns string, levels []level) string {
+	for _, l := range levels {
+		kept := columns
+		if l.keep != "" {
+			kept += ", " + l.keep
+		}
+		rows = "SELECT " + kept + ",\n    " + b.render(l.block) + "\nFROM\n(\n" + rows + "\n)"
+	}
+	return rows
+}
+
+// ActiveSegments is the query of the view active_segments.
+func ActiveSegments(database string) string {
+	return newBlocks(Source{Database: database}).render("active_segments")
+}
+
+// Members is the query of the view audience_members, with its parameters.
+func Members(s Source) string {
+	return newBlocks(s).ofSegment("").render("members")
+}
+
+// Sizes is the query of the view audience_sizes, with its parameters.
+func Sizes(s Source) string {
+	return newBlocks(s).ofSegment("ARRAY JOIN ends AS at_ms").render("sizes")
+}
+
+// ofSegment adds both ways to the members of one segment.
+func (b blocks) ofSegment(atMany string) blocks {
+	const columns = "visitor_id, at_ms, minted, refused_ms, steps, newest_leave_of_all"
+	b.AtMany = atMany
+	b.If = "rule.newest_decides"
+	b.ByNewest = b.judge(b.render("seen_of_segment"), columns, byNewest)
+	b.If = "NOT rule.newest_decides"
+	b.ByAll = b.judge(b.render("seen_of_segment"), columns, byAll)
+	return b
+}
+
+// Of is the query of the view audiences_of, with its parameters.
+func Of(database string) string {
+	b := newBlocks(Source{Database: database})
+	b.Visitors = " AND visitor_id IN {visitors:Array(UUID)}"
+	b.Hashes = " WHERE id_hash IN (SELECT cityHash64(arrayJoin({visitors:Array(UUID)})))"
+	b.ByAll = b.judge(b.render("seen_of_visitors"), "visitor_id, segment, rule, at_ms", byAll)
+	return b.render("audiences_of")
+}
+
+// Explained is the query of the view audience_explained, with its parameters.
+func Explained(database string) string {
+	b := newBlocks(Source{Database: database})
+	b.If = "true"
+	b.Visitors = " AND visitor_id = {visitor:UUID}"
+	b.Hashes = " WHERE id_hash = cityHash64({visitor:UUID})"
+	b.ByAll = b.judge(b.render("seen_of_segment"), "at_ms", judged)
+	return b.render("explained")
+}
