@@ -39,7 +39,7 @@ func TestEveryKeyOfASegmentIsReadAndTheRestHasDefaults(t *testing.T) {
 		Enter: siteconfig.Condition{Event: "add_to_cart"}, Leave: &siteconfig.Condition{Event: "purchase"}, Then: &siteconfig.Condition{Event: "begin_checkout"},
 		SameProduct: true, Times: siteconfig.Times{Min: 2, Max: 10}, Within: 7 * spanDay,
 		Value:      &siteconfig.Band{Min: amount(50_000_000), Max: amount(500_500_000)},
-		ThenWithin: 36 * spanDay / 24, After: 90 * spanDay / 24 / 60, Lives: 30 * spanDay, Holdout: 125,
+		ThenWithin: 36 * spanDay / 24, After: 90 * spanDay / 24 / 60, Lives: 30 * spanDay, Holdout: 125, Stream: true,
 	}, segments[1])
 	require.Equal(t, siteconfig.Segment{
 		ID: "all_keys", Times: siteconfig.Times{Min: 1, Max: 3}, Within: 40 * spanDay, Lives: 40 * spanDay,
