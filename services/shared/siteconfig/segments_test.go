@@ -92,8 +92,8 @@ func TestSegmentsThatLookFurtherBackThanRowsAreKeptAreWarnedOf(t *testing.T) {
 	cfg, err := siteconfig.Load("testdata/good/segments.yaml")
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"testdata/good/segments.yaml:23:9: sites[1].segments[2]: needs events of 80d (within 40d + lives 40d), and retention_days keeps them for 60d: members will be missing",
-		"testdata/good/segments.yaml:45:9: sites[2].segments[0]: needs events of 1620d (within 540d + lives 540d + then_within 540d), and retention_days keeps them for 395d: members will be missing",
+		"testdata/good/segments.yaml:24:9: sites[1].segments[2]: needs events of 80d (within 40d + lives 40d), and retention_days keeps them for 60d: members will be missing",
+		"testdata/good/segments.yaml:46:9: sites[2].segments[0]: needs events of 1620d (within 540d + lives 540d + then_within 540d), and retention_days keeps them for 395d: members will be missing",
 	}, cfg.Warnings)
 }
 
