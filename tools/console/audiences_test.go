@@ -56,7 +56,9 @@ func testAudiences(t *testing.T, w *world) {
 	require.Equal(t, map[string]int{"autumn": 2}, got.Impressions)
 	require.WithinDuration(t, time.Now().Add(30*24*time.Hour), got.Audiences[0].EndsAt, time.Hour)
 
-	var list struct{ Audiences []struct{ ID, Version string } }
+	var list struct {
+		Audiences []struct{ ID, Version string }
+	}
 	w.get("/audiences", &list)
 	require.Len(t, list.Audiences, 1)
 	require.Equal(t, "cart", list.Audiences[0].ID)
