@@ -34,10 +34,12 @@ const (
 	demoSite       = "demo"
 	truthSite      = "truth"
 	shopperSite    = "shop"
+	shopperSegment = "cart_abandoners"
 	demoPartitions = 3
 )
 
-// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two.
+// demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two, and %[6]s
+// for the segment.
 const demoSites = `sites:
   - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
   - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
@@ -46,7 +48,7 @@ const demoSites = `sites:
     currency: EUR
     write_keys: ["sha256:%[5]x"]
     segments:
-      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
+      - {id: %[6]s, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
 
 // writeKeys are those of the sites that get events from servers.
@@ -73,7 +75,7 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
 	sites, keys := filepath.Join(dir, "onepx.yaml"), writeKeys{rand.Text(), rand.Text()}
-	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(keys.truth)), sha256.Sum256([]byte(keys.shopper)))
+	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(keys.truth)), sha256.Sum256([]byte(keys.shopper)), shopperSegment)
 	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}
