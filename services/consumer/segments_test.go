@@ -86,7 +86,7 @@ func TestARowOfASegmentHasAllThatQuestionsNeed(t *testing.T) {
 	micros := int64(5_000_000)
 	require.Equal(t, []store.Segment{{
 		SiteID: "shop", Segment: "s", Version: table[0].Version, Name: "S", State: "active", SameProduct: true, TimesMin: 2, TimesMax: 3, WithinMs: 10_800_000,
-		ValueMaxMicros: &micros, HasThen: true, ThenWithinMs: 7_200_000, AfterMs: 60_000, LivesMs: 86_400_000, HoldoutPermille: 25,
+		ValueMaxMicros: &micros, HasThen: true, ThenWithinMs: 7_200_000, AfterMs: 60_000, LivesMs: 86_400_000, HoldoutPermille: 25, Timezone: "UTC",
 		Rule: `{"id":"s","name":"S","enter":{"event":"x"},"then":{"event":"y"},"same_product":true,"times":{"min":2,"max":3},"within":"3h",` +
 			`"value":{"max":"5"},"then_within":"2h","after":"1m","lives":"1d","holdout":2.5,"currency":"EUR"}`,
 		SavedAt: time.UnixMilli(1).UTC(),

@@ -18,3 +18,8 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.audiences_of {{.OnCluster}} AS
 --   SELECT * FROM audience_sizes(site = 'shop', segment = 'cart_abandoners', from = '2026-11-01', to = '2026-11-30')
 CREATE VIEW IF NOT EXISTS {{.Database}}.audience_sizes {{.OnCluster}} AS
 {{.AudienceSizes}};
+
+-- What a visitor did in a segment, and what each hit is worth for the membership.
+--   SELECT * FROM audience_explained(site = 'shop', segment = 'cart_abandoners', visitor = '0190b5ad-…')
+CREATE VIEW IF NOT EXISTS {{.Database}}.audience_explained {{.OnCluster}} AS
+{{.AudienceExplained}};

@@ -2,14 +2,15 @@ package segments
 
 import (
 	_ "embed"
-	"math"
-	"strconv"
 	"strings"
 	"text/template"
 )
 
 // mostHits is how many of a key's hits count at most, the newest.
 const mostHits = 1000
+
+// unbounded is more than any sum of mostHits amounts.
+const unbounded = "toInt128(toInt64(9223372036854775807)) * 1000000"
 
 //go:embed memberships.sql
 var membershipsSQL string
@@ -43,15 +44,15 @@ var (
 // blocks are the data of the templates.
 type blocks struct {
 	Source
-	MostHits              int
-	LeastInt64, MostInt64 string
-	If, AtMany            string
-	Visitors, Hashes      string
-	ByNewest, ByAll       string
+	MostHits         int
+	Unbounded        string
+	If, AtMany       string
+	Visitors, Hashes string
+	ByNewest, ByAll  string
 }
 
 func newBlocks(s Source) blocks {
-	b := blocks{Source: s, MostHits: mostHits, LeastInt64: strconv.FormatInt(math.MinInt64+1, 10), MostInt64: strconv.FormatInt(math.MaxInt64, 10)}
+	b := blocks{Source: s, MostHits: mostHits, Unbounded: unbounded}
 	if b.Hits == "" {
 		b.Hits = b.Database + ".segment_hits"
 	}
@@ -101,7 +102,7 @@ func Sizes(s Source) string {
 
 // ofSegment adds both ways to the members of one segment.
 func (b blocks) ofSegment(atMany string) blocks {
-	const columns = "visitor_id, at_ms, minted, refused_ms, steps, newest_leave_of_all"
+	const columns = "visitor_id, rule, at_ms, minted, refused_ms, steps, newest_leave_of_all"
 	b.AtMany = atMany
 	b.If = "rule.newest_decides"
 	b.ByNewest = b.judge(b.render("seen_of_segment"), columns, byNewest)
@@ -117,4 +118,14 @@ func Of(database string) string {
 	b.Hashes = " WHERE id_hash IN (SELECT cityHash64(arrayJoin({visitors:Array(UUID)})))"
 	b.ByAll = b.judge(b.render("seen_of_visitors"), "visitor_id, segment, rule, at_ms", byAll)
 	return b.render("audiences_of")
+}
+
+// Explained is the query of the view audience_explained, with its parameters.
+func Explained(database string) string {
+	b := newBlocks(Source{Database: database})
+	b.If = "true"
+	b.Visitors = " AND visitor_id = {visitor:UUID}"
+	b.Hashes = " WHERE id_hash = cityHash64({visitor:UUID})"
+	b.ByAll = b.judge(b.render("seen_of_segment"), "rule, at_ms", judged)
+	return b.render("explained")
 }

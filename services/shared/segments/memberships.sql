@@ -4,12 +4,12 @@
 
 {{- /* What a row of the table segments says for the views. reach_ms: older hits don't matter. newest_decides: any enter lets in. */ -}}
 {{define "rule"}}CAST((version, same_product, times_min, if(times_max = 0, {{.MostHits}}, times_max), within_ms,
-            ifNull(value_min_micros, {{.LeastInt64}}), ifNull(value_max_micros, {{.MostInt64}}),
+            ifNull(toInt128(value_min_micros), -{{.Unbounded}}), ifNull(toInt128(value_max_micros), {{.Unbounded}}),
             has_then, then_within_ms, after_ms, lives_ms, holdout_permille,
             within_ms + if(has_then, then_within_ms, 0) + lives_ms,
             times_min <= 1 AND times_max = 0 AND value_min_micros IS NULL AND value_max_micros IS NULL AND NOT has_then),
         'Tuple(version String, same_product Bool, times_least Int64, times_most Int64, within_ms Int64,
-            value_least Int64, value_most Int64,
+            value_least Int128, value_most Int128,
             has_then Bool, then_within_ms Int64, after_ms Int64, lives_ms Int64, holdout_permille UInt16,
             reach_ms Int64,
             newest_decides Bool)'){{end}}
@@ -30,7 +30,7 @@
 
 {{- /* The hits of a segment by visitor, at one instant or, with ARRAY JOIN, at several. */ -}}
 {{define "seen_of_segment"}}SELECT
-    visitor_id, at_ms, refused_ms, minted, seen, steps, newest_leave_of_all
+    visitor_id, at_ms, refused_ms, minted, seen, steps, newest_leave_of_all, this AS rule
 FROM
 (
     SELECT
@@ -38,12 +38,12 @@ FROM
         min(visitor_kind = 'minted') AS minted,
         groupArray({{template "hit"}}) AS seen,
         -- Of a key the greatest number is that of the newest enter or leave, of both at one instant that of the leave.
-        groupArrayIf(bitOr(bitShiftLeft(toUInt128(if(rule.same_product, cityHash64(product), 0)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))),
-            step != 'then' AND (product != '' OR NOT rule.same_product)) AS steps,
+        groupArrayIf(bitOr(bitShiftLeft(toUInt128(if(this.same_product, cityHash64(product), 0)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))),
+            step != 'then' AND (product != '' OR NOT this.same_product)) AS steps,
         maxIf(ms, step = 'leave' AND product = '') AS newest_leave_of_all
     FROM (SELECT *, toUnixTimestamp64Milli(occurred_at) AS ms FROM {{.Hits}})
     {{.AtMany}}
-    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = rule.version AND ms > at_ms - rule.reach_ms AND ms <= at_ms
+    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = this.version AND ms > at_ms - this.reach_ms AND ms <= at_ms{{.Visitors}}
     GROUP BY visitor_id, at_ms
 ) AS s
 LEFT ANY JOIN ({{template "refusals" .}}) AS r USING visitor_id{{end}}
@@ -119,9 +119,9 @@ LIMIT 1 BY site_id, segment{{end}}
 WHERE cityHash64(visitor_id) NOT IN ({{template "suppressed" .}}){{end}}
 
 {{define "members"}}WITH
-    assumeNotNull(({{.Rule}})) AS rule,
+    assumeNotNull(({{.Rule}})) AS this,
     {{template "asked"}} AS at_ms
-SELECT visitor_id, products, qualified_at, ends_at, hits, cityHash64({site:String}, {segment:String}, visitor_id) % 1000 < rule.holdout_permille AS held_out, minted
+SELECT visitor_id, products, qualified_at, ends_at, hits, cityHash64({site:String}, {segment:String}, visitor_id) % 1000 < this.holdout_permille AS held_out, minted
 FROM ({{template "members_at" .}}){{end}}
 
 {{define "audiences_of"}}SELECT
@@ -143,7 +143,7 @@ LEFT ANY JOIN ({{template "refusals" .}}) AS r ON r.visitor_id = s.visitor_id{{e
 
 {{- /* ends: the last ms of the day before the first, then of each day, of the last one so far. */ -}}
 {{define "sizes"}}WITH
-    assumeNotNull(({{.Rule}})) AS rule,
+    assumeNotNull(({{.Rule}})) AS this,
     ifNull(nullIf(({{.Zone}}), ''), 'UTC') AS zone,
     least({to:Date}, toDate(now64(3), zone)) AS last_day,
     arrayMap(i -> {from:Date} + i, range(toUInt32(greatest(toInt32(last_day) - toInt32({from:Date}) + 1, 0)))) AS days,
@@ -173,3 +173,58 @@ FROM
 ) AS c
 GROUP BY nth
 ORDER BY day{{end}}
+
+{{- /* sums: of each hit that counts its instant, and the times and the value there. lost: the last instant at which it was too much. */ -}}
+{{define "explained"}}WITH
+    assumeNotNull(({{.Rule}})) AS this,
+    {{template "asked"}} AS at_ms,
+    cityHash64({visitor:UUID}) IN ({{template "suppressed" .}}) AS suppressed,
+    said AS
+    (
+        SELECT
+            h.2 AS ms, h.3 AS event_id, toString(h.4) AS step, h.5 AS product,
+            step = 'enter' AND has(c, h) AS counted,
+            multiIf(
+                step = 'leave', 'stops',
+                step = 'enter' AND product = '' AND rule.same_product, 'no_product',
+                ms <= stop, 'stopped',
+                step = 'enter' AND NOT counted, if(has(c.3, event_id), 'repeated', 'beyond_limit'),
+                ms = q, multiIf({{template "lasts"}}, 'lets_in', q + rule.after_ms > at_ms, 'waits', 'expired'),
+                step = 'then', if(arrayExists(x -> x.1 > lost AND x.1 < ms AND ms <= x.1 + rule.then_within_ms AND x.2 >= rule.times_least AND x.3 >= rule.value_least, sums), 'follows', 'out_of_time'),
+                arrayExists(x -> x.1 = ms AND (x.2 > rule.times_most OR x.3 > rule.value_most), sums), 'too_much',
+                ms < lost, 'stopped',
+                arrayExists(x -> x.1 = ms AND x.2 >= rule.times_least AND x.3 >= rule.value_least, sums), 'qualifies',
+                'not_enough') AS note
+        FROM
+        (
+            SELECT rule, at_ms, k, stop, c, q, sums, arrayMax(x -> if(x.2 > rule.times_most OR x.3 > rule.value_most, x.1, 0), sums) AS lost
+            FROM
+            (
+                SELECT
+                    rule, at_ms, k, stop, c, q,
+                    arrayMap(h -> (h.2, arrayCount(x -> x.2 > h.2 - rule.within_ms AND x.2 <= h.2, c), arraySum(x -> if(x.2 > h.2 - rule.within_ms AND x.2 <= h.2, x.6, 0), c)), c) AS sums
+                FROM ({{.ByAll}})
+                ARRAY JOIN keys AS k, stops AS stop, counted AS c, newest AS q
+            )
+        )
+        ARRAY JOIN k AS h
+        UNION ALL
+        SELECT
+            refused_ms,
+            ifNull((SELECT argMax(event_id, (occurred_at, event_id)) FROM {{.Database}}.events WHERE site_id = {site:String} AND visitor_id = {visitor:UUID} AND outcome = 'event' AND NOT consent_profile), toUUIDOrZero('')),
+            'refusal', '', false, 'stops'
+        FROM ({{template "refusals" .}})
+        WHERE refused_ms <= at_ms
+    )
+SELECT DISTINCT
+    fromUnixTimestamp64Milli(ms, 'UTC') AS at, said.event_id AS event_id, step, product, counted, note,
+    arrayFilter(x -> x != '', [if(consent_measure, 'measure', ''), if(consent_profile, 'profile', ''), if(consent_share, 'share', ''), if(consent_cookie, 'cookie', '')]) AS consent,
+    consent_decided_by AS decided_by
+FROM said
+LEFT ANY JOIN
+(
+    SELECT event_id, consent_measure, consent_profile, consent_share, consent_cookie, consent_decided_by
+    FROM {{.Database}}.events WHERE site_id = {site:String} AND visitor_id = {visitor:UUID} AND outcome = 'event'
+) AS e ON e.event_id = said.event_id
+WHERE NOT suppressed
+ORDER BY at, event_id, step, product{{end}}

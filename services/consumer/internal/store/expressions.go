@@ -73,10 +73,15 @@ func (s Schema) Converted(amount, fromRate, toRate string) string {
 func (s Schema) ActiveSegments() string { return segments.ActiveSegments(s.Database) }
 
 // AudienceMembers is the query of the view of this name.
-func (s Schema) AudienceMembers() string { return segments.Members(segments.Source{Database: s.Database}) }
+func (s Schema) AudienceMembers() string {
+	return segments.Members(segments.Source{Database: s.Database})
+}
 
 // AudiencesOf is the query of the view of this name.
 func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
 
 // AudienceSizes is the query of the view of this name.
 func (s Schema) AudienceSizes() string { return segments.Sizes(segments.Source{Database: s.Database}) }
+
+// AudienceExplained is the query of the view of this name.
+func (s Schema) AudienceExplained() string { return segments.Explained(s.Database) }

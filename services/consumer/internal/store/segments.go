@@ -37,6 +37,7 @@ type Segment struct {
 	AfterMs         int64     `ch:"after_ms"`
 	LivesMs         int64     `ch:"lives_ms"`
 	HoldoutPermille uint16    `ch:"holdout_permille"`
+	Timezone        string    `ch:"timezone"`
 	Rule            string    `ch:"rule"`
 	SavedAt         time.Time `ch:"saved_at"`
 }
