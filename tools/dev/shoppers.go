@@ -148,6 +148,8 @@ func printShoppers(ctx context.Context, sql ledger.ClickHouse) error {
 			"SELECT visitor_id, products, formatDateTime(qualified_at, '%H:%i') AS since, toDate(ends_at) AS ends, hits FROM onepx.audience_members" + of + " ORDER BY qualified_at"},
 		{"The product to show to each of them: SELECT * FROM onepx.tailored(site, segment)",
 			"SELECT visitor_id, product_id, title, price_micros / 1000000 AS price, currency, price_seen_micros / 1000000 AS price_seen, reason, seen_product_id AS seen FROM onepx.tailored" + of + " ORDER BY visitor_id"},
+		{"Why is the first of them in: SELECT * FROM onepx.audience_explained(site, segment, visitor)",
+			"SELECT formatDateTime(at, '%H:%i') AS time, step, product, counted, note, consent, decided_by FROM onepx.audience_explained" + strings.TrimSuffix(of, ")") + ", visitor='" + shoppers[0].id().String() + "')"},
 	} {
 		fmt.Println("\n" + r.title)
 		if err := printTable(ctx, sql, r.query); err != nil {
