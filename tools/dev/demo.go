@@ -35,11 +35,12 @@ const (
 	demoSite       = "demo"
 	truthSite      = "truth"
 	shopperSite    = "shop"
+	shopperSegment = "cart_abandoners"
 	demoPartitions = 3
 )
 
 // demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two, %[6]x for
-// that of the console's.
+// that of the console's, and %[7]s for the segment.
 const demoSites = `sites:
   - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
   - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
@@ -49,7 +50,7 @@ const demoSites = `sites:
     write_keys: ["sha256:%[5]x"]
     api_keys: [{name: demo, key: "sha256:%[6]x", rights: [audiences, privacy]}]
     segments:
-      - {id: cart_abandoners, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
+      - {id: %[7]s, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
 
 // writeKeys are those of the sites that get events from servers.
@@ -77,7 +78,8 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
 	shop := demoShop{keys: writeKeys{rand.Text(), rand.Text()}, consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
 	sites := filepath.Join(dir, "onepx.yaml")
-	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite, sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)))
+	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite,
+		sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)), shopperSegment)
 	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}

@@ -19,6 +19,8 @@ func TestTheDemoLosesNothingAndItsReportsAreTheTruth(t *testing.T) {
 		require.Contains(t, printed, "  "+s.name+": "+strings.Join(s.products, ", ")+"\n")
 	}
 	require.Regexp(t, `\{"audiences":\[\{"id":"cart_abandoners",.*"consent":\{"profile":true,`, printed)
+	require.Regexp(t, ` mug +Blue mug +7\.5 +EUR +7 +same_category +cup\n`, printed)
+	require.Regexp(t, ` enter +tea +1 +lets_in `, printed)
 	require.Regexp(t, `demo: accepted=(\d+) rows=(\d+) lost=0 double=0\n`, printed)
 	r.requireNothingLeft(t)
 }

@@ -44,6 +44,8 @@ type shopper struct {
 	did  []deed
 	// products is what they are interested in, newest first: product and state.
 	products []string
+	// shown is what they are to be shown as members of the segment, and why; empty for who is no member.
+	shown string
 }
 
 // deed is an event with a product, or without.
@@ -59,7 +61,7 @@ type deed struct {
 // shoppers are those whose truth is known.
 var shoppers = []shopper{
 	{
-		name: "Anna puts tea into the cart and leaves", products: []string{"tea carted"},
+		name: "Anna puts tea into the cart and leaves", products: []string{"tea carted"}, shown: "tea carted",
 		did: []deed{{"view_item", tea, 50 * time.Minute, false}, {"add_to_cart", tea, 49 * time.Minute, false}},
 	},
 	{
@@ -67,11 +69,11 @@ var shoppers = []shopper{
 		did: []deed{{"add_to_cart", tea, 48 * time.Minute, false}, {"purchase", tea, 47 * time.Minute, false}, {"view_item", mug, 46 * time.Minute, false}},
 	},
 	{
-		name: "Cleo leaves a kettle, which has become cheaper", products: []string{"kettle carted"},
+		name: "Cleo leaves a kettle, which has become cheaper", products: []string{"kettle carted"}, shown: "kettle price_changed",
 		did: []deed{{"add_to_cart", serverItem{"kettle", "45.00", "Kettles"}, 45 * time.Minute, false}},
 	},
 	{
-		name: "Dan leaves a cup, which is sold out, and looks at tea", products: []string{"tea viewed", "cup carted"},
+		name: "Dan leaves a cup, which is sold out, and looks at tea", products: []string{"tea viewed", "cup carted"}, shown: "mug same_category",
 		did: []deed{{"add_to_cart", serverItem{"cup", "7.00", "Cups"}, 44 * time.Minute, false}, {"view_item", tea, 43 * time.Minute, false}},
 	},
 	{
@@ -123,33 +125,71 @@ func playShoppers(ctx context.Context, collector, key string, now time.Time) err
 	return send(ctx, collector, key, all)
 }
 
-// printShoppers prints what the shoppers are interested in. The error says where that differs from what it must be.
+// outcome is what reports say of a shopper.
+type outcome struct {
+	products []string
+	shown    string
+}
+
+// printShoppers prints what the shoppers are interested in, the audience that some of them are, and what these are to be shown.
+// The error says where that differs from what it must be.
 func printShoppers(ctx context.Context, sql ledger.ClickHouse) error {
-	fmt.Println("\nWhat shoppers did with products: SELECT * FROM onepx.product_interest_of(site, visitor), once for each of them")
-	interests, err := settledInterests(ctx, sql)
+	outcomes, err := settledOutcomes(ctx, sql)
 	if err != nil {
 		return err
 	}
+	fmt.Println("\nWhat shoppers did with products: SELECT * FROM onepx.product_interest_of(site, visitor), once for each of them")
 	for i, s := range shoppers {
-		fmt.Printf("  %s: %s\n", s.name, strings.Join(interests[i], ", "))
+		fmt.Printf("  %s: %s\n", s.name, strings.Join(outcomes[i].products, ", "))
 	}
-	return compareInterests(interests)
+	of := "(site='" + shopperSite + "', segment='" + shopperSegment + "')"
+	for _, r := range []struct{ title, query string }{
+		{"Who has put something into the cart and not bought it: SELECT * FROM onepx.audience_members(site, segment)",
+			"SELECT visitor_id, products, formatDateTime(qualified_at, '%H:%i') AS since, toDate(ends_at) AS ends, hits FROM onepx.audience_members" + of + " ORDER BY qualified_at"},
+		{"The product to show to each of them: SELECT * FROM onepx.tailored(site, segment)",
+			"SELECT visitor_id, product_id, title, price_micros / 1000000 AS price, currency, price_seen_micros / 1000000 AS price_seen, reason, seen_product_id AS seen FROM onepx.tailored" + of + " ORDER BY visitor_id"},
+		{"Why is the first of them in: SELECT * FROM onepx.audience_explained(site, segment, visitor)",
+			"SELECT formatDateTime(at, '%H:%i') AS time, step, product, counted, note, consent, decided_by FROM onepx.audience_explained" + strings.TrimSuffix(of, ")") + ", visitor='" + shoppers[0].id().String() + "')"},
+	} {
+		fmt.Println("\n" + r.title)
+		if err := printTable(ctx, sql, r.query); err != nil {
+			return err
+		}
+	}
+	return compareOutcomes(outcomes)
 }
 
-// settledInterests waits until the shoppers are interested in what they must be, and returns what they said last.
-func settledInterests(ctx context.Context, sql ledger.ClickHouse) (interests [][]string, err error) {
+// settledOutcomes waits until reports say of the shoppers what they must, and returns what they said last.
+func settledOutcomes(ctx context.Context, sql ledger.ClickHouse) (outcomes []outcome, err error) {
 	err = until(ctx, func() (bool, error) {
-		interests = nil
-		for _, s := range shoppers {
-			products, err := askInterest(ctx, sql, s.id())
-			if err != nil {
-				return false, err
-			}
-			interests = append(interests, products)
-		}
-		return compareInterests(interests) == nil, nil
+		outcomes, err = askOutcomes(ctx, sql)
+		return err == nil && compareOutcomes(outcomes) == nil, err
 	})
-	return interests, err
+	return outcomes, err
+}
+
+// askOutcomes asks for the outcomes of the shoppers, in their order.
+func askOutcomes(ctx context.Context, sql ledger.ClickHouse) ([]outcome, error) {
+	shown := map[string]string{}
+	query := "SELECT toString(visitor_id) AS id, concat(product_id, ' ', reason) AS product FROM onepx.tailored(site='" + shopperSite + "', segment='" + shopperSegment + "')"
+	err := sql.Query(ctx, query, func(raw json.RawMessage) error {
+		var row struct{ ID, Product string }
+		err := json.Unmarshal(raw, &row)
+		shown[row.ID] = row.Product
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	var outcomes []outcome
+	for _, s := range shoppers {
+		products, err := askInterest(ctx, sql, s.id())
+		if err != nil {
+			return nil, err
+		}
+		outcomes = append(outcomes, outcome{products, shown[s.id().String()]})
+	}
+	return outcomes, nil
 }
 
 func askInterest(ctx context.Context, sql ledger.ClickHouse, visitor uuid.UUID) (products []string, err error) {
@@ -165,12 +205,15 @@ func askInterest(ctx context.Context, sql ledger.ClickHouse, visitor uuid.UUID) 
 	return products, err
 }
 
-// compareInterests says where the interests of the shoppers, in their order, are not what they must be, or nil.
-func compareInterests(interests [][]string) error {
+// compareOutcomes says where the outcomes of the shoppers, in their order, are not what they must be, or nil.
+func compareOutcomes(outcomes []outcome) error {
 	var wrong []error
 	for i, s := range shoppers {
-		if !slices.Equal(interests[i], s.products) {
-			wrong = append(wrong, fmt.Errorf("%s: interested in %q, not %q", s.name, interests[i], s.products))
+		if got := outcomes[i].products; !slices.Equal(got, s.products) {
+			wrong = append(wrong, fmt.Errorf("%s: interested in %q, not %q", s.name, got, s.products))
+		}
+		if got := outcomes[i].shown; got != s.shown {
+			wrong = append(wrong, fmt.Errorf("%s: to be shown %q, not %q", s.name, got, s.shown))
 		}
 	}
 	return errors.Join(wrong...)

@@ -172,7 +172,8 @@ WITH
     coalesce({at:Nullable(DateTime64(3, 'UTC'))}, now64(3, 'UTC')) AS moment,
     {{template "has_feed" .}} AS has_feed,
     members AS (SELECT visitor_id, products, held_out FROM {{.Database}}.audience_members(site = {site:String}, segment = {segment:String}, at = {at:Nullable(DateTime64(3, 'UTC'))})),
-    interest AS ({{.Interest "visitor_id IN (SELECT visitor_id FROM members)" "moment"}}),
+    -- of more visitors than the members, but members need not be computed for it
+    interest AS ({{.Interest (print "visitor_id IN (SELECT visitor_id FROM " .Database ".segment_hits WHERE site_id = {site:String} AND segment = {segment:String})") "moment"}}),
     by_id AS ({{template "by_id" .}}),
     by_group AS ({{template "by_group" .}} GROUP BY item_group_id),
     stock AS ({{template "stock" .}} GROUP BY category, price_micros),
@@ -180,34 +181,40 @@ WITH
     details AS (SELECT * FROM {{.Database}}.products WHERE site_id = {site:String})
 {{template "tailored" .}};
 
--- The same of some visitors, of whom and of whose products little is read. Everything is a scalar, which is computed once: a
--- query that stands in another one twice is planned and run twice.
+-- The same of some visitors, of whom and of whose products little is read. A query that stands in another one twice is planned
+-- and run twice, so choice_rows is a scalar, and what it reads of products follows from few tables.
 --   SELECT * FROM tailored_of(site = 'shop', segment = 'cart_abandoners', visitors = ['0190b5ad-…'])
 CREATE VIEW IF NOT EXISTS {{.Database}}.tailored_of {{.OnCluster}} AS
 WITH
     coalesce({at:Nullable(DateTime64(3, 'UTC'))}, now64(3, 'UTC')) AS moment,
     {{template "has_feed" .}} AS has_feed,
+    members AS
     (
-        SELECT groupArray((visitor_id, products, held_out))
+        SELECT visitor_id, products, held_out
         FROM {{.Database}}.audiences_of(site = {site:String}, visitors = {visitors:Array(UUID)}, at = {at:Nullable(DateTime64(3, 'UTC'))})
         WHERE segment = {segment:String}
-    ) AS member_rows,
-    (
-        SELECT groupArray((visitor_id, product, newest, state, price_micros, price_currency, category_name))
-        FROM ({{.Interest "visitor_id IN {visitors:Array(UUID)}" "moment"}})
-    ) AS interest_rows,
-    arrayDistinct(arrayConcat(arrayFlatten(member_rows.2), interest_rows.2)) AS seen_ids,
-    (SELECT groupArray((product_id, available, category, price_micros)) FROM ({{template "by_id" .}} AND products.product_id IN seen_ids)) AS id_rows,
-    (SELECT groupArray((item_group_id, available, product_id, category, price_micros)) FROM ({{template "by_group" .}} AND item_group_id IN seen_ids GROUP BY item_group_id)) AS group_rows,
-    arrayDistinct(arrayConcat(id_rows.3, group_rows.4, interest_rows.7)) AS categories,
-    members AS (SELECT m.1 AS visitor_id, m.2 AS products, m.3 AS held_out FROM (SELECT arrayJoin(member_rows) AS m)),
-    interest AS
-    (
-        SELECT i.1 AS visitor_id, i.2 AS product, i.3 AS newest, i.4 AS state, i.5 AS price_micros, i.6 AS price_currency, i.7 AS category_name
-        FROM (SELECT arrayJoin(interest_rows) AS i)
     ),
-    by_id AS (SELECT p.1 AS product_id, p.2 AS available, p.3 AS category, p.4 AS price_micros FROM (SELECT arrayJoin(id_rows) AS p)),
-    by_group AS (SELECT p.1 AS item_group_id, p.2 AS available, p.3 AS product_id, p.4 AS category, p.5 AS price_micros FROM (SELECT arrayJoin(group_rows) AS p)),
+    interest AS ({{.Interest "visitor_id IN {visitors:Array(UUID)}" "moment"}}),
+    (
+        SELECT (groupUniqArray(seen.1), groupUniqArray(seen.2))
+        FROM
+        (
+            SELECT (product, substring(product_interest.category, 25)) AS seen FROM {{.Database}}.product_interest WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)}
+            UNION ALL
+            SELECT (product, '') FROM {{.Database}}.segment_hits WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND segment = {segment:String}
+        )
+    ) AS maybe_seen,
+    by_id AS ({{template "by_id" .}} AND products.product_id IN maybe_seen.1),
+    by_group AS ({{template "by_group" .}} AND item_group_id IN maybe_seen.1 GROUP BY item_group_id),
+    (
+        SELECT arrayConcat(groupUniqArray(category), maybe_seen.2)
+        FROM
+        (
+            SELECT category FROM {{.Database}}.products WHERE site_id = {site:String} AND product_id IN maybe_seen.1
+            UNION ALL
+            SELECT category FROM {{.Database}}.products WHERE site_id = {site:String} AND item_group_id IN maybe_seen.1
+        )
+    ) AS categories,
     stock AS ({{template "stock" .}} AND category IN categories GROUP BY category, price_micros),
     (SELECT groupArray((visitor_id, product_id, why, seen, seen_micros, seen_currency, held_out)) FROM ({{template "tailored_choice" .}})) AS choice_rows,
     choice AS

@@ -24,7 +24,7 @@ FROM
 (
     SELECT *, multiIf(name IN ('view_item', 'product_view'), 'viewed', name = 'add_to_cart', 'carted', name = 'purchase', 'bought', '') AS step
     FROM $db.events
-    WHERE outcome = 'event' AND NOT is_bot AND consent_profile AND visitor_id != $none AND notEmpty(items.id) AND $condition
+    WHERE outcome = 'event' AND NOT is_bot AND consent_profile AND visitor_kind IN ('cookie', 'minted', 'provided') AND visitor_id != $none AND notEmpty(items.id) AND $condition
 )
 ARRAY JOIN arrayZip(items.id, items.price_micros, items.category) AS item
 WHERE step != '' AND item.1 != ''

@@ -50,11 +50,11 @@ var noon = day.Add(12 * time.Hour)
 
 // tailored is what is to be shown to each of the visitors, by both views: product, title, price, price seen, reason, whether
 // held out, and what was seen where that is another product.
-func (d db) tailored(site string, visitors ...uuid.UUID) map[uuid.UUID]string {
+func (d db) tailored(site, segment string, visitors ...uuid.UUID) map[uuid.UUID]string {
 	d.t.Helper()
 	const line = "SELECT concat(toString(visitor_id), concatWithSeparator('|', product_id, title, ifNull(toString(price_micros / 1000000), '-'), currency, ifNull(toString(price_seen_micros / 1000000), '-'), " +
 		"reason, if(held_out, 'held out', ''), if(seen_product_id = product_id, '', seen_product_id))) AS line FROM %s."
-	at := "', segment = 's', at = '" + noon.Format("2006-01-02 15:04:05.000") + "'"
+	at := "', segment = '" + segment + "', at = '" + noon.Format("2006-01-02 15:04:05.000") + "'"
 	var ids []string
 	for _, visitor := range visitors {
 		ids = append(ids, visitor.String())
@@ -73,8 +73,7 @@ func (d db) tailored(site string, visitors ...uuid.UUID) map[uuid.UUID]string {
 
 func TestTheProductThatIsShown(t *testing.T) {
 	d := migrated(t)
-	d.members()
-	d.feed("shop", shopFeed...)
+	d.segment("s", 0)
 	d.feed("shop", shopFeed...)
 	d.feed("blog", "green 99.00 out_of_stock Tea")
 	cases := []struct {
@@ -114,18 +113,17 @@ func TestTheProductThatIsShown(t *testing.T) {
 		{"what was seen before a refusal is forgotten", "", func(s *shopper) {
 			s.did("10:00", "view_item", "green").did("10:10", "page_view").but(func(r *store.Row) { r.ConsentProfile = false })
 		}, ""},
-		{"held out, and marked so", "green held-out", func(s *shopper) { s.did("10:00", "view_item", "green") }, "green|GREEN|4.9|EUR|-|viewed|held out|"},
 	}
 	var rows []store.Row
 	var visitors []uuid.UUID
 	for _, tc := range cases {
 		s := &shopper{visitor: uuid.NewSHA1(uuid.Nil, []byte(tc.name))}
 		tc.did(s)
-		d.member(s.visitor, strings.Fields(tc.products)...)
+		d.member("s", s.visitor, strings.Fields(tc.products)...)
 		rows, visitors = append(rows, s.rows...), append(visitors, s.visitor)
 	}
 	d.keep(0, rows)
-	shown := d.tailored("shop", visitors...)
+	shown := d.tailored("shop", "s", visitors...)
 	for i, tc := range cases {
 		require.Equal(t, tc.want, shown[visitors[i]], tc.name)
 	}
@@ -133,35 +131,34 @@ func TestTheProductThatIsShown(t *testing.T) {
 
 func TestWithoutAFeedProductsAreShownAsTheyWereSeen(t *testing.T) {
 	d := migrated(t)
-	d.members()
+	d.segment("s", 0)
+	d.segment("held", 1000)
 	s := &shopper{visitor: uuid.New()}
 	d.keep(0, s.did("10:00", "view_item", "tea 4.90 Tea").did("10:10", "view_item", "cup").rows)
-	d.member(s.visitor)
-	require.Equal(t, "cup||-||-|no_feed||", d.tailored("shop", s.visitor)[s.visitor])
-	d.member(s.visitor, "tea")
-	require.Equal(t, "tea||4.9|EUR|4.9|no_feed||", d.tailored("shop", s.visitor)[s.visitor])
+	d.member("s", s.visitor)
+	require.Equal(t, "cup||-||-|no_feed||", d.tailored("shop", "s", s.visitor)[s.visitor])
+	d.member("held", s.visitor, "tea")
+	require.Equal(t, "tea||4.9|EUR|4.9|no_feed|held out|", d.tailored("shop", "held", s.visitor)[s.visitor])
+	d.member("s", s.visitor, "tea")
+	require.Equal(t, "tea||4.9|EUR|4.9|no_feed||", d.tailored("shop", "s", s.visitor)[s.visitor])
 	d.feed("blog", "tea 4.90 in_stock Tea")
-	require.Equal(t, "tea||4.9|EUR|4.9|no_feed||", d.tailored("shop", s.visitor)[s.visitor], "another site's feed is none")
+	require.Equal(t, "tea||4.9|EUR|4.9|no_feed||", d.tailored("shop", "s", s.visitor)[s.visitor], "another site's feed is none")
 	d.feed("shop", "tea 4.90 in_stock Tea")
-	require.Equal(t, "tea|TEA|4.9|EUR|4.9|viewed||", d.tailored("shop", s.visitor)[s.visitor])
+	require.Equal(t, "tea|TEA|4.9|EUR|4.9|viewed||", d.tailored("shop", "s", s.visitor)[s.visitor])
 }
 
-// members and member are a stand-in for the views of audiences.
-func (d db) members() {
-	d.exec("CREATE TABLE " + d.name + ".m (visitor_id UUID, products Array(String), held_out Bool, n UInt64) ENGINE = ReplacingMergeTree(n) ORDER BY visitor_id")
-	d.exec("CREATE VIEW " + d.name + ".audience_members AS SELECT visitor_id, products, held_out FROM " + d.name + ".m FINAL WHERE {site:String} = {site:String} AND {segment:String} = 's' AND ({at:Nullable(DateTime64(3, 'UTC'))} IS NULL OR 1)")
-	d.exec("CREATE VIEW " + d.name + ".audiences_of AS SELECT visitor_id, 's' AS segment, products, held_out FROM " + d.name + ".m FINAL WHERE {site:String} = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND ({at:Nullable(DateTime64(3, 'UTC'))} IS NULL OR 1)")
+// segment saves a segment of the site shop in which every hit of the last 30 days lets in.
+func (d db) segment(id string, heldOutPermille int) {
+	d.t.Helper()
+	d.exec(fmt.Sprintf("INSERT INTO %s.segments (site_id, segment, version, state, times_min, within_ms, lives_ms, holdout_permille, saved_at) SELECT 'shop', '%s', 'v', 'active', 1, %d, %d, %d, now64(3)",
+		d.name, id, (30 * 24 * time.Hour).Milliseconds(), (30 * 24 * time.Hour).Milliseconds(), heldOutPermille))
 }
 
-func (d db) member(visitor uuid.UUID, products ...string) {
-	held := len(products) > 0 && products[len(products)-1] == "held-out"
-	if held {
-		products = products[:len(products)-1]
-	}
-	list := "['" + strings.Join(products, "', '") + "']"
-	if len(products) == 0 {
-		list = "[]"
-	}
-	d.exec(fmt.Sprintf("INSERT INTO %s.m SELECT '%s', %s, %t, now64(9)::UInt64", d.name, visitor, list, held))
-	d.exec(fmt.Sprintf("INSERT INTO %s.segment_hits (site_id, segment, visitor_id, product, expires_at) SELECT 'shop', 's', '%s', arrayJoin(%s::Array(String)), now() + 9999", d.name, visitor, list))
+// member puts the visitor into the segment by hits with the products, the last one first.
+func (d db) member(segment string, visitor uuid.UUID, products ...string) {
+	d.t.Helper()
+	list := "['" + strings.Join(products, "', '") + "']" // one without a product, where there is none
+	d.exec(fmt.Sprintf("INSERT INTO %s.segment_hits (site_id, segment, version, step, visitor_kind, visitor_id, product, occurred_at, event_id, expires_at) "+
+		"SELECT 'shop', '%s', 'v', 'enter', 'cookie', '%s', hit.1, toDateTime64('%s', 3, 'UTC') - hit.2, generateUUIDv4(), now() + 9999 FROM (SELECT arrayJoin(arrayZip(%s, arrayEnumerate(%[5]s))) AS hit)",
+		d.name, segment, visitor, noon.Format("2006-01-02 15:04:05.000"), list))
 }
