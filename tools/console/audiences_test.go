@@ -56,7 +56,9 @@ func testAudiences(t *testing.T, w *world) {
 	require.Equal(t, map[string]int{"autumn": 2}, got.Impressions)
 	require.WithinDuration(t, time.Now().Add(30*24*time.Hour), got.Audiences[0].EndsAt, time.Hour)
 
-	var list struct{ Audiences []struct{ ID, Version string } }
+	var list struct {
+		Audiences []struct{ ID, Version string }
+	}
 	w.get("/audiences", &list)
 	require.Len(t, list.Audiences, 1)
 	require.Equal(t, "cart", list.Audiences[0].ID)
@@ -78,6 +80,20 @@ func testAudiences(t *testing.T, w *world) {
 	require.Len(t, sizes.Days, 1)
 	require.Equal(t, 2, sizes.Days[0].Members)
 	require.Equal(t, 2, sizes.Days[0].Enters)
+	var why struct {
+		Steps []struct {
+			Step, Product, Note string
+			Counted             bool
+			Consent             []string
+		}
+	}
+	w.get("/audiences/cart/explain/"+visitor.String(), &why)
+	require.Len(t, why.Steps, 2)
+	require.Equal(t, "sku-1", why.Steps[0].Product)
+	require.Equal(t, "lets_in", why.Steps[0].Note)
+	require.True(t, why.Steps[0].Counted)
+	require.Contains(t, why.Steps[0].Consent, "profile")
+
 	require.ElementsMatch(t, []uuid.UUID{visitor, other}, w.members(1))
 	status, _ := w.ask(http.MethodGet, blogKey, "shop/audiences", "")
 	require.Equal(t, http.StatusNotFound, status)

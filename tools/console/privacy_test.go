@@ -109,4 +109,3 @@ func (w *world) await(visitors ...uuid.UUID) {
 		})
 	}
 }
-
