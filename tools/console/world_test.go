@@ -182,16 +182,6 @@ func (w *world) get(path string, into any) {
 	require.NoError(w.t, json.Unmarshal([]byte(body), into))
 }
 
-// rows waits until the database has as many counted events.
-func (w *world) rows(n int) {
-	w.t.Helper()
-	w.eventually(fmt.Sprint(n, " events"), patience, func() bool {
-		var row struct{ N int }
-		require.NoError(w.t, w.clickHouse.One(w.t.Context(), "SELECT count() AS N FROM onepx.events WHERE outcome = 'event'", &row))
-		return row.N == n
-	})
-}
-
 func (w *world) eventually(what string, within time.Duration, condition func() bool) {
 	w.t.Helper()
 	require.Eventually(w.t, condition, within, glance, what)
