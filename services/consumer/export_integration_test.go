@@ -56,16 +56,18 @@ func TestAnAudienceIsExportedWhateverHappensMeanwhile(t *testing.T) {
 	}
 	require.NoError(t, os.WriteFile(filepath.Join(contacts, "shop", "customers.csv"), []byte(strings.Join(lines, "\n")+"\n"), 0o600))
 	d.send(events)
-	for _, view := range []string{
-		"active_segments AS SELECT 'shop' AS site_id, 'cart' AS segment, 'v1' AS version",
-		"audience_members AS SELECT visitor_id, ['P'] AS products, max(occurred_at) AS qualified_at, qualified_at AS ends_at, false AS held_out FROM " + d.database + ".events " +
-			"WHERE site_id = {site:String} AND {segment:String} = 'cart' AND {version:String} = 'v1' AND occurred_at <= {at:DateTime64(3)} AND outcome = 'event' GROUP BY visitor_id",
-	} {
-		require.NoError(t, d.clickHouse.Exec(t.Context(), "CREATE OR REPLACE VIEW "+d.database+"."+view))
-	}
+	sites := filepath.Join(t.TempDir(), "onepx.yaml")
+	require.NoError(t, os.WriteFile(sites, []byte("sites:\n  - id: shop\n    timezone: UTC\n    currency: EUR\n    segments:\n      - {id: cart, enter: {any: [{event: page_view}, {event: purchase}]}, leave: {event: paid}}\n"), 0o600))
+	t.Setenv("ONEPX_CONFIG", sites)
 	d.process()
 	crashes := d.jobs(exportlog.Asked, exportlog.Snapshot, exportlog.Written, exportlog.Done)
-	d.awaitStored(d.database)
+	// A row is in events a moment before it is in what is made of it.
+	stored := func(table, condition string) int64 {
+		return d.one("SELECT uniqExact(visitor_id) FROM " + d.database + "." + table + " WHERE " + condition)
+	}
+	d.eventually("all are stored", func() bool {
+		return stored("segment_hits", "step = 'enter'") == 20 && stored("share_consents", "true") == 20 && stored("identities", "true") == 10
+	})
 
 	said, files := d.export("the_trade_desk", "--contacts", "customers")
 	require.Zero(t, said.code, said.out+said.errOut)
@@ -76,16 +78,21 @@ func TestAnAudienceIsExportedWhateverHappensMeanwhile(t *testing.T) {
 	own, ownFiles := d.export("csv")
 	require.Len(t, ownFiles[0], 21)
 
-	// One opts out, one is erased, and nothing of them can be exported any more.
+	// One buys, one opts out, one is erased.
+	bought := d.hit(13, 1)
+	bought.Name, bought.Kind, bought.OccurredAtMs = "paid", onepxv1.EventKind_EVENT_KIND_CUSTOM, time.Now().UnixMilli()
+	bought.Consent = &onepxv1.Consent{Measure: true, Profile: true, Cookie: true, Share: true}
+	d.send(map[int][]*onepxv1.Event{1: {bought}})
+	d.eventually("the purchase is stored", func() bool { return stored("segment_hits", "step = 'leave'") == 1 })
 	d.publish(eventlog.TopicSuppressions, 0, kafka.Message{Time: time.Now(), Key: suppression.Key(suppression.User, customerKeys.Of("shop", customerOf(5))), Value: suppression.Always})
 	erased := command(t, "privacy", "erase", "--uid", customerOf(9), "--with-linked", "--asked-by", "ticket 6", "--yes")
 	require.Zero(t, erased.code, erased.errOut)
 	require.NoFileExists(t, filepath.Join(os.Getenv("ONEPX_EXPORT_DIR"), strings.Split(lastLine(own.out), ":")[0]))
 	said, after := d.export("the_trade_desk", "--contacts", "customers")
 	require.Zero(t, said.code, said.out+said.errOut)
-	require.Equal(t, [][]string{files[0][0], files[0][3], files[0][4]}, after[0])
+	require.Equal(t, [][]string{files[0][0], files[0][4]}, after[0])
 	require.Empty(t, after[1])
-	require.Equal(t, [][]string{files[0][1]}, after[2], "who opted out is to be removed; nothing tells of the erased")
+	require.Equal(t, [][]string{files[0][1], files[0][3]}, after[2], "who opted out and who bought are to be removed; nothing tells of the erased")
 
 	list := command(t, "export", "list", "--site", "shop")
 	require.Contains(t, list.out, "the_trade_desk")

@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, campaigns or questions. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, campaigns, export or questions. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -44,6 +44,7 @@ var benchmarks = []benchmark{
 	{"goals", "The consumer with many goals", goalsBench, ""},
 	{"segments", "The consumer with many segments", segmentsBench, ""},
 	{"campaigns", "Which campaigns bring the revenue", campaignBench, campaignTried},
+	{"export", "Exports of a million members", exportBench, ""},
 	{"questions", "The standard questions over 100 million events", questionBench, questionTried},
 }
 

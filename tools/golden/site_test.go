@@ -64,7 +64,7 @@ func config(keyHash string) string {
 			fmt.Fprintf(text, "        props: {%s: %s}\n", name, value)
 		}
 	}
-	return text.String()
+	return text.String() + audienceConfig()
 }
 
 // rates are units for a euro: none at week-ends, none of the pound for more than a week, none of the franc at all.

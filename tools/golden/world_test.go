@@ -85,8 +85,8 @@ func open(t *testing.T) *world {
 	return w
 }
 
-// push sends all events, those that arrive at the same time together, but those of one device one after the other.
-func (w *world) push(ctx context.Context, events []answers.Event) error {
+// push sends all events of a site, those that arrive at the same time together, but those of one device one after the other.
+func (w *world) push(ctx context.Context, site string, events []answers.Event) error {
 	for len(events) > 0 {
 		at := events[0].Arrived
 		if err := w.clock.Set(at); err != nil {
@@ -109,7 +109,7 @@ func (w *world) push(ctx context.Context, events []answers.Event) error {
 		sending, ctx := errgroup.WithContext(ctx)
 		sending.SetLimit(atOnce)
 		for _, turn := range turns {
-			sending.Go(func() error { return w.sendAll(ctx, turn) })
+			sending.Go(func() error { return w.sendAll(ctx, site, turn) })
 		}
 		if err := sending.Wait(); err != nil {
 			return err
@@ -119,9 +119,9 @@ func (w *world) push(ctx context.Context, events []answers.Event) error {
 	return nil
 }
 
-func (w *world) sendAll(ctx context.Context, events []answers.Event) error {
+func (w *world) sendAll(ctx context.Context, site string, events []answers.Event) error {
 	for _, e := range events {
-		if err := w.send(ctx, e); err != nil {
+		if err := w.send(ctx, site, e); err != nil {
 			return fmt.Errorf("%+v: %w", e, err)
 		}
 	}
@@ -129,8 +129,8 @@ func (w *world) sendAll(ctx context.Context, events []answers.Event) error {
 }
 
 // send sends one event and keeps the cookie that comes back.
-func (w *world) send(ctx context.Context, e answers.Event) error {
-	req, err := w.request(ctx, e)
+func (w *world) send(ctx context.Context, site string, e answers.Event) error {
+	req, err := w.request(ctx, site, e)
 	if err != nil {
 		return err
 	}
@@ -170,9 +170,9 @@ func (w *world) keep(device, cookie string) {
 }
 
 // request is what the sender sends.
-func (w *world) request(ctx context.Context, e answers.Event) (*http.Request, error) {
+func (w *world) request(ctx context.Context, site string, e answers.Event) (*http.Request, error) {
 	p := e.Parameters()
-	p["site"] = siteID
+	p["site"] = site
 	if e.Transport == answers.Pixel {
 		query := url.Values{}
 		for name, value := range p {
@@ -259,12 +259,13 @@ func (w *world) rollup(ctx context.Context) error {
 	return nil
 }
 
-// await waits until every event is a row, and stops the consumer: rows are seen before those that the views make of them.
+// await waits until every event of all sites is a row, and stops the consumer: rows are seen before those that the views make of
+// them.
 func (w *world) await(t *testing.T, events int) {
 	t.Helper()
 	var got struct{ Rows int }
 	require.Eventually(t, func() bool {
-		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE site_id = '"+siteID+"' AND outcome IN ('event', 'duplicate')", &got)
+		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE outcome IN ('event', 'duplicate')", &got)
 		return err == nil && got.Rows >= events
 	}, patience, glance)
 	require.Equal(t, events, got.Rows)

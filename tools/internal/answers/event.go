@@ -38,6 +38,8 @@ type Event struct {
 	Bot bool
 	// Visitor is the site's own id of the visitor, User the customer's.
 	Visitor, User string
+	// Consents tells that the visitor allows everything (parameter `c`); else they have said nothing.
+	Consents bool
 
 	// Name is the event's name.
 	Name string
@@ -87,7 +89,7 @@ func (e *Event) TouchKind() string {
 type Origin struct{ Channel, Source, Medium, Campaign string }
 
 // Item is a line of an order; empty texts are not sent.
-type Item struct{ ID, Quantity, Price string }
+type Item struct{ ID, Quantity, Price, Category string }
 
 // Goal is one of onepx.yaml.
 type Goal struct {

@@ -15,6 +15,9 @@ func (e *Event) Parameters() map[string]string {
 		"e": e.Name, "id": e.ID, "r": e.Referrer, "v": e.Visitor, "uid": e.User,
 		"order_id": e.OrderID, "value": e.Value, "currency": e.Currency, "items": e.items(),
 	}
+	if e.Consents {
+		p["c"] = "1"
+	}
 	if !e.At.IsZero() {
 		p["ts"] = fmt.Sprint(e.At.UnixMilli())
 	}
@@ -46,7 +49,7 @@ func (e *Event) items() string {
 	}
 	var all []string
 	for _, item := range e.Items {
-		fields := map[string]string{"id": item.ID, "qty": item.Quantity, "price": item.Price}
+		fields := map[string]string{"id": item.ID, "qty": item.Quantity, "price": item.Price, "category": item.Category}
 		maps.DeleteFunc(fields, func(_, value string) bool { return value == "" })
 		text, err := json.Marshal(fields)
 		if err != nil {

@@ -194,8 +194,8 @@ func (e *export) writeCustomers(ctx context.Context, out *files) error {
 	var line cells
 	err = imports.ReadContacts(contacts, func(c *imports.Contact) error {
 		found := e.find(all, c)
-		if found == nil || len(places(found.now, found.before)) == 0 {
-			return ctx.Err()
+		if err := ctx.Err(); err != nil || found == nil || len(places(found.now, found.before)) == 0 {
+			return err
 		}
 		line.values = line.values[:0]
 		if !sheet.line(&line, c) {

@@ -19,6 +19,9 @@ import (
 // ErrExporting says that another process exports, or erases.
 var ErrExporting = errors.New("another export, or an erasure, is running")
 
+// exportTime bounds one statement, which may read and sort all members.
+const exportTime = 2 * time.Hour
+
 // Exports reads audiences for exports, and keeps who stood in the last ones: the table export_members.
 type Exports struct {
 	conn     driver.Conn
@@ -42,6 +45,8 @@ func (x *Exports) Lock(ctx context.Context) (locked context.Context, unlock func
 }
 
 func (x *Exports) exec(ctx context.Context, what string, parts ...string) error {
+	ctx, cancel := context.WithTimeout(ctx, exportTime)
+	defer cancel()
 	if err := x.conn.Exec(exportLock(x.conn, x.database).statement(ctx, nil), strings.Join(parts, " ")); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
@@ -96,6 +101,8 @@ func (x *Exports) Note(ctx context.Context, e *exportlog.Export) (withoutShare u
 	if err != nil || !e.Shared() {
 		return 0, err
 	}
+	ctx, cancel := context.WithTimeout(ctx, exportTime)
+	defer cancel()
 	err = x.conn.QueryRow(ctx, "SELECT count() FROM "+x.audience(e)+" WHERE visitor_id NOT IN "+x.sharing(e)).Scan(&withoutShare)
 	if err != nil {
 		return 0, fmt.Errorf("count who does not share: %w", err)
@@ -148,6 +155,8 @@ type Noted struct {
 // Noted gives all whom an export or its previous one has noted to each, in the order of visitors. What is given is valid
 // during the call.
 func (x *Exports) Noted(ctx context.Context, e *exportlog.Export, each func(*Noted) error) error {
+	ctx, cancel := context.WithTimeout(ctx, exportTime)
+	defer cancel()
 	rows, err := x.conn.Query(ctx, fmt.Sprintf("SELECT visitor_id, user_key, argMax(export_members.products, is_now) AS products, argMax(export_members.qualified_at, is_now) AS qualified_at, "+
 		"argMax(export_members.ends_at, is_now) AS ends_at, max(export_id = '%s' AS is_now) AS now, max(export_id = '%s') AS before "+
 		"FROM %s.export_members WHERE export_id IN ('%[1]s', '%[2]s') AND visitor_id != toUUID('%[4]s') GROUP BY visitor_id, user_key ORDER BY visitor_id, user_key", e.ID, e.Previous, x.database, uuid.Nil))
