@@ -99,9 +99,9 @@ func testAudiences(t *testing.T, w *world) {
 	require.Equal(t, http.StatusNotFound, status)
 
 	w.hit("shop", "purchase", visitor, "items", item("sku-2"), "order_id", "1")
-	w.eventually("what is bought is gone", soon, func() bool { return fmt.Sprint(w.products(visitor)) == "[sku-1]" })
+	w.eventually("what is bought is gone", patience, func() bool { return fmt.Sprint(w.products(visitor)) == "[sku-1]" })
 	w.refuse("shop", other)
-	w.eventually("and so is who refuses", soon, func() bool { return w.products(other) == nil })
+	w.eventually("and so is who refuses", patience, func() bool { return w.products(other) == nil })
 }
 
 // members are all of the audience, in pages of some.
@@ -130,9 +130,9 @@ func testOutage(t *testing.T, w *world) {
 	begin := time.Now()
 	status, body := w.ask(http.MethodGet, shopKey, "shop/visitors/"+uuid.NewString()+"/audiences", "")
 	require.Equal(t, http.StatusServiceUnavailable, status, body)
-	require.Less(t, time.Since(begin), soon)
+	require.Less(t, time.Since(begin), patience/2)
 	require.NoError(t, w.database.Resume())
-	w.eventually("it answers again", soon, func() bool {
+	w.eventually("it answers again", patience, func() bool {
 		status, body := w.ask(http.MethodGet, shopKey, "shop/visitors/"+uuid.NewString()+"/audiences", "")
 		return status == http.StatusOK && json.Valid([]byte(body))
 	})

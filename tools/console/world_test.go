@@ -37,8 +37,6 @@ const (
 	// patience is how long the pipeline may take, and glance the pause between two looks.
 	patience = time.Minute
 	glance   = 50 * time.Millisecond
-	// soon is how long what a visitor does may take to show in a lookup.
-	soon = 5 * time.Second
 )
 
 // sites has %x for the SHA-256 of each key.
