@@ -16,7 +16,7 @@ func TestTopicsAreCreatedAndCheckedAndNeverChanged(t *testing.T) {
 	created := command(t, "topics")
 	require.Zero(t, created.code, created.errOut)
 	require.Equal(t, "onepx.events: created with 2 partitions\nonepx.deadletter: created with 1 partitions\n"+
-		"onepx.suppressions: created with 1 partitions\nonepx.jobs: created with 1 partitions\n", created.out)
+		"onepx.suppressions: created with 1 partitions\nonepx.jobs: created with 1 partitions\nonepx.audiences: created with 2 partitions\n", created.out)
 
 	refused := command(t, "topics", "--events-partitions", "3")
 	require.Equal(t, 1, refused.code)

@@ -14,9 +14,11 @@ import (
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
+	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
+	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
 )
@@ -38,7 +40,7 @@ func configurationPage(page *bytes.Buffer) error {
 	page.WriteString(`# Settings of the consumer
 
 Each is an environment variable or a flag; the flag goes first. A command takes those that it needs:
-` + "`consumer run`, `migrate`, `topics`, `topics accept-offsets`, `deadletter list`, `import rates`, `import costs`, `import feed`, `rollup`, `rebuild goals`, `jobs`, `export`, `export list` or one of `privacy`, each with `--help`" + `. Wrong ones end the start with
+` + "`consumer run`, `migrate`, `topics`, `topics accept-offsets`, `deadletter list`, `import rates`, `import costs`, `import feed`, `rollup`, `rebuild goals`, `jobs`, `export`, `export list` or one of `privacy` and `webhooks`, each with `--help`" + `. Wrong ones end the start with
 exit code 2. Secrets have no default and are never logged.
 
 `)
@@ -62,6 +64,12 @@ first measurement. Beside them are those of the Go runtime and of the process, `
 	}
 	metrics.Sample()
 	if _, err := privacy.NewMetrics(meter); err != nil {
+		return err
+	}
+	if _, err := audiences.NewMetrics(meter); err != nil {
+		return err
+	}
+	if _, err := webhooks.NewMetrics(meter); err != nil {
 		return err
 	}
 	if _, err := exports.NewMetrics(meter); err != nil {

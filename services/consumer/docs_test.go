@@ -9,9 +9,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
+	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 )
 
 func TestThePagesAreThoseOfTheCode(t *testing.T) {
@@ -29,5 +31,7 @@ func TestThePagesAreThoseOfTheCode(t *testing.T) {
 func TestEveryInstrumentIsOnThePageOfMetrics(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-consumer.md"))
 	require.NoError(t, err)
-	require.Equal(t, reflect.TypeFor[consume.Metrics]().NumField()+reflect.TypeFor[privacy.Metrics]().NumField()+reflect.TypeFor[exports.Metrics]().NumField(), strings.Count(string(page), "| `onepx_consumer_"))
+	instruments := reflect.TypeFor[consume.Metrics]().NumField() + reflect.TypeFor[privacy.Metrics]().NumField() + reflect.TypeFor[exports.Metrics]().NumField() +
+		reflect.TypeFor[audiences.Metrics]().NumField() + reflect.TypeFor[webhooks.Metrics]().NumField()
+	require.Equal(t, instruments, strings.Count(string(page), "| `onepx_consumer_"))
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
 	"time"
 
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
@@ -17,6 +18,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
@@ -26,6 +28,7 @@ import (
 	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/settings"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 	"github.com/onepx/onepx/services/shared/userkey"
@@ -41,7 +44,10 @@ type jobsCmd struct {
 	ExportDir   string          `env:"ONEPX_EXPORT_DIR" placeholder:"DIR" help:"Folder that exports are written to, as SITE/SEGMENT/EXPORT/members.csv and so on. They hold data of people: nobody but who uploads them should read it. Empty: exports fail."`
 	ContactsDir string          `env:"ONEPX_EXPORT_CONTACTS_DIR" placeholder:"DIR" help:"Folder with the sites' files of customers, SITE/NAME.csv, for lists that go to platforms. They are read and never stored. Empty: such exports fail."`
 	Secret      settings.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, by which customers are known: for --uid, and for exports for platforms. Give it in the environment: a command line can be seen by other users."`
+	Config      string          `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
 	AdminListen string          `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
+	// WebhookPrivate is for development and for receivers of the same network.
+	WebhookPrivate bool `env:"ONEPX_WEBHOOK_PRIVATE_ADDRESSES" help:"Let webhooks reach loopback, private and other addresses that are not public. Whoever writes onepx.yaml can then reach what only this machine can."`
 
 	// saved is called after each step of a job; tests stop there.
 	saved func(step string) error
@@ -54,6 +60,14 @@ func (c *jobsCmd) Validate() error {
 
 // Run is `consumer jobs`: it works until the context ends. A job that is cut off goes on at the next start.
 func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
+	sites, err := siteconfig.Load(c.Config)
+	if err != nil {
+		return err
+	}
+	addresses, err := webhookAddresses(sites, os.Getenv)
+	if err != nil {
+		return err
+	}
 	tel, err := telemetry.New(ctx, telemetry.Config{Settings: c.Telemetry, Service: "consumer", Version: version, LogOutput: k.Stderr})
 	if err != nil {
 		return err
@@ -77,13 +91,13 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	})
 	work.Go(func() error {
 		defer func() { _ = admin.Close() }()
-		return c.work(workCtx, tel)
+		return c.work(workCtx, tel, sites, addresses)
 	})
 	return work.Wait()
 }
 
 // work connects to Kafka and ClickHouse and does jobs until the context ends.
-func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
+func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, addresses []webhooks.Address) error {
 	conn, err := c.ClickHouse.Open(clickhouseconn.OfCommands)
 	if err != nil {
 		return err
@@ -102,54 +116,66 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry) error {
 	if err != nil {
 		return err
 	}
-	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs} {
+	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences} {
 		if _, err := requireTopic(ctx, client, topic); err != nil {
 			return err
 		}
 	}
-	metrics, err := privacy.NewMetrics(tel.Meter)
+	positions := func(ctx context.Context) ([]consume.Position, error) {
+		return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
+	}
+	wishes := suppression.New()
+	tell := audienceStream{jobsCmd: c, conn: conn, client: client, dialer: dialer, positions: positions, sites: sites, addresses: addresses, wishes: wishes}
+	worker, err := c.worker(conn, client, positions, wishes, tel)
 	if err != nil {
 		return err
 	}
-	if c.saved == nil {
-		c.saved = func(string) error { return nil }
-	}
-	wishes, exported := suppression.New(), store.NewExports(conn, c.schema())
-	exporter, err := c.exporter(conn, exported, wishes, tel)
-	if err != nil {
-		return err
-	}
-	eraser := c.eraser(conn, client, events, tel)
-	eraser.LockExports, eraser.RemoveExports = exported.Lock, exporter.Remove
 	reader := kafka.NewReader(kafka.ReaderConfig{
 		Brokers: c.Kafka.Brokers, Dialer: dialer, Topic: eventlog.TopicJobs, GroupID: c.Group + "-jobs", StartOffset: kafka.FirstOffset,
 		MinBytes: 1, MaxBytes: 4 << 20, MaxWait: time.Second,
 	})
 	defer func() { _ = reader.Close() }()
-	worker := privacy.Worker{Reader: reader, Metrics: metrics, Logger: tel.Logger, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{
-		jobs.Erase: eraser.Erase, jobs.Access: eraser.NoteAccess, jobs.Export: exporter.Do,
-	}}
-	follow, end := errgroup.WithContext(ctx)
-	follow.Go(func() error {
-		return wishes.Follow(end, suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Client: client, Log: tel.Logger})
+	worker.Reader = reader
+	work, ctx := errgroup.WithContext(ctx)
+	work.Go(func() error {
+		worker.Run(ctx)
+		return nil
 	})
-	worker.Run(end)
-	return follow.Wait()
+	work.Go(func() error { return tell.run(ctx, tel) })
+	return work.Wait()
+}
+
+// worker makes what does the jobs, but for its reader. wishes is followed by the audience stream.
+func (c *jobsCmd) worker(conn driver.Conn, client *kafka.Client, positions func(context.Context) ([]consume.Position, error), wishes *suppression.List, tel *telemetry.Telemetry) (*privacy.Worker, error) {
+	metrics, err := privacy.NewMetrics(tel.Meter)
+	if err != nil {
+		return nil, err
+	}
+	if c.saved == nil {
+		c.saved = func(string) error { return nil }
+	}
+	exported := store.NewExports(conn, c.schema())
+	exporter, err := c.exporter(conn, exported, wishes, tel)
+	if err != nil {
+		return nil, err
+	}
+	eraser := c.eraser(conn, client, tel)
+	eraser.Positions, eraser.LockExports, eraser.RemoveExports = positions, exported.Lock, exporter.Remove
+	return &privacy.Worker{Metrics: metrics, Logger: tel.Logger, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{
+		jobs.Erase: eraser.Erase, jobs.Access: eraser.NoteAccess, jobs.Export: exporter.Do,
+	}}, nil
 }
 
 func (c *jobsCmd) schema() store.Schema {
 	return store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
 }
 
-// eraser makes what does erasures, but for what they need of exports.
-func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, events *store.Store, tel *telemetry.Telemetry) privacy.Deps {
+// eraser makes what does erasures, but for the positions of the group and what they need of exports.
+func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, tel *telemetry.Telemetry) privacy.Deps {
 	return privacy.Deps{
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
 		People:   personal.NewStore(conn, c.ClickHouse.Database),
 		Tables:   store.NewRebuilds(conn, c.schema()),
-		Positions: func(ctx context.Context) ([]consume.Position, error) {
-			return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
-		},
 		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
 			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
 		},

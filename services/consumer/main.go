@@ -26,8 +26,9 @@ type cli struct {
 	Import     importCmd     `cmd:"" help:"Bring exchange rates, costs of advertising and product feeds into ClickHouse."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Make facts of stored events anew."`
 	Rollup     rollupCmd     `cmd:"" help:"Compute the sums by day that the rollup_ reports answer with; run it as often as they shall be renewed. Example: consumer rollup --config onepx.yaml --days 90"`
-	Jobs       jobsCmd       `cmd:"" help:"Do the jobs of topic onepx.jobs: erasures and exports. One process is enough; a second one waits. Example: consumer jobs"`
+	Jobs       jobsCmd       `cmd:"" help:"Do the jobs of topic onepx.jobs, erasures and exports, and tell who enters and leaves streamed segments. One process is enough; a second one waits. Example: consumer jobs --config onepx.yaml"`
 	Export     exportCmd     `cmd:"" help:"Write audiences to files, for the site or for platforms of advertising (docs/audiences.md)."`
+	Webhooks   webhooksCmd   `cmd:"" help:"Look at what webhooks did not take, or have it tried once more."`
 	Privacy    privacyCmd    `cmd:"" help:"Show, hand out or erase what is stored about people, and prove it (docs/erasure.md)."`
 	Docs       docsCmd       `cmd:"" hidden:"" help:"Write the generated pages."`
 }

@@ -80,7 +80,7 @@ func segmentRow(site siteconfig.Site, s siteconfig.Segment) store.Segment {
 		SiteID: site.ID, Segment: s.ID, Version: segments.NewDefinition(s, site.Currency).Version, Name: s.Name, State: store.SegmentActive,
 		SameProduct: s.SameProduct, TimesMin: uint32(s.Times.Min), TimesMax: uint32(s.Times.Max), //nolint:gosec // siteconfig bounds them
 		WithinMs: millis(s.Within), HasThen: s.Then != nil, ThenWithinMs: millis(s.ThenWithin), AfterMs: millis(s.After), LivesMs: millis(s.Lives),
-		HoldoutPermille: uint16(s.Holdout), Timezone: site.Timezone.String(), Rule: segments.RuleText(s, site.Currency),
+		HoldoutPermille: uint16(s.Holdout), Stream: s.Stream, Timezone: site.Timezone.String(), Rule: segments.RuleText(s, site.Currency),
 	}
 	if s.Value != nil {
 		row.ValueMinMicros, row.ValueMaxMicros = (*int64)(s.Value.Min), (*int64)(s.Value.Max)

@@ -82,13 +82,13 @@ func TestASegmentIsSavedWhenItDiffers(t *testing.T) {
 
 func TestARowOfASegmentHasAllThatQuestionsNeed(t *testing.T) {
 	table, _ := tableAfter(t, time.UnixMilli(1).UTC(), `{id: s, name: S, enter: {event: x}, then: {event: y}, then_within: 2h, same_product: true,
-		times: {min: 2, max: 3}, within: 3h, value: {max: "5"}, after: 1m, lives: 1d, holdout: 2.5}`)
+		times: {min: 2, max: 3}, within: 3h, value: {max: "5"}, after: 1m, lives: 1d, holdout: 2.5, stream: true}`)
 	micros := int64(5_000_000)
 	require.Equal(t, []store.Segment{{
 		SiteID: "shop", Segment: "s", Version: table[0].Version, Name: "S", State: "active", SameProduct: true, TimesMin: 2, TimesMax: 3, WithinMs: 10_800_000,
-		ValueMaxMicros: &micros, HasThen: true, ThenWithinMs: 7_200_000, AfterMs: 60_000, LivesMs: 86_400_000, HoldoutPermille: 25, Timezone: "UTC",
+		ValueMaxMicros: &micros, HasThen: true, ThenWithinMs: 7_200_000, AfterMs: 60_000, LivesMs: 86_400_000, HoldoutPermille: 25, Stream: true, Timezone: "UTC",
 		Rule: `{"id":"s","name":"S","enter":{"event":"x"},"then":{"event":"y"},"same_product":true,"times":{"min":2,"max":3},"within":"3h",` +
-			`"value":{"max":"5"},"then_within":"2h","after":"1m","lives":"1d","holdout":2.5,"currency":"EUR"}`,
+			`"value":{"max":"5"},"then_within":"2h","after":"1m","lives":"1d","holdout":2.5,"stream":true,"currency":"EUR"}`,
 		SavedAt: time.UnixMilli(1).UTC(),
 	}}, table)
 	require.Regexp(t, "^[0-9a-f]{12}$", table[0].Version)

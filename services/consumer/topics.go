@@ -27,7 +27,7 @@ type topicsCmd struct {
 // topicsEnsureCmd are the settings of `consumer topics`.
 type topicsEnsureCmd struct {
 	Kafka            kafkaconn.Settings `embed:"" prefix:"kafka-"`
-	EventsPartitions int                `env:"ONEPX_TOPIC_EVENTS_PARTITIONS" default:"6" bounds:"1 to 1000" help:"Partitions of onepx.events; never changed on a live topic, because keys would move."`
+	EventsPartitions int                `env:"ONEPX_TOPIC_EVENTS_PARTITIONS" default:"6" bounds:"1 to 1000" help:"Partitions of onepx.events and onepx.audiences; never changed on a live topic, because keys would move."`
 	Replication      int                `env:"ONEPX_TOPIC_REPLICATION" default:"3" bounds:"1 to 9" help:"Copies of each record. With 3, two must acknowledge (min.insync.replicas=2); 1 is for development."`
 	Retention        time.Duration      `env:"ONEPX_TOPIC_RETENTION" default:"168h" bounds:"1h to 696h" help:"How long Kafka keeps events; at most 29 days, so that erased people are gone within a month."`
 }
@@ -70,6 +70,7 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 		topic(eventlog.TopicDeadLetter, 1, keep, closed, setting("max.message.bytes", strconv.Itoa(deadLetterBytes))),
 		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
 		topic(eventlog.TopicJobs, 1, keep, closed),
+		topic(eventlog.TopicAudiences, c.EventsPartitions, keep, closed),
 	}
 }
 

@@ -14,6 +14,8 @@ const (
 	TopicSuppressions = "onepx.suppressions"
 	// TopicJobs holds requests for `consumer jobs`.
 	TopicJobs = "onepx.jobs"
+	// TopicAudiences holds who has entered or left a streamed segment, as JSON; key = the visitor's id as text.
+	TopicAudiences = "onepx.audiences"
 )
 
 // Key is the partition key: the event id. So all repeats of an event meet in one partition, whoever the visitor is taken

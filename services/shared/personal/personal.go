@@ -32,6 +32,9 @@ const (
 	EventKey   = "site_id, visitor_id, daily_hash, event_id, occurred_at"
 	VisitorKey = "site_id, visitor_id"
 	DayKey     = "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash"
+	// AudienceKey names a visitor as VisitorKey does, for rows that are not made of events: only those of people who are
+	// erased go, not those of visitors with whom they share one.
+	AudienceKey = "visitor_id, site_id"
 )
 
 var (
@@ -56,6 +59,9 @@ var Tables = []Table{
 	{"partner_ids", visitorOnly, OffsetKey},
 	{"share_consents", visitorOnly, VisitorKey},
 	{"export_members", visitorAndUser, VisitorKey},
+	{"audience_states", visitorOnly, AudienceKey},
+	{"audience_changes", visitorOnly, AudienceKey},
+	{"audience_dues", visitorOnly, AudienceKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

@@ -48,7 +48,7 @@ FROM
 ) AS s
 LEFT ANY JOIN ({{template "refusals" .}}) AS r USING visitor_id{{end}}
 {{define "hit"}}(product, toUnixTimestamp64Milli(occurred_at), event_id, step, nth, value_micros, item_micros){{end}}
-{{define "refused"}}if(refused_ms <= at_ms, refused_ms, 0){{end}}
+{{define "refused"}}refused_ms{{end}}
 
 {{- /* The levels in which rows are judged, each a query over the one before with the columns it needs: an expression that is named twice in
   one query is analysed twice, and so is what it names.
@@ -214,7 +214,6 @@ ORDER BY day{{end}}
             ifNull((SELECT argMax(event_id, (occurred_at, event_id)) FROM {{.Database}}.events WHERE site_id = {site:String} AND visitor_id = {visitor:UUID} AND outcome = 'event' AND NOT consent_profile), toUUIDOrZero('')),
             'refusal', '', false, 'stops'
         FROM ({{template "refusals" .}})
-        WHERE refused_ms <= at_ms
     )
 SELECT DISTINCT
     fromUnixTimestamp64Milli(ms, 'UTC') AS at, said.event_id AS event_id, step, product, counted, note,

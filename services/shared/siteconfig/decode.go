@@ -104,7 +104,11 @@ func readWord[W ~string](p *problems, path string, node ast.Node, what string, w
 		known[i] = string(word)
 	}
 	last := len(known) - 1
-	p.add(start(node), path, "%s is not %s; write %s or %s", quoted(text), what, strings.Join(known[:last], ", "), known[last])
+	choice := known[last]
+	if last > 0 {
+		choice = strings.Join(known[:last], ", ") + " or " + choice
+	}
+	p.add(start(node), path, "%s is not %s; write %s", quoted(text), what, choice)
 	return ""
 }
 

@@ -34,6 +34,7 @@ var siteFields = []field[Site]{
 	{name: "goals", read: readGoals},
 	{name: "segments", read: readSegments},
 	{name: "sync_partners", read: readPartners},
+	{name: "webhooks", read: readWebhooks},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)

@@ -20,7 +20,7 @@ import (
 // beyondSchema are the bad files whose fault lies in the YAML, not in the values, or
 // in what values mean together: a schema can't see it.
 var beyondSchema = []string{
-	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_partner", "double_path", "double_write_key", "latin_1",
+	"alias", "alias_bomb", "bad_syntax", "complex_key", "directive", "double_api_key", "double_goal_id", "double_id", "double_key", "double_partner", "double_path", "double_webhook", "double_write_key", "latin_1",
 	"goal_patterns", "goal_props_twice", "goal_windows", "merge_key", "nested_brackets", "nested_dashes", "second_document",
 	"segment_contradictions", "segment_never", "segment_patterns", "segment_precision", "segment_size", "tab", "tag", "utf_16",
 }
@@ -63,8 +63,8 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	var schema struct {
 		object
 		Defs struct {
-			Site, Goal, Partner, TCF, Minimise, Mode, APIKey, Segment, Condition, Band object
-			Props                                                                      struct{ MaxProperties int }
+			Site, Goal, Partner, TCF, Minimise, Mode, APIKey, Webhook, Segment, Condition, Band object
+			Props                                                                               struct{ MaxProperties int }
 		} `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
@@ -80,6 +80,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		"sites: [{id: a, timezone: UTC, currency: EUR, minimise: {x: 1}}]":                            schema.Defs.Minimise,
 		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":                          schema.Defs.APIKey,
 		"sites: [{id: a, timezone: UTC, currency: EUR, sync_partners: [{x: 1}]}]":                     schema.Defs.Partner,
+		"sites: [{id: a, timezone: UTC, currency: EUR, webhooks: [{x: 1}]}]":                          schema.Defs.Webhook,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -102,6 +103,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.Equal(t, siteconfig.MinRetentionDays, days.Minimum)
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
+	require.Equal(t, siteconfig.MaxWebhooks, site.Properties["webhooks"].MaxItems)
 	require.Equal(t, siteconfig.MaxGoals, site.Properties["goals"].MaxItems)
 	segment := schema.Defs.Segment.Properties
 	require.Equal(t, siteconfig.MaxSegments, site.Properties["segments"].MaxItems)

@@ -54,6 +54,8 @@ type Segment struct {
 	Lives Span `json:"lives"`
 	// Holdout is the part of the visitors who are left alone.
 	Holdout Permille `json:"holdout,omitempty"`
+	// Stream says that who enters and leaves is told on topic onepx.audiences and to webhooks.
+	Stream bool `json:"stream,omitempty"`
 }
 
 // Times are bounds of a number of events, both included.
@@ -97,7 +99,7 @@ var segmentFields = []field[Segment]{
 	{name: "enter", required: true, read: func(p *problems, path string, node ast.Node, s *Segment) { s.Enter = readCondition(p, path, node) }},
 	{name: "leave", read: func(p *problems, path string, node ast.Node, s *Segment) { s.Leave = optionalCondition(p, path, node) }},
 	{name: "then", read: func(p *problems, path string, node ast.Node, s *Segment) { s.Then = optionalCondition(p, path, node) }},
-	{name: "same_product", read: readSameProduct},
+	{name: "same_product", read: boolReader(func(s *Segment) *bool { return &s.SameProduct })},
 	{name: "times", read: readTimes},
 	{name: "within", read: spanReader(func(s *Segment) *Span { return &s.Within })},
 	{name: "value", read: func(p *problems, path string, node ast.Node, s *Segment) { s.Value = readBand(p, path, node) }},
@@ -105,6 +107,7 @@ var segmentFields = []field[Segment]{
 	{name: "after", read: spanReader(func(s *Segment) *Span { return &s.After })},
 	{name: "lives", read: spanReader(func(s *Segment) *Span { return &s.Lives })},
 	{name: "holdout", read: readHoldout},
+	{name: "stream", read: boolReader(func(s *Segment) *bool { return &s.Stream })},
 }
 
 // ParseSegment reads one segment by itself, as Parse reads those of a site.
@@ -184,13 +187,15 @@ func optionalCondition(p *problems, path string, node ast.Node) *Condition {
 	return &c
 }
 
-func readSameProduct(p *problems, path string, node ast.Node, s *Segment) {
-	value, ok := node.(*ast.BoolNode)
-	if !ok {
-		p.add(start(node), path, "%s is neither true nor false", shown(node))
-		return
+func boolReader(into func(*Segment) *bool) func(*problems, string, ast.Node, *Segment) {
+	return func(p *problems, path string, node ast.Node, s *Segment) {
+		value, ok := node.(*ast.BoolNode)
+		if !ok {
+			p.add(start(node), path, "%s is neither true nor false", shown(node))
+			return
+		}
+		*into(s) = value.Value
 	}
-	s.SameProduct = value.Value
 }
 
 // timesFields are the keys of times.

@@ -39,7 +39,7 @@ func TestEveryKeyOfASegmentIsReadAndTheRestHasDefaults(t *testing.T) {
 		Enter: siteconfig.Condition{Event: "add_to_cart"}, Leave: &siteconfig.Condition{Event: "purchase"}, Then: &siteconfig.Condition{Event: "begin_checkout"},
 		SameProduct: true, Times: siteconfig.Times{Min: 2, Max: 10}, Within: 7 * spanDay,
 		Value:      &siteconfig.Band{Min: amount(50_000_000), Max: amount(500_500_000)},
-		ThenWithin: 36 * spanDay / 24, After: 90 * spanDay / 24 / 60, Lives: 30 * spanDay, Holdout: 125,
+		ThenWithin: 36 * spanDay / 24, After: 90 * spanDay / 24 / 60, Lives: 30 * spanDay, Holdout: 125, Stream: true,
 	}, segments[1])
 	require.Equal(t, siteconfig.Segment{
 		ID: "all_keys", Times: siteconfig.Times{Min: 1, Max: 3}, Within: 40 * spanDay, Lives: 40 * spanDay,
@@ -92,8 +92,8 @@ func TestSegmentsThatLookFurtherBackThanRowsAreKeptAreWarnedOf(t *testing.T) {
 	cfg, err := siteconfig.Load("testdata/good/segments.yaml")
 	require.NoError(t, err)
 	require.Equal(t, []string{
-		"testdata/good/segments.yaml:23:9: sites[1].segments[2]: needs events of 80d (within 40d + lives 40d), and retention_days keeps them for 60d: members will be missing",
-		"testdata/good/segments.yaml:45:9: sites[2].segments[0]: needs events of 1620d (within 540d + lives 540d + then_within 540d), and retention_days keeps them for 395d: members will be missing",
+		"testdata/good/segments.yaml:24:9: sites[1].segments[2]: needs events of 80d (within 40d + lives 40d), and retention_days keeps them for 60d: members will be missing",
+		"testdata/good/segments.yaml:46:9: sites[2].segments[0]: needs events of 1620d (within 540d + lives 540d + then_within 540d), and retention_days keeps them for 395d: members will be missing",
 	}, cfg.Warnings)
 }
 

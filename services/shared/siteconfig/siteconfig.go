@@ -137,6 +137,8 @@ type Site struct {
 	Segments []Segment
 	// Partners are those with whom the site exchanges ids of visitors: at most MaxPartners. Ask Partner.
 	Partners []Partner
+	// Webhooks are the addresses that are sent what happens: at most MaxWebhooks, none unless set.
+	Webhooks []Webhook
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it

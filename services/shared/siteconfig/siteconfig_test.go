@@ -88,6 +88,10 @@ func TestEverySettingIsRead(t *testing.T) {
 			ID: "pro_signup", Event: "signup", URL: `^https://shop\.example\.com/(de|en)/thanks`, Props: map[string]string{"plan": "pro", "p.1": "true"},
 			OncePer: siteconfig.OncePerSession, Value: siteconfig.ValueFixed, ValueMicros: 9_900_000, Currency: "CHF", ClickWindowDays: 90, ViewWindowDays: 90,
 		}},
+		Webhooks: []siteconfig.Webhook{
+			{URL: "https://crm.example.com:8443/hooks/onepx?team=a", SecretEnv: "CRM_WEBHOOK_SECRET", Events: []siteconfig.WebhookEvent{siteconfig.WebhookAudiences}},
+			{URL: "http://localhost:9000", SecretEnv: "X", Events: []siteconfig.WebhookEvent{siteconfig.WebhookAudiences}},
+		},
 	}, {
 		ID:             "mail_2",
 		Timezone:       time.UTC,

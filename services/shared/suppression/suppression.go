@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"math"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -111,6 +112,26 @@ func (l *List) Wished(kind Kind, id []byte) bool {
 	return len(changes) > 0 && changes[len(changes)-1].last == math.MaxInt64
 }
 
+// EachWish calls do for each id of which a wish was read, in no order: with the offset of the last record, and whether it
+// suppresses now. The list must not be asked meanwhile.
+func (l *List) EachWish(do func(kind Kind, id []byte, offset int64, wished bool)) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	for key, changes := range l.entries {
+		kind, id, found := strings.Cut(key, ":")
+		if last := changes[len(changes)-1]; found && !strings.HasPrefix(kind, erased) {
+			do(Kind(kind), []byte(id), last.position, last.last == math.MaxInt64)
+		}
+	}
+}
+
+// Erased tells whether what was received of the id at the moment is erased, or being erased.
+func (l *List) Erased(kind Kind, id []byte, received time.Time) bool {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	return Snapshot{list: l, Position: l.position}.holds(Key(kind.Erased(), id), received.UnixMilli())
+}
+
 // InAudiences tells whether the visitor of the id may be in audiences, as far as wishes are concerned.
 func (l *List) InAudiences(id []byte) bool {
 	return !l.Wished(Visitor, id) && !l.Wished(Profiling, id)
@@ -185,6 +206,8 @@ type Source struct {
 	Dialer  *kafka.Dialer
 	Client  *kafka.Client
 	Log     *slog.Logger
+	// Wished, unless nil, is called with each wish that the list has taken or lifted, in the order of offsets.
+	Wished func(kind Kind, id []byte, offset int64)
 }
 
 const (
@@ -222,6 +245,9 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 		case err == nil:
 			outage.Recovered()
 			l.Apply(message)
+			if kind, id, ok := bytes.Cut(message.Key, []byte(":")); ok && src.Wished != nil && !bytes.HasPrefix(kind, []byte(erased)) {
+				src.Wished(Kind(kind), id, message.Offset)
+			}
 			quiet = 0
 		case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
 			quiet++

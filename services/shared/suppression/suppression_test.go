@@ -2,8 +2,10 @@ package suppression_test
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -108,6 +110,11 @@ func TestASnapshotDoesNotChange(t *testing.T) {
 // follow lets a list follow the topic of a broker until the test ends.
 func follow(t *testing.T, broker *kafkatest.Broker) *suppression.List {
 	t.Helper()
+	return followWith(t, broker, func(*suppression.List, suppression.Kind, []byte, int64) {})
+}
+
+func followWith(t *testing.T, broker *kafkatest.Broker, wished func(*suppression.List, suppression.Kind, []byte, int64)) *suppression.List {
+	t.Helper()
 	settings := kafkaconn.Settings{Brokers: []string{broker.Addr()}}
 	client, err := settings.Client()
 	require.NoError(t, err)
@@ -117,7 +124,7 @@ func follow(t *testing.T, broker *kafkatest.Broker) *suppression.List {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- list.Follow(ctx, suppression.Source{Brokers: settings.Brokers, Dialer: dialer, Client: client, Log: slog.New(slog.DiscardHandler)})
+		done <- list.Follow(ctx, suppression.Source{Brokers: settings.Brokers, Dialer: dialer, Client: client, Log: slog.New(slog.DiscardHandler), Wished: func(kind suppression.Kind, id []byte, offset int64) { wished(list, kind, id, offset) }})
 	}()
 	t.Cleanup(func() {
 		cancel()
@@ -180,4 +187,37 @@ func TestAWishIsToldFromAnErasure(t *testing.T) {
 	require.True(t, list.Wished(suppression.Visitor, anna))
 	list.Apply(lift(2, suppression.Visitor, anna))
 	require.False(t, list.Wished(suppression.Visitor, anna))
+}
+
+func TestAnErasureIsToldFromAWish(t *testing.T) {
+	list := suppression.New()
+	list.Apply(suppress(0, suppression.Visitor, anna))
+	require.False(t, list.Erased(suppression.Visitor, anna, now))
+	list.Apply(kafka.Message{Offset: 1, Key: suppression.Key(suppression.Visitor.Erased(), anna), Value: suppression.Until(now)})
+	require.True(t, list.Erased(suppression.Visitor, anna, now))
+	require.False(t, list.Erased(suppression.Visitor, anna, now.Add(time.Millisecond)), "a later visit is a new matter")
+	require.False(t, list.Erased(suppression.User, anna, now))
+}
+
+func TestWhoFollowsTheTopicIsToldOfEachWishAfterTheList(t *testing.T) {
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1})
+	write(t, broker, suppress(0, suppression.Visitor, anna), lift(0, suppression.Visitor, anna), suppress(0, suppression.User.Erased(), bert), suppress(0, suppression.User, bert))
+	var mu sync.Mutex
+	var told []string
+	list := followWith(t, broker, func(list *suppression.List, kind suppression.Kind, id []byte, offset int64) {
+		mu.Lock()
+		defer mu.Unlock()
+		told = append(told, fmt.Sprintf("%s %s %d of %d", kind, id, offset, list.Now().Position))
+	})
+	eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(told) == 3
+	})
+	require.Equal(t, []string{"visitor annaannaannaanna 0 of 1", "visitor annaannaannaanna 1 of 2", "user bertbertbertbert 3 of 4"}, told)
+	wishes := map[string]string{}
+	list.EachWish(func(kind suppression.Kind, id []byte, offset int64, wished bool) {
+		wishes[fmt.Sprintf("%s %s", kind, id)] = fmt.Sprint(offset, wished)
+	})
+	require.Equal(t, map[string]string{"visitor annaannaannaanna": "1 false", "user bertbertbertbert": "3 true"}, wishes)
 }

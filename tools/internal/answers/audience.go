@@ -47,19 +47,14 @@ func (a *Answers) VisitorOf() map[string]string {
 // Audience returns the members of the segment at that instant.
 func (a *Answers) Audience(s Segment, at time.Time) []Member {
 	of := map[string][]*fact{}
-	refused := map[string]time.Time{} // the last refusal of each visitor
-	for _, f := range a.counted {     // in the order of events
-		switch {
-		case f.id == "" || f.occurred.After(at):
-		case f.Consents:
+	for _, f := range a.counted { // in the order of events
+		if f.id != "" && f.Consents && !f.occurred.After(at) {
 			of[f.id] = append(of[f.id], f)
-		default:
-			refused[f.id] = f.occurred
 		}
 	}
-	// A machine that refuses is a visitor like another.
+	refused := map[string]time.Time{} // the last refusal of each visitor, whenever it was; a machine's too
 	for _, f := range a.facts {
-		if f.Bot && !f.repeat && !f.Consents && f.id != "" && !f.occurred.After(at) && f.occurred.After(refused[f.id]) {
+		if !f.repeat && !f.Consents && f.id != "" && f.occurred.After(refused[f.id]) {
 			refused[f.id] = f.occurred
 		}
 	}
@@ -239,25 +234,24 @@ func products(of func(*Event, *Item) bool, f *fact) []string {
 	return list
 }
 
-// newest are the products of the hits, newest first and of one event in the order of its items, each once.
+// newest are the first products of the hits, newest first, each once.
 func newest(of func(*Event, *Item) bool, hits []*fact) []string {
 	type seen struct {
 		product string
 		at      time.Time
 	}
 	var all []seen
-	for _, f := range slices.Backward(hits) {
-		for _, product := range products(of, f) {
-			known := slices.ContainsFunc(all, func(s seen) bool { return s.product == product })
-			if product != "" && !known {
-				all = append(all, seen{product, f.occurred})
-			}
+	for _, f := range hits {
+		if product := products(of, f)[0]; product != "" {
+			all = append(all, seen{product, f.occurred})
 		}
 	}
-	slices.SortFunc(all, func(x, y seen) int { return cmp.Or(y.at.Compare(x.at), cmp.Compare(x.product, y.product)) })
+	slices.SortStableFunc(all, func(x, y seen) int { return cmp.Or(y.at.Compare(x.at), cmp.Compare(x.product, y.product)) })
 	var list []string
 	for _, s := range all {
-		list = append(list, s.product)
+		if !slices.Contains(list, s.product) {
+			list = append(list, s.product)
+		}
 	}
 	return list
 }

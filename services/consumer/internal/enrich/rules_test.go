@@ -77,7 +77,7 @@ func TestWhatOnlyQuestionsDependOnIsNoPartOfTheRules(t *testing.T) {
 	before := enrich.NewRules(config()).Hash()
 	changed := config()
 	segment := &changed.Sites[0].Segments[0]
-	segment.Name, segment.SameProduct, segment.Times.Min, segment.Within, segment.After, segment.Lives, segment.Holdout = "Carts", true, 2, 1, 2, 3, 4
+	segment.Name, segment.SameProduct, segment.Times.Min, segment.Within, segment.After, segment.Lives, segment.Holdout, segment.Stream = "Carts", true, 2, 1, 2, 3, 4, true
 	require.Equal(t, before, enrich.NewRules(changed).Hash())
 }
 

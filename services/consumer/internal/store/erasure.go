@@ -40,7 +40,7 @@ func (e *Erasure) rows() string           { return e.helper("rows") }
 func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 
 // helperOf has the tables of keys.
-var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days"}
+var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days", personal.AudienceKey: "audiences"}
 
 func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
 	return e.tables.exec(ctx, what, parts...)
@@ -59,8 +59,8 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 	}
 	for key, table := range helperOf {
 		queries := []string{"SELECT DISTINCT " + key + " FROM " + e.rows()}
-		if key == personal.DayKey {
-			queries = nil // the days of erased events may have others, which stay
+		if key == personal.DayKey || key == personal.AudienceKey {
+			queries = nil // those of erased events may belong to others, which stay
 		}
 		for _, t := range personal.Tables {
 			if t.Key == key && len(t.IDs) > 0 && t.Name != "events" {
@@ -208,12 +208,11 @@ func (e *Erasure) Correct(ctx context.Context, round uint32) error {
 // Delete removes the rows: facts first, events last, as everything is found by it. In events a row without anything but its
 // place takes the place of each: for a moment both are there.
 func (e *Erasure) Delete(ctx context.Context, round uint32) error {
+	if err := e.noteDays(ctx); err != nil {
+		return err
+	}
 	for _, t := range personal.Tables[1:] {
-		condition := e.keyed(t)
-		if t.Name == "visitor_days" {
-			condition = e.days()
-		}
-		if err := e.delete(ctx, t.Name, condition); err != nil {
+		if err := e.delete(ctx, t.Name, e.keyed(t)); err != nil {
 			return err
 		}
 	}
@@ -245,11 +244,12 @@ func (e *Erasure) delete(ctx context.Context, table, condition string) error {
 	return e.exec(ctx, "erase from "+table, "DELETE FROM", e.tables.table(table), e.tables.schema.OnCluster(), "WHERE", condition, "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
 }
 
-// days is the condition that a day is one of an erased visitor, or has no events any more. Sums of the key that are inserted
-// while this runs can only make it not empty.
-func (e *Erasure) days() string {
-	return "(" + personal.DayKey + ") IN (SELECT " + personal.DayKey + " FROM " + e.keys(personal.DayKey) + " UNION ALL SELECT " + personal.DayKey + " FROM " + e.tables.table("visitor_days") + " AS days " +
-		"INNER JOIN (SELECT DISTINCT " + personal.DayKey + " FROM " + e.rows() + ") AS erased USING (" + personal.DayKey + ") GROUP BY " + personal.DayKey + " HAVING sum(days.events) = 0)"
+// noteDays adds to the keys of days those of the erased events on which no events are left, before any of their rows is deleted: a
+// mutation that looked for them would find them changed by its own work on other parts. Sums of the key that are inserted
+// meanwhile can only make a day not empty.
+func (e *Erasure) noteDays(ctx context.Context) error {
+	return e.exec(ctx, "note days without events", "INSERT INTO", e.keys(personal.DayKey), "SELECT "+personal.DayKey+" FROM "+e.tables.table("visitor_days")+" AS days "+
+		"INNER JOIN (SELECT DISTINCT "+personal.DayKey+" FROM "+e.rows()+") AS erased USING ("+personal.DayKey+") GROUP BY "+personal.DayKey+" HAVING sum(days.events) = 0")
 }
 
 // remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
@@ -299,7 +299,7 @@ func (e *Erasure) Finish(ctx context.Context) error {
 
 // Drop removes the helper tables of Find.
 func (e *Erasure) Drop(ctx context.Context) error {
-	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.ids()} {
+	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.keys(personal.AudienceKey), e.ids()} {
 		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {
 			return err
 		}

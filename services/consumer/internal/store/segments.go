@@ -21,7 +21,7 @@ const (
 	SegmentRemoved = "removed"
 )
 
-// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql.
+// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0020_audience_stream.sql.
 type Segment struct {
 	SiteID          string    `ch:"site_id"`
 	Segment         string    `ch:"segment"`
@@ -39,6 +39,7 @@ type Segment struct {
 	AfterMs         int64     `ch:"after_ms"`
 	LivesMs         int64     `ch:"lives_ms"`
 	HoldoutPermille uint16    `ch:"holdout_permille"`
+	Stream          bool      `ch:"stream"`
 	Timezone        string    `ch:"timezone"`
 	Rule            string    `ch:"rule"`
 	SavedAt         time.Time `ch:"saved_at"`

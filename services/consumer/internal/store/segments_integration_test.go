@@ -180,7 +180,7 @@ func TestSegmentsAreReadAsTheyWereSaved(t *testing.T) {
 	require.Empty(t, known)
 	require.NoError(t, d.SaveSegments(t.Context(), nil))
 	micros, at := int64(5), time.UnixMilli(1_795_608_000_123).UTC()
-	active := store.Segment{SiteID: "shop", Segment: "s", Version: "1", Name: "S", State: store.SegmentActive, SameProduct: true, TimesMin: 1, WithinMs: 2, ValueMinMicros: &micros, LivesMs: 3, HoldoutPermille: 4, Timezone: "Europe/Berlin", Rule: "{}", SavedAt: at}
+	active := store.Segment{SiteID: "shop", Segment: "s", Version: "1", Name: "S", State: store.SegmentActive, SameProduct: true, TimesMin: 1, WithinMs: 2, ValueMinMicros: &micros, LivesMs: 3, HoldoutPermille: 4, Stream: true, Timezone: "Europe/Berlin", Rule: "{}", SavedAt: at}
 	filling := active
 	filling.Version, filling.State, filling.HasThen, filling.ThenWithinMs, filling.SavedAt = "2", store.SegmentFilling, true, 9, at.Add(time.Millisecond)
 	other := active
