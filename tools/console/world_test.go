@@ -37,8 +37,6 @@ const (
 	// patience is how long the pipeline may take, and glance the pause between two looks.
 	patience = time.Minute
 	glance   = 50 * time.Millisecond
-	// soon is how long what a visitor does may take to show in a lookup.
-	soon = 5 * time.Second
 )
 
 // sites has %x for the SHA-256 of each key.
@@ -180,16 +178,6 @@ func (w *world) get(path string, into any) {
 	status, body := w.ask(http.MethodGet, shopKey, "shop"+path, "")
 	require.Equal(w.t, http.StatusOK, status, body)
 	require.NoError(w.t, json.Unmarshal([]byte(body), into))
-}
-
-// rows waits until the database has as many counted events.
-func (w *world) rows(n int) {
-	w.t.Helper()
-	w.eventually(fmt.Sprint(n, " events"), patience, func() bool {
-		var row struct{ N int }
-		require.NoError(w.t, w.clickHouse.One(w.t.Context(), "SELECT count() AS N FROM onepx.events WHERE outcome = 'event'", &row))
-		return row.N == n
-	})
 }
 
 func (w *world) eventually(what string, within time.Duration, condition func() bool) {

@@ -105,11 +105,11 @@ type explainInput struct {
 type explainStep struct {
 	At        time.Time `json:"at"`
 	EventID   uuid.UUID `json:"event_id" format:"uuid"`
-	Step      string    `json:"step" doc:"Which condition of the rule held." example:"enter"`
+	Step      string    `json:"step" doc:"Which condition of the rule held; refusal: the visitor refused audiences." enum:"enter,leave,then,refusal" example:"enter"`
 	Product   string    `json:"product,omitempty"`
-	Counted   bool      `json:"counted" doc:"Whether it matters for being a member now."`
-	Note      string    `json:"note,omitempty" doc:"What came of it." example:"qualifies"`
-	Profile   bool      `json:"profile" doc:"Whether the event allowed profiling."`
+	Counted   bool      `json:"counted" doc:"Whether it is one of the enters that are counted."`
+	Note      string    `json:"note" doc:"What it is worth: a word of docs/audiences.md." example:"lets_in"`
+	Consent   []string  `json:"consent" doc:"What the event allowed, of measure, profile, share and cookie."`
 	DecidedBy string    `json:"decided_by,omitempty" doc:"The signal that said so: a word of docs/privacy.md." example:"tcf"`
 }
 
@@ -214,7 +214,7 @@ func (s *Server) explainAudience(ctx context.Context, in *explainInput) (*explai
 		}
 		for _, e := range steps {
 			out.Body.Steps = append(out.Body.Steps, explainStep{
-				At: e.At.UTC(), EventID: e.EventID, Step: e.Step, Product: e.Product, Counted: e.Counted, Note: e.Note, Profile: e.Profile, DecidedBy: e.DecidedBy,
+				At: e.At.UTC(), EventID: e.EventID, Step: e.Step, Product: e.Product, Counted: e.Counted, Note: e.Note, Consent: e.Consent, DecidedBy: e.DecidedBy,
 			})
 		}
 		return err

@@ -144,7 +144,7 @@ func TestAudiencesTheirSizesAndExplanations(t *testing.T) {
 	require.JSONEq(t, `{"version":"v1","days":[{"day":"2026-11-01","members":1,"minted":0,"enters":1,"exits":0,"expiries":0},
 		{"day":"2026-11-02","members":2,"minted":1,"enters":3,"exits":1,"expiries":1}]}`, sizes.body)
 	why := "/v1/sites/shop/audiences/cart/explain/" + visitor(1).String()
-	require.JSONEq(t, `{"steps":[{"at":"2026-11-26T12:00:00Z","event_id":"`+visitor(1).String()+`","step":"enter","product":"sku-1","counted":true,"note":"qualifies","profile":true,"decided_by":"tcf"}]}`, w.get(shopKey, why).body)
+	require.JSONEq(t, `{"steps":[{"at":"2026-11-26T12:00:00Z","event_id":"`+visitor(1).String()+`","step":"enter","product":"sku-1","counted":true,"note":"lets_in","consent":["measure","profile"],"decided_by":"tcf"}]}`, w.get(shopKey, why).body)
 	w.suppress(visitor(1))
 	require.JSONEq(t, `{"steps":[]}`, w.get(shopKey, why).body)
 	for _, path := range []string{"", "/members", "/sizes?from=2026-11-01&to=2026-11-02", "/explain/" + visitor(1).String()} {

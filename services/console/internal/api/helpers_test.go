@@ -148,7 +148,7 @@ func (w *world) Sizes(_ context.Context, _ string, _ store.Audience, from, to ti
 }
 
 func (w *world) Explain(_ context.Context, _, _ string, v uuid.UUID, _ time.Time) ([]store.Step, error) {
-	return []store.Step{{At: now, EventID: v, Step: "enter", Product: "sku-1", Counted: true, Note: "qualifies", Profile: true, DecidedBy: "tcf"}}, w.err
+	return []store.Step{{At: now, EventID: v, Step: "enter", Product: "sku-1", Counted: true, Note: "lets_in", Consent: []string{"measure", "profile"}, DecidedBy: "tcf"}}, w.err
 }
 
 // peopleOf is what is stored about people on a site.

@@ -106,17 +106,18 @@ type Step struct {
 	EventID uuid.UUID `ch:"event_id"`
 	Step    string    `ch:"step"`
 	Product string    `ch:"product"`
-	Counted bool      `ch:"counted"`
-	Note    string    `ch:"note"`
-	// Profile tells whether the event allowed profiling, DecidedBy which signal said so.
-	Profile   bool   `ch:"consent_profile"`
-	DecidedBy string `ch:"consent_decided_by"`
+	// Counted tells whether it is one of the enters that are counted, Note what it is worth: a word of docs/audiences.md.
+	Counted bool   `ch:"counted"`
+	Note    string `ch:"note"`
+	// Consent is what the event allowed, of measure, profile, share and cookie; DecidedBy the signal that said so.
+	Consent   []string `ch:"consent"`
+	DecidedBy string   `ch:"decided_by"`
 }
 
 // Explain returns the steps of a visitor in an audience, in order.
 func (s *Store) Explain(ctx context.Context, site, segment string, visitor uuid.UUID, at time.Time) ([]Step, error) {
 	var steps []Step
-	err := s.conn.Select(ctx, &steps, "SELECT at, event_id, toString(step) AS step, product, counted, note, consent_profile, consent_decided_by FROM "+
+	err := s.conn.Select(ctx, &steps, "SELECT at, event_id, step, product, counted, note, consent, decided_by FROM "+
 		s.view("audience_explained", named("site", text(site)), named("segment", text(segment)), named("visitor", id(visitor)), named("at", instant(at))))
 	if err != nil {
 		return nil, failed("explain an audience", err)
