@@ -46,21 +46,21 @@ func (a *Answers) VisitorOf() map[string]string {
 
 // Audience returns the members of the segment at that instant.
 func (a *Answers) Audience(s Segment, at time.Time) []Member {
-	of := map[string][]*fact{}
-	for _, f := range a.counted { // in the order of events
-		if f.id != "" && f.Consents && !f.occurred.After(at) {
-			of[f.id] = append(of[f.id], f)
-		}
-	}
 	refused := map[string]time.Time{} // the last refusal of each visitor, whenever it was; a machine's too
 	for _, f := range a.facts {
 		if !f.repeat && !f.Consents && f.id != "" && f.occurred.After(refused[f.id]) {
 			refused[f.id] = f.occurred
 		}
 	}
+	of := map[string][]*fact{}
+	for _, f := range a.counted { // in the order of events
+		if f.id != "" && f.Consents && !f.occurred.After(at) && f.occurred.After(refused[f.id]) {
+			of[f.id] = append(of[f.id], f)
+		}
+	}
 	var members []Member
 	for visitor, events := range of {
-		if m, is := a.member(s, events, refused[visitor], at); is {
+		if m, is := a.member(s, events, at); is {
 			m.Visitor = visitor
 			members = append(members, m)
 		}
@@ -70,7 +70,7 @@ func (a *Answers) Audience(s Segment, at time.Time) []Member {
 }
 
 // member tells whether the visitor of the events is in, by one key or another.
-func (a *Answers) member(s Segment, events []*fact, refused, at time.Time) (Member, bool) {
+func (a *Answers) member(s Segment, events []*fact, at time.Time) (Member, bool) {
 	keys := []string{""}
 	if s.SameProduct {
 		keys = nil
@@ -89,7 +89,7 @@ func (a *Answers) member(s Segment, events []*fact, refused, at time.Time) (Memb
 	var in []standing
 	var m Member
 	for _, key := range keys {
-		w := a.walk(s, key, events, refused)
+		w := a.walk(s, key, events)
 		q, is := w.qualified(s, at)
 		if !is {
 			continue
@@ -117,16 +117,13 @@ func (a *Answers) member(s Segment, events []*fact, refused, at time.Time) (Memb
 type walked struct {
 	enters []*fact
 	thens  []time.Time
-	// stops are leaves and the refusal.
+	// stops are leaves.
 	stops []time.Time
 	value func(*fact) Amount
 }
 
-func (a *Answers) walk(s Segment, key string, events []*fact, refused time.Time) walked {
+func (a *Answers) walk(s Segment, key string, events []*fact) walked {
 	w := walked{value: func(f *fact) Amount { return a.worth(f, s.SameProduct, key, s.Enter) }}
-	if !refused.IsZero() {
-		w.stops = append(w.stops, refused)
-	}
 	has := func(of func(*Event, *Item) bool, f *fact, without bool) bool {
 		if of == nil {
 			return false
