@@ -47,7 +47,8 @@ func TestInARealBrowser(t *testing.T) {
 		"the pixel": s.testPixel, "the tag": s.testTag, "500 pages are left as soon as something happened on them": s.unloads,
 		"a thank-you page that is opened again and again is one order": s.reloads,
 		"somebody opts out by keyboard, without scripts, and in again": s.optsOut, "the site's own page may embed that of the opt-out": s.embedded,
-		"Global Privacy Control keeps ads off and the hit counts": s.globalPrivacyControl,
+		"Global Privacy Control keeps ads off and the hit counts":   s.globalPrivacyControl,
+		"an ad shows what was left in the cart, until it is bought": s.retargets,
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

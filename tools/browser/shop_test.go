@@ -46,9 +46,16 @@ sites:
     allowed_origins: ["%[1]s"]
     paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}
   - {id: tea, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, write_keys: ["sha256:%[2]x"]}
+  - id: boutique
+    timezone: Europe/Berlin
+    currency: EUR
+    cookie_domain: shop.localhost
+    api_keys: [{name: ads, key: "sha256:%[2]x", rights: [audiences]}]
+    segments:
+      - {id: cart_abandoners, enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
 
-// teaKey is the write key of the site tea.
+// teaKey is the write key of the site tea, and the key of the boutique's ad server for the console.
 const teaKey = "tea-key"
 
 // shop is a small shop with a pixel of onepx in its pages, and the whole of onepx behind it.
@@ -56,8 +63,9 @@ type shop struct {
 	t          *testing.T
 	pipeline   *pipeline.Pipeline
 	clickHouse ledger.ClickHouse
-	// url is where its pages are, other the same server under the name of a stranger, px where onepx is and pixel its pixel.
-	url, other, px, pixel string
+	// url is where its pages are, other the same server under the name of a stranger, px where onepx is, pixel its pixel and
+	// console its console.
+	url, other, px, pixel, console string
 
 	// shared is a tab of a running browser, where the test is not about a visitor whom nobody has seen.
 	shared context.Context
@@ -69,8 +77,9 @@ type shop struct {
 
 // page is one page of the shop.
 type page struct {
-	// body is HTML.
+	// body is HTML; render, if there, makes it for the visitor whose id the query has.
 	body   string
+	render func(visitor string) string
 	header http.Header
 }
 
@@ -99,6 +108,10 @@ func open(t *testing.T) *shop {
 	collector, err := s.pipeline.StartCollector(t.Context(), "collector")
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, collector.Stop()) })
+	console, err := s.pipeline.StartConsole(t.Context(), "console")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, console.Stop()) })
+	s.console = console.URL
 	s.px = "http://px.shop.localhost:" + port(collector.URL)
 	s.pixel = s.px + "/p.gif"
 	return s
@@ -118,9 +131,12 @@ const image = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\x00\x00\x00\x21\xf
 // ServeHTTP answers with the page, and with an image for everything else. It notes what was asked for.
 func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.asked[r.URL.Path]++
 	p, ok := s.pages[r.URL.Path]
+	s.mu.Unlock()
+	if p.render != nil {
+		p.body = p.render(r.URL.Query().Get("visitor"))
+	}
 	if !ok {
 		w.Header().Set("Content-Type", "image/gif")
 		_, _ = w.Write([]byte(image))
@@ -137,7 +153,7 @@ func (s *shop) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 func (s *shop) serve(path, body string, header http.Header) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pages[path] = page{body, header}
+	s.pages[path] = page{body: body, header: header}
 }
 
 // asks is how often the path was asked for.

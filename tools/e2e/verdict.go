@@ -41,7 +41,8 @@ func (v verdict) Err() error {
 
 func (v verdict) String() string {
 	b := v.balance
-	return fmt.Sprintf("accepted=%d rows=%d lost=%d double=%d conversions_lost=%d conversions_double=%d", b.Accepted, b.Rows, b.Lost, b.Double, len(v.facts.Lost), len(v.facts.Double))
+	return fmt.Sprintf("accepted=%d rows=%d lost=%d double=%d conversions_lost=%d conversions_double=%d memberships_wrong=%d",
+		b.Accepted, b.Rows, b.Lost, b.Double, len(v.facts.Lost), len(v.facts.Double), v.facts.Of(ledger.Members))
 }
 
 // settle waits until every event in a spool is in Kafka and every offset of Kafka has a row, and compares the ledger with

@@ -149,7 +149,7 @@ func (w *world) sites() string { return filepath.Join(w.dir, "onepx.yaml") }
 
 // writeSites writes the configuration; the time zone is part of the rules.
 func (w *world) writeSites(timezone string) error {
-	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: %s\n    goals:\n%s", site, timezone, shop.Currency, goals), 0o600)
+	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: %s\n%s    goals:\n%s", site, timezone, shop.Currency, ledger.Rules, goals), 0o600)
 }
 
 func (w *world) sql() ledger.ClickHouse { return ledger.ClickHouse{URL: w.clickHouse.HTTPURL()} }

@@ -2,7 +2,10 @@ package ledger
 
 import (
 	"fmt"
+	"slices"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/tools/internal/answers"
 )
@@ -15,10 +18,13 @@ type expectation struct {
 	site   answers.Site
 	tables map[string]rows
 	events []answers.Event
+	// carts are when each visitor put something into the cart, bought when they bought last.
+	carts  map[uuid.UUID][]time.Time
+	bought map[uuid.UUID]time.Time
 }
 
 func newExpectation(site answers.Site) *expectation {
-	e := &expectation{site: site, tables: map[string]rows{}}
+	e := &expectation{site: site, tables: map[string]rows{}, carts: map[uuid.UUID][]time.Time{}, bought: map[uuid.UUID]time.Time{}}
 	for table := range queries {
 		e.tables[table] = rows{}
 	}
@@ -46,6 +52,31 @@ func (x *expectation) addEvent(e *answers.Event, place string) {
 	}
 }
 
+// addVisit adds what Segment needs of an event that counts, of the visitor that it was stored for.
+func (x *expectation) addVisit(visitor uuid.UUID, e *answers.Event) {
+	at := e.At.Truncate(time.Millisecond)
+	switch e.Name {
+	case "add_to_cart":
+		x.carts[visitor] = append(x.carts[visitor], at)
+	case "purchase":
+		if at.After(x.bought[visitor]) {
+			x.bought[visitor] = at
+		}
+	}
+}
+
+// addMembers adds who is in Segment: those who have put something into the cart since they have bought last.
+func (x *expectation) addMembers() {
+	const lives = 30 * 24 * time.Hour
+	for visitor, carts := range x.carts {
+		carts = slices.DeleteFunc(carts, func(at time.Time) bool { return !at.After(x.bought[visitor]) })
+		if len(carts) > 0 {
+			last := slices.MaxFunc(carts, time.Time.Compare)
+			x.tables[Members][visitor.String()] = fmt.Sprintf("until %d, hits %d", last.Add(lives).UnixMilli(), len(carts))
+		}
+	}
+}
+
 func micros(a answers.Amount) string {
 	if a == nil {
 		return "no micros"
@@ -57,6 +88,7 @@ func micros(a answers.Amount) string {
 // the events, whatever the time zone.
 func (x *expectation) addReports() answers.Range {
 	days := x.days()
+	x.addMembers()
 	reference := answers.New(x.site, x.events)
 	for _, c := range reference.Conversions(days, "") {
 		of := c.OrderID

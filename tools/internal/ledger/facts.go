@@ -47,6 +47,25 @@ func (f Facts) Err() error {
 // rows are those of one table or report: by what tells them apart, what they say.
 type rows map[string]string
 
+// Segment is the id of the one segment of the site; Rules is its rule in onepx.yaml, under a mode that lets everybody be in it.
+const (
+	Segment = "cart"
+	Rules   = "    privacy: opt_out\n    segments: [{id: " + Segment + ", enter: {event: add_to_cart}, leave: {event: purchase}}]\n"
+)
+
+// Members is the report on who is in the segment.
+const Members = "audience_members"
+
+// Of is how many rows of a table or report are lost, double or wrong.
+func (f Facts) Of(table string) (n int) {
+	for _, row := range slices.Concat(f.Lost, f.Double, f.Wrong) {
+		if strings.HasPrefix(row, table+": ") {
+			n++
+		}
+	}
+	return n
+}
+
 // queries are those of the tables and reports, each of rows with key and text. Amounts are whole micros.
 var queries = map[string]string{
 	"conversion_hits": `SELECT concat(goal, ' hit by ', toString(event_id), ' at ', toString(kafka_partition), '/', toString(kafka_offset)) AS key, concat('order ', order_id) AS text
@@ -62,6 +81,8 @@ var queries = map[string]string{
 	"revenue_ledger": `SELECT concat('dated by ', dated_by) AS key,
 			concat('orders ', toString(sum(orders)), ', repeats ', toString(sum(repeats)), ', net ', toString(toInt128(sum(net) * 1000000)), ' micros ', currency) AS text
 		FROM onepx.revenue_ledger($range) GROUP BY dated_by, currency`,
+	Members: `SELECT toString(visitor_id) AS key, concat('until ', toString(toUnixTimestamp64Milli(ends_at)), ', hits ', toString(hits)) AS text
+		FROM onepx.audience_members(site = '$site', segment = '` + Segment + `')`,
 	"view_through": `SELECT campaign AS key, concat('impressions ', toString(sum(impressions))) AS text
 		FROM onepx.view_through($range) GROUP BY campaign`,
 }
@@ -119,6 +140,7 @@ func (f *Facts) compare(ctx context.Context, db Database, table, query string, w
 // record is a row of events, where the event was counted or found to be a repeat.
 type record struct {
 	ID        uuid.UUID
+	Visitor   uuid.UUID
 	Outcome   string
 	Partition int32
 	Offset    int64
@@ -129,7 +151,7 @@ func (r record) place() string { return fmt.Sprintf("%d/%d", r.Partition, r.Offs
 // stored are the records of the site.
 func (l *Ledger) stored(ctx context.Context, db Database, site string) ([]record, error) {
 	var all []record
-	err := db.Query(ctx, "SELECT event_id AS ID, outcome AS Outcome, kafka_partition AS Partition, kafka_offset AS Offset FROM onepx.events WHERE site_id = '"+
+	err := db.Query(ctx, "SELECT event_id AS ID, visitor_id AS Visitor, outcome AS Outcome, kafka_partition AS Partition, kafka_offset AS Offset FROM onepx.events WHERE site_id = '"+
 		site+"' AND outcome IN ('event', 'duplicate')", func(row json.RawMessage) error {
 		var r record
 		err := json.Unmarshal(row, &r)
@@ -152,6 +174,7 @@ func (l *Ledger) expect(site answers.Site, stored []record) (map[string]rows, an
 		if r.Outcome == "event" {
 			counted[r.ID] = true
 			e.addEvent(sent.Event, r.place())
+			e.addVisit(r.Visitor, sent.Event)
 		}
 	}
 	for id, r := range l.results {
