@@ -52,9 +52,10 @@ func (a *Answers) Audience(s Segment, at time.Time) []Member {
 			refused[f.id] = f.occurred
 		}
 	}
+	since := at.Add(-s.Within - s.ThenWithin - s.Lives)
 	of := map[string][]*fact{}
 	for _, f := range a.counted { // in the order of events
-		if f.id != "" && f.Consents && !f.occurred.After(at) && f.occurred.After(refused[f.id]) {
+		if f.id != "" && f.Consents && !f.occurred.After(at) && f.occurred.After(since) && f.occurred.After(refused[f.id]) {
 			of[f.id] = append(of[f.id], f)
 		}
 	}
