@@ -22,7 +22,8 @@ import (
 
 // rebuildCmd groups the commands that make facts of stored events anew.
 type rebuildCmd struct {
-	Goals rebuildGoalsCmd `cmd:"" help:"Apply the goals of the configuration to stored events, while new ones arrive. Restart the consumers with the configuration first. Repeated after an interruption, it goes on. Example: consumer rebuild goals --from 2026-10-01 --to 2026-11-30 --site shop"`
+	Goals    rebuildGoalsCmd    `cmd:"" help:"Apply the goals of the configuration to stored events, while new ones arrive. Restart the consumers with the configuration first. Repeated after an interruption, it goes on. Example: consumer rebuild goals --from 2026-10-01 --to 2026-11-30 --site shop"`
+	Segments rebuildSegmentsCmd `cmd:"" help:"Make the hits of a changed segment, or of a new one, of stored events, and let the change hold. Restart the consumers with the configuration first. Example: consumer rebuild segments --site shop --segment cart_abandoners"`
 }
 
 // rebuildGoalsCmd are the settings of `consumer rebuild goals`.

@@ -46,4 +46,14 @@ func TestBothVersionsOfAChangedSegmentAreJudgedUntilItsPastIsMade(t *testing.T) 
 	require.Equal(t, []string{
 		`{"kafka_offset":0,"step":"enter","state":"active"}`, `{"kafka_offset":2,"step":"enter","state":"active"}`, `{"kafka_offset":3,"step":"enter","state":"filling"}`,
 	}, w.query("SELECT kafka_offset, step, state FROM %s.segment_hits AS h INNER JOIN %s.segments AS s ON s.segment = h.segment AND s.version = h.version ORDER BY kafka_offset"))
+
+	made := command(t, "rebuild", "segments", "--site=shop")
+	require.Zero(t, made.code, made.errOut)
+	require.Regexp(t, `^readers: version [0-9a-f]{12} holds, with 2 hits\n$`, made.out)
+	none := command(t, "rebuild", "segments", "--site=shop")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.errOut, "has no segment whose conditions have changed")
+	require.Zero(t, command(t, "rebuild", "segments", "--site=shop", "--segment=readers").code, "again, it makes the same")
+	require.Equal(t, []string{`{"kafka_offset":1}`, `{"kafka_offset":3}`},
+		w.query("SELECT kafka_offset FROM %s.segment_hits AS h INNER JOIN %s.active_segments AS s ON s.segment = h.segment AND s.version = h.version ORDER BY kafka_offset"))
 }
