@@ -19,9 +19,10 @@ var version = "dev"
 
 // cli is the command line. Every setting can come from the environment.
 type cli struct {
-	Run     runCmd           `cmd:"" help:"Serve the API until SIGTERM. Example: console run --config onepx.yaml"`
-	Docs    docsCmd          `cmd:"" hidden:"" help:"Write the generated pages."`
-	Version kong.VersionFlag `help:"Print the version."`
+	Run      runCmd           `cmd:"" help:"Serve the API until SIGTERM. Example: console run --config onepx.yaml"`
+	Segments segmentsCmd      `cmd:"" help:"Look at segment rules before they are used."`
+	Docs     docsCmd          `cmd:"" hidden:"" help:"Write the generated pages."`
+	Version  kong.VersionFlag `help:"Print the version."`
 }
 
 func main() {

@@ -100,7 +100,7 @@ func open(t *testing.T) *shop {
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url, sha256.Sum256([]byte(teaKey))), 0o600))
 	var err error
 	// With the tag faults a test may set a collector's clock; without being told to, the services do as always.
-	s.pipeline, err = pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, Tags: "faults", EventPartitions: 2})
+	s.pipeline, err = pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, Tags: "faults", EventPartitions: 2, Console: true})
 	require.NoError(t, err)
 	consumer, err := s.pipeline.StartConsumer(t.Context(), "consumer")
 	require.NoError(t, err)

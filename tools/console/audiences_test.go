@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -98,10 +100,28 @@ func testAudiences(t *testing.T, w *world) {
 	status, _ := w.ask(http.MethodGet, blogKey, "shop/audiences", "")
 	require.Equal(t, http.StatusNotFound, status)
 
+	w.previews(t, `{id: cart, enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}`, 2, visitor, other)
+	w.previews(t, `{id: dear, enter: {event: add_to_cart}, times: {min: 2}, value: {max: "0"}}`, 1, visitor)
+	w.previews(t, `{id: never, enter: {event: "it's"}, then: {event: purchase}, then_within: 1h, lives: 2d}`, 0)
+
 	w.hit("shop", "purchase", visitor, "items", item("sku-2"), "order_id", "1")
 	w.eventually("what is bought is gone", patience, func() bool { return fmt.Sprint(w.products(visitor)) == "[sku-1]" })
 	w.refuse("shop", other)
 	w.eventually("and so is who refuses", patience, func() bool { return w.products(other) == nil })
+}
+
+// previews looks at a rule that no consumer knows: the number of its members, and those that are named.
+func (w *world) previews(t *testing.T, rule string, members int, named ...uuid.UUID) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "rule.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(rule), 0o600))
+	out, err := w.pipeline.Console(t.Context(), "segments", "preview", file, "--site", "shop", "--days", "2", "--clickhouse-user", user)
+	require.NoError(t, err, out)
+	require.Regexp(t, fmt.Sprintf(`^members +minted +held out\n%d +`, members), out)
+	require.Regexp(t, fmt.Sprintf(`\n%s +%d `, time.Now().In(berlin(t)).Format(time.DateOnly), members), out)
+	for _, visitor := range named {
+		require.Contains(t, out, "\n"+visitor.String())
+	}
 }
 
 // members are all of the audience, in pages of some.

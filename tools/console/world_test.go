@@ -71,6 +71,7 @@ type world struct {
 	t          *testing.T
 	database   *localstack.ClickHouse
 	clickHouse ledger.ClickHouse
+	pipeline   *pipeline.Pipeline
 	collector  *pipeline.Service
 	console    *pipeline.Service
 }
@@ -103,6 +104,7 @@ func open(t *testing.T) *world {
 	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey))), 0o600))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka.Broker(), ClickHouse: w.database.NativeAddr(), Sites: config, EventPartitions: 1, Console: true})
 	require.NoError(t, err)
+	w.pipeline = p
 	keep := func(s *pipeline.Service, err error) *pipeline.Service {
 		require.NoError(t, err)
 		t.Cleanup(func() {

@@ -90,7 +90,16 @@ func (p *Pipeline) env(name, public, admin string) []string {
 
 // Consumer runs one command of the consumer to its end and returns what it printed.
 func (p *Pipeline) Consumer(ctx context.Context, args ...string) (string, error) {
-	command := exec.CommandContext(ctx, p.binary("consumer"), args...)
+	return p.run(ctx, "consumer", args)
+}
+
+// Console runs one command of the console to its end and returns what it printed.
+func (p *Pipeline) Console(ctx context.Context, args ...string) (string, error) {
+	return p.run(ctx, "console", args)
+}
+
+func (p *Pipeline) run(ctx context.Context, service string, args []string) (string, error) {
+	command := exec.CommandContext(ctx, p.binary(service), args...)
 	command.Env = append(CleanEnv(), p.env("", "", "")...)
 	out, err := command.CombinedOutput()
 	return string(out), err
