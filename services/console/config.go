@@ -18,14 +18,14 @@ const minSecret = 32
 type runCmd struct {
 	Listen      string        `env:"ONEPX_CONSOLE_LISTEN" default:":8081" help:"Address of the API. Put a proxy that speaks TLS in front: keys come with each request."`
 	AdminListen string        `env:"ONEPX_CONSOLE_ADMIN_LISTEN" default:":9093" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
-	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
+	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). console run takes changes over while it runs, also on SIGHUP."`
 	Secret      secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"The collectors' secret: customer ids and e-mail addresses are hashed with it, cursors sealed. Give it in the environment: a command line can be seen by other users."`
 
 	LookupTimeout time.Duration `env:"ONEPX_LOOKUP_TIMEOUT" default:"1s" bounds:"10ms to 30s" help:"How long a lookup of a visitor may take before the answer is 503."`
 	LookupWindow  time.Duration `env:"ONEPX_LOOKUP_WINDOW" default:"2ms" bounds:"0s to 100ms" help:"How long a lookup waits for others, to make one query with them."`
 	LookupQueries int           `env:"ONEPX_LOOKUP_QUERIES" default:"4" bounds:"1 to 32" help:"Queries of lookups at once; while as many run, the next ones grow, up to 64 visitors."`
 	LookupWaiting int           `env:"ONEPX_LOOKUP_WAITING" default:"4096" bounds:"64 to 1000000" help:"Lookups that may wait for the database; more are answered with 503 at once."`
-	LookupKeep    time.Duration `env:"ONEPX_LOOKUP_KEEP" default:"3s" bounds:"0s to 10s" help:"How long what was read of a visitor is answered again. Wishes and erasures hold at once all the same."`
+	LookupKeep    time.Duration `env:"ONEPX_LOOKUP_KEEP" default:"2s" bounds:"0s to 10s" help:"How long what was read of a visitor is answered again. Wishes and erasures hold at once all the same."`
 	LookupKept    int           `env:"ONEPX_LOOKUP_KEPT" default:"100000" bounds:"1 to 10000000" help:"Visitors of whom that is kept, the latest; some 500 bytes each."`
 	QueryTimeout  time.Duration `env:"ONEPX_QUERY_TIMEOUT" default:"30s" bounds:"1s to 10m" help:"How long any other question to the database may take before the answer is 503."`
 	Queries       int           `env:"ONEPX_CONSOLE_QUERIES" default:"16" bounds:"1 to 24" help:"Such questions at once; more are answered with 503. A page of 10000 members takes some 10 MB."`

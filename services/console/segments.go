@@ -26,7 +26,7 @@ type segmentsCmd struct {
 type previewCmd struct {
 	ClickHouse clickhouseconn.Settings `embed:"" prefix:"clickhouse-"`
 
-	Config string `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
+	Config string `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). console run takes changes over while it runs, also on SIGHUP."`
 	Rule   string `arg:"" type:"existingfile" help:"A file with one rule, as under segments in onepx.yaml."`
 	Site   string `required:"" placeholder:"ID" help:"The site."`
 	Days   int    `default:"30" help:"How many days to show; 1 to 400."`

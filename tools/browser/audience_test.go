@@ -51,7 +51,7 @@ func (s *shop) advertise(t *testing.T, path string) {
 		if !assert.NoError(t, err) {
 			return ""
 		}
-		request.Header.Set("Authorization", "Bearer "+teaKey)
+		request.Header.Set("Authorization", "Bearer "+adsKey)
 		response, err := http.DefaultClient.Do(request)
 		if !assert.NoError(t, err) {
 			return ""

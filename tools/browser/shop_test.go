@@ -34,7 +34,7 @@ const (
 	person = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 )
 
-// sites has %[1]s where the origin of the shop's pages belongs, %[2]x where the SHA-256 of teaKey does.
+// sites has %[1]s where the origin of the shop's pages belongs, %[2]x and %[3]x where the SHA-256 of teaKey and adsKey do.
 const sites = `
 sites:
   - {id: shop, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, allowed_origins: ["%[1]s"]}
@@ -50,13 +50,13 @@ sites:
     timezone: Europe/Berlin
     currency: EUR
     cookie_domain: shop.localhost
-    api_keys: [{name: ads, key: "sha256:%[2]x", rights: [audiences]}]
+    api_keys: [{name: ads, key: "sha256:%[3]x", rights: [audiences]}]
     segments:
       - {id: cart_abandoners, enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
 `
 
-// teaKey is the write key of the site tea, and the key of the boutique's ad server for the console.
-const teaKey = "tea-key"
+// teaKey is the write key of the site tea, adsKey that of the boutique's ad server for the console.
+const teaKey, adsKey = "tea-key", "ads-key"
 
 // shop is a small shop with a pixel of onepx in its pages, and the whole of onepx behind it.
 type shop struct {
@@ -97,7 +97,7 @@ func open(t *testing.T) *shop {
 	s.url, s.other = "http://shop.localhost:"+port(server.URL), "http://stranger.localhost:"+port(server.URL)
 	dir := t.TempDir()
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url, sha256.Sum256([]byte(teaKey))), 0o600))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, s.url, sha256.Sum256([]byte(teaKey)), sha256.Sum256([]byte(adsKey))), 0o600))
 	var err error
 	// With the tag faults a test may set a collector's clock; without being told to, the services do as always.
 	s.pipeline, err = pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: config, Tags: "faults", EventPartitions: 2, Console: true})
