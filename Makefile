@@ -122,7 +122,7 @@ INTEGRATION = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go
 test: test-unit test-integration test-faults ## everything: unit with -race, real parts and browser, two fault rounds
 
 test-unit: ## Go alone: every module with -race, fuzz seeds included
-	go test -race -timeout 8m $(PACKAGES)
+	go test -race -timeout 20m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
 	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
 		echo "without -race: $$file"; \
@@ -130,7 +130,7 @@ test-unit: ## Go alone: every module with -race, fuzz seeds included
 	done
 
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
-	bin/dev exec -- go test -p 1 -race -count=1 -timeout 8m -tags integration $(INTEGRATION)
+	bin/dev exec -- go test -p 1 -race -count=1 -timeout 20m -tags integration $(INTEGRATION)
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2
