@@ -259,13 +259,13 @@ func (w *world) rollup(ctx context.Context) error {
 	return nil
 }
 
-// await waits until every event of all sites is a row, and stops the consumer: rows are seen before those that the views make of
+// await waits until every event of both sites is a row, and stops the consumer: rows are seen before those that the views make of
 // them.
 func (w *world) await(t *testing.T, events int) {
 	t.Helper()
 	var got struct{ Rows int }
 	require.Eventually(t, func() bool {
-		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE outcome IN ('event', 'duplicate')", &got)
+		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE site_id IN ('"+siteID+"', '"+audienceSite+"') AND outcome IN ('event', 'duplicate')", &got)
 		return err == nil && got.Rows >= events
 	}, patience, glance)
 	require.Equal(t, events, got.Rows)
