@@ -21,7 +21,7 @@ const (
 	SegmentRemoved = "removed"
 )
 
-// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0020_audience_stream.sql.
+// Segment is a row of the table segments; what its columns mean stands in migrations/0018_segments.sql, Stream in 0023_audience_stream.sql.
 type Segment struct {
 	SiteID          string    `ch:"site_id"`
 	Segment         string    `ch:"segment"`
