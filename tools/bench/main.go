@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, campaigns, export or questions. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, audiences, campaigns, export or questions. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -43,6 +43,7 @@ var benchmarks = []benchmark{
 	{"consumer", "The consumer against ClickHouse's own Kafka engine", consumerBench, ""},
 	{"goals", "The consumer with many goals", goalsBench, ""},
 	{"segments", "The consumer with many segments", segmentsBench, ""},
+	{"audiences", "Who is in an audience", audiencesBench, audiencesTried},
 	{"campaigns", "Which campaigns bring the revenue", campaignBench, campaignTried},
 	{"export", "Exports of a million members", exportBench, ""},
 	{"questions", "The standard questions over 100 million events", questionBench, questionTried},

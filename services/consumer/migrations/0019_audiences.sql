@@ -8,8 +8,7 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.active_segments {{.OnCluster}} AS
 
 --   SELECT * FROM audience_members(site = 'shop', segment = 'cart_abandoners', at = '2026-11-30 12:00:00')
 CREATE VIEW IF NOT EXISTS {{.Database}}.audience_members {{.OnCluster}} AS
-{{.AudienceMembers}}
-SETTINGS optimize_aggregation_in_order = 1;
+{{.AudienceMembers}};
 
 --   SELECT * FROM audiences_of(site = 'shop', visitors = ['0190b5ad-…'])
 CREATE VIEW IF NOT EXISTS {{.Database}}.audiences_of {{.OnCluster}} AS

@@ -6,10 +6,10 @@ import (
 	"text/template"
 )
 
-// mostHits is how many of a key's hits count at most, the newest.
-const mostHits = 1000
+// MostHits is how many of a key's hits count at most, the newest.
+const MostHits = 1000
 
-// unbounded is more than any sum of mostHits amounts.
+// unbounded is more than any sum of MostHits amounts.
 const unbounded = "toInt128(toInt64(9223372036854775807)) * 1000000"
 
 //go:embed memberships.sql
@@ -52,7 +52,7 @@ type blocks struct {
 }
 
 func newBlocks(s Source) blocks {
-	b := blocks{Source: s, MostHits: mostHits, Unbounded: unbounded}
+	b := blocks{Source: s, MostHits: MostHits, Unbounded: unbounded}
 	if b.Hits == "" {
 		b.Hits = b.Database + ".segment_hits"
 	}
@@ -104,9 +104,9 @@ func Sizes(s Source) string {
 func (b blocks) ofSegment(atMany string) blocks {
 	const columns = "visitor_id, rule, at_ms, minted, refused_ms, steps, newest_leave_of_all"
 	b.AtMany = atMany
-	b.If = "rule.newest_decides"
+	b.If = "tupleElement(this, 'newest_decides')"
 	b.ByNewest = b.judge(b.render("seen_of_segment"), columns, byNewest)
-	b.If = "NOT rule.newest_decides"
+	b.If = "NOT tupleElement(this, 'newest_decides')"
 	b.ByAll = b.judge(b.render("seen_of_segment"), columns, byAll)
 	return b
 }

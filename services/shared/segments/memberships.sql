@@ -38,15 +38,19 @@ FROM
         min(visitor_kind = 'minted') AS minted,
         groupArray({{template "hit"}}) AS seen,
         -- Of a key the greatest number is that of the newest enter or leave, of both at one instant that of the leave.
-        groupArrayIf(bitOr(bitShiftLeft(toUInt128(if(this.same_product, cityHash64(product), 0)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))),
-            step != 'then' AND (product != '' OR NOT this.same_product)) AS steps,
+        groupArrayIf(bitOr(bitShiftLeft(toUInt128(if(tupleElement(this, 'same_product'), cityHash64(product), 0)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))),
+            step != 'then' AND (product != '' OR NOT tupleElement(this, 'same_product'))) AS steps,
         maxIf(ms, step = 'leave' AND product = '') AS newest_leave_of_all
     FROM (SELECT *, toUnixTimestamp64Milli(occurred_at) AS ms FROM {{.Hits}})
     {{.AtMany}}
-    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = this.version AND ms > at_ms - this.reach_ms AND ms <= at_ms{{.Visitors}}
+    WHERE {{.If}} AND site_id = {site:String} AND segment = {segment:String} AND version = tupleElement(this, 'version') AND ms > at_ms - tupleElement(this, 'reach_ms') AND ms <= at_ms{{.Visitors}}
     GROUP BY visitor_id, at_ms
+    -- they lie in the order of visitors
+    SETTINGS optimize_aggregation_in_order = 1
 ) AS s
-LEFT ANY JOIN ({{template "refusals" .}}) AS r USING visitor_id{{end}}
+LEFT ANY JOIN ({{template "refusals" .}}) AS r USING visitor_id
+-- who has refused is few against who is to be judged, which ClickHouse does not guess
+SETTINGS query_plan_join_swap_table = 'false', enable_join_runtime_filters = 0{{end}}
 {{define "hit"}}(product, toUnixTimestamp64Milli(occurred_at), event_id, step, nth, value_micros, item_micros){{end}}
 {{define "refused"}}refused_ms{{end}}
 
@@ -106,17 +110,15 @@ ORDER BY site_id, segment, saved_at DESC, version DESC, rule DESC
 LIMIT 1 BY site_id, segment{{end}}
 
 {{- /* Two ways to the same: where any enter lets in, only what decides is read and compared. Of the other way nothing is read. */ -}}
-{{define "members_at"}}SELECT * FROM
-(
-    SELECT visitor_id, at_ms, {{template "products"}}, {{template "times"}}, {{template "hits"}}, minted
-    FROM ({{.ByNewest}})
-    WHERE notEmpty(current)
-    UNION ALL
-    SELECT visitor_id, at_ms, {{template "products"}}, {{template "times"}}, {{template "hits"}}, minted
-    FROM ({{.ByAll}})
-    WHERE notEmpty(current)
-)
-WHERE cityHash64(visitor_id) NOT IN ({{template "suppressed" .}}){{end}}
+{{define "members_at"}}SELECT visitor_id, at_ms, {{template "products"}}, {{template "times"}}, {{template "hits"}}, minted
+FROM ({{.ByNewest}})
+WHERE {{template "in" .}}
+UNION ALL
+SELECT visitor_id, at_ms, {{template "products"}}, {{template "times"}}, {{template "hits"}}, minted
+FROM ({{.ByAll}})
+WHERE {{template "in" .}}{{end}}
+{{- /* One expression of both: else the suppressed would be looked for among all rows of hits. */ -}}
+{{define "in"}}if(notEmpty(current), cityHash64(visitor_id) NOT IN ({{template "suppressed" .}}), false){{end}}
 
 {{define "members"}}WITH
     assumeNotNull(({{.Rule}})) AS this,

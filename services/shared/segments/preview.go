@@ -31,7 +31,7 @@ func ruleOf(s siteconfig.Segment, version string) string {
 	if s.Value != nil {
 		least, most = micros(s.Value.Min), micros(s.Value.Max)
 	}
-	rule := blocks{MostHits: mostHits, Unbounded: unbounded}.render("rule")
+	rule := blocks{MostHits: MostHits, Unbounded: unbounded}.render("rule")
 	return fmt.Sprintf("SELECT %s FROM (SELECT %s AS version, %t AS same_product, %d AS times_min, %d AS times_max, %d AS within_ms, %s AS value_min_micros, %s AS value_max_micros, "+
 		"%t AS has_then, %d AS then_within_ms, %d AS after_ms, %d AS lives_ms, %d AS holdout_permille)",
 		rule, literal(version), s.SameProduct, s.Times.Min, s.Times.Max, millis(s.Within), least, most,

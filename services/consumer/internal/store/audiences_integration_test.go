@@ -28,6 +28,7 @@ func TestAudiences(t *testing.T) {
 		"a segment has versions":                        testVersions,
 		"sizes of an audience are those of its days":    testSizes,
 		"a membership is explained":                     testExplained,
+		"Go and SQL judge hits alike":                   testGoAndSQL,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d.of(t)) })
 	}
@@ -50,6 +51,7 @@ func testWhoIsIn(t *testing.T, d db) {
 			asked[question{segmentOf(rule), at}] = append(asked[question{segmentOf(rule), at}], i)
 		}
 	}
+	inGo := w.judge()
 	for q, cases := range asked {
 		t.Run(q.segment+" at "+q.at, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +66,9 @@ func testWhoIsIn(t *testing.T, d db) {
 				m := memberships[c]
 				want := wanted(m.want[q.at])
 				require.Equal(t, want, members[id(m.name).String()], m.name)
-				require.Equal(t, want[:max(strings.LastIndex(want, " "), 0)], of[id(m.name).String()], m.name)
+				want = want[:max(strings.LastIndex(want, " "), 0)]
+				require.Equal(t, want, of[id(m.name).String()], m.name)
+				require.Equal(t, want, inGo.line(q.segment, m.rule, id(m.name), q.at), m.name)
 			}
 		})
 	}

@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	audienceVisitors = 10_000_000
+	audienceLookups  = 300
+)
+
+// audienceSegments are those of the site: products that were viewed and not bought, and visitors who came at all.
+const audienceSegments = `INSERT INTO onepx.segments (site_id, segment, version, state, same_product, times_min, within_ms, lives_ms, saved_at)
+VALUES ('bench', 'viewed', 'v', 'active', true, 1, 86400000 * 30, 86400000 * 30, now64(3)), ('bench', 'came', 'v', 'active', false, 1, 86400000 * 30, 86400000 * 30, now64(3))`
+
+// audienceHits are hits of the last 25 days, %[2]d for each visitor, of products of a shop, in no order of visitors. A twentieth of
+// the visitors leaves with one of their products. %[1]s is the segment, %[3]s a step, %[4]s a condition on the numbers, of which there are %[5]d.
+const audienceHits = `INSERT INTO onepx.segment_hits (site_id, segment, version, step, visitor_kind, visitor_id, product, nth, occurred_at, event_id, value_micros, item_micros,
+	kafka_topic, kafka_partition, kafka_offset, expires_at)
+SELECT 'bench', '%[1]s', 'v', '%[3]s', if(visitor %% 10 = 0, 'minted', 'cookie'), reinterpret(sipHash128(intDiv(number, %[2]d) AS visitor), 'UUID'),
+	concat('product-', toString(cityHash64(number, 1) %% 5000)), 0, now64(3) - toIntervalMillisecond(cityHash64(number, '%[3]s') %% (86400000 * 25)),
+	reinterpret(sipHash128(number, '%[1]s %[3]s'), 'UUID'), 1000000, 1000000, 'made', 0, number, now() + 86400 * 395
+FROM numbers(%[5]d) WHERE %[4]s`
+
+// audiencesBench asks who is in a segment, and in which segments visitors are.
+func audiencesBench(ctx context.Context, w *world) (report, error) {
+	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
+		return report{}, fmt.Errorf("consumer migrate: %w\n%s", err, out)
+	}
+	fmt.Fprintf(os.Stderr, "making hits of %d visitors …\n", audienceVisitors)
+	begun := time.Now()
+	err := w.exec(ctx, audienceSegments,
+		fmt.Sprintf(audienceHits, "viewed", 2, "enter", "true", 2*audienceVisitors),
+		fmt.Sprintf(audienceHits, "viewed", 2, "leave", "number % 40 = 0", 2*audienceVisitors),
+		fmt.Sprintf(audienceHits, "came", 1, "enter", "true", audienceVisitors),
+		fmt.Sprintf("INSERT INTO onepx.profile_refusals SELECT 'bench', reinterpret(sipHash128(number * 50), 'UUID'), now64(3) - toIntervalDay(number %% 25), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/50),
+		fmt.Sprintf("INSERT INTO onepx.suppressed_visitors SELECT cityHash64(reinterpret(sipHash128(number * 100 + 7), 'UUID')), true, number, now64(3) FROM numbers(%d)", audienceVisitors/100))
+	if err != nil {
+		return report{}, err
+	}
+	made := time.Since(begun)
+	parts, err := w.merged(ctx)
+	if err != nil {
+		return report{}, err
+	}
+	var result report
+	members := func(name, columns, segment, about string, goal *goal) error {
+		took, err := w.ask(ctx, "SELECT "+columns+" FROM onepx.audience_members(site = 'bench', segment = '"+segment+"')")
+		result.numbers = append(result.numbers, number{name, took, "s", goal, about})
+		return err
+	}
+	if err := members("audience_members_products", "count()", "viewed", "count of the members of a segment with `same_product`, over 20 million hits", atMost(2)); err != nil {
+		return report{}, err
+	}
+	if err := members("audience_members_plain", "count()", "came", "the same without `same_product`, over 10 million hits of 30 million", atMost(2)); err != nil {
+		return report{}, err
+	}
+	if err := members("audience_members_all", "count(), max(ends_at), sum(length(products)), sum(hits)", "viewed", "the members of the first with their products", nil); err != nil {
+		return report{}, err
+	}
+	for _, n := range []int{1, 32} {
+		median, slow, err := w.audiencesOf(ctx, n)
+		if err != nil {
+			return report{}, err
+		}
+		result.numbers = append(result.numbers,
+			number{fmt.Sprintf("audiences_of_%d", n), median, "ms", nil, fmt.Sprintf("`audiences_of` of %d visitors, median", n)},
+			number{fmt.Sprintf("audiences_of_%d_p99", n), slow, "ms", nil, "p99 of it"})
+	}
+	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; a fiftieth of the
+visitors has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. Lookups are %d questions one after the other, each of other visitors, whom nothing has read before.`,
+		audienceVisitors, 3*audienceVisitors, made.Round(time.Second), parts, audienceLookups)
+	return result, nil
+}
+
+// merged waits until ClickHouse has no more to merge, and returns how many parts the hits are in.
+func (w *world) merged(ctx context.Context) (int, error) {
+	for {
+		var now struct{ Merges, Parts int }
+		if err := w.sql().One(ctx, "SELECT (SELECT count() FROM system.merges) AS Merges, (SELECT count() FROM system.parts WHERE database = 'onepx' AND table = 'segment_hits' AND active) AS Parts", &now); err != nil {
+			return 0, err
+		}
+		if now.Merges == 0 {
+			return now.Parts, nil
+		}
+		select {
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// audiencesOf asks for the audiences of so many visitors at once, and returns the median and the p99 in milliseconds.
+func (w *world) audiencesOf(ctx context.Context, visitors int) (middle, slow float64, err error) {
+	var took []float64
+	for i := range audienceLookups {
+		ids := make([]string, visitors)
+		for j := range ids {
+			ids[j] = fmt.Sprintf("reinterpret(sipHash128(toUInt64(cityHash64(%d, %d, %d) %% %d)), 'UUID')", visitors, i, j, audienceVisitors)
+		}
+		var made struct{ IDs []string }
+		if err := w.sql().One(ctx, "SELECT ["+strings.Join(ids, ", ")+"] AS IDs", &made); err != nil {
+			return 0, 0, err
+		}
+		begun := time.Now()
+		err := w.sql().Query(ctx, "SELECT * FROM onepx.audiences_of(site = 'bench', visitors = ['"+strings.Join(made.IDs, "', '")+"'])", func(json.RawMessage) error { return nil })
+		if err != nil {
+			return 0, 0, err
+		}
+		took = append(took, float64(time.Since(begun).Microseconds())/1000)
+	}
+	slices.Sort(took)
+	return median(took), took[len(took)*99/100], nil
+}
+
+const audiencesTried = ``
