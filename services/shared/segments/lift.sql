@@ -14,7 +14,7 @@
     arrayMap((span, next) -> least(to_ms + 1,
         if(next.1 = span[1].1, next.2, to_ms + 1),
         if(span[1].1.2 < length(everywhere), everywhere[span[1].1.2 + 1], to_ms + 1)),
-        spans, arrayPushBack(arrayPopFront(arrayMap(span -> (span[1].1, span[1].2), spans)), (('', toUInt32(4294967295)), toInt64(0)))) AS overs{{end}}
+        spans, arrayPopFront(arrayPushBack(arrayMap(span -> (span[1].1, span[1].2), spans), (('', toUInt32(4294967295)), toInt64(0))))) AS overs{{end}}
 {{define "entered_in_spans"}}arrayMap((span, begin) -> arrayReverse(arrayFilter(h -> if(h.3 = 'enter', h.2 > begin, false), span)), spans, begins) AS entered{{end}}
 {{define "counted_in_spans"}}arrayMap(e -> arraySlice(arrayFilter((h, nth) -> nth = 1, e, arrayEnumerateUniq(e.4)), 1, {{.MostHits}}), entered) AS counted{{end}}
 {{- /* Of each span the first instant of the range at which the visitor is in by it, 0 if there is none. What happens is put in order as by
@@ -63,10 +63,10 @@ SELECT
     goal, exposed, held_out, exposed_converted, held_out_converted,
     if(exposed = 0, NULL, e.1) AS exposed_rate,
     if(held_out = 0, NULL, h.1) AS held_out_rate,
-    if(exposed = 0 OR held_out = 0, NULL, e.1 - h.1) AS lift,
-    if(exposed = 0 OR held_out = 0, NULL, e.1 - h.1 - sqrt(pow(e.1 - e.2 + e.3, 2) + pow(h.2 + h.3 - h.1, 2))) AS lift_low,
-    if(exposed = 0 OR held_out = 0, NULL, e.1 - h.1 + sqrt(pow(e.2 + e.3 - e.1, 2) + pow(h.1 - h.2 + h.3, 2))) AS lift_high,
-    if(exposed = 0 OR held_out_converted = 0, NULL, e.1 / h.1 - 1) AS lift_relative,
+    if(exposed * held_out = 0, NULL, e.1 - h.1) AS lift,
+    if(exposed * held_out = 0, NULL, e.1 - h.1 - sqrt(pow(e.1 - e.2 + e.3, 2) + pow(h.2 + h.3 - h.1, 2))) AS lift_low,
+    if(exposed * held_out = 0, NULL, e.1 - h.1 + sqrt(pow(e.2 + e.3 - e.1, 2) + pow(h.1 - h.2 + h.3, 2))) AS lift_high,
+    if(exposed * held_out_converted = 0, NULL, e.1 / h.1 - 1) AS lift_relative,
     toDecimal128(exposed_micros, 6) / 1000000 AS exposed_revenue,
     toDecimal128(held_out_micros, 6) / 1000000 AS held_out_revenue,
     if(exposed = 0, NULL, exposed_micros / exposed / 1000000) AS exposed_revenue_per_visitor,
@@ -121,7 +121,7 @@ FROM
                             FROM {{.Database}}.valued_conversions(site = {site:String}, from = {from:Date}, to = {to:Date})
                             GROUP BY visitor_id
                         ) AS c USING visitor_id
-                        WHERE first_ms != 0 AND cityHash64(visitor_id) NOT IN ({{template "suppressed" .}})
+                        WHERE if(first_ms = 0, false, cityHash64(visitor_id) NOT IN ({{template "suppressed" .}}))
                     )
                 )
                 GROUP BY held, converted_to
