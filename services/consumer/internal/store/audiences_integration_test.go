@@ -28,6 +28,9 @@ func TestAudiences(t *testing.T) {
 		"a segment has versions":                        testVersions,
 		"sizes of an audience are those of its days":    testSizes,
 		"a membership is explained":                     testExplained,
+		"whose conversions count for the lift":          testConversionsOfTheCohort,
+		"the interval of the lift is Newcombe's":        testInterval,
+		"a lift without two arms is unknown":            testWithoutArms,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d.of(t)) })
 	}
