@@ -114,7 +114,7 @@ func (w audienceWorld) arms(segment string, exposed, heldOut int) (arms [2][]uui
 func testInterval(t *testing.T, d db) {
 	w := audienceWorld{d}
 	const after = "2026-11-10T13:00:00Z"
-	many, few := w.arms("many", 70, 80), w.arms("few", 10, 10)
+	many, few := w.arms("lift of many", 70, 80), w.arms("lift of few", 10, 10)
 	var rows []string
 	for goal, converted := range map[string][][]uuid.UUID{
 		"56 of 70, 48 of 80": {many[0][:56], many[1][:48]},
@@ -135,8 +135,8 @@ func testInterval(t *testing.T, d db) {
 			"ifNull(toString(round(lift_relative, 4)), '-'), ' revenue ', toString(exposed_revenue), ' ', toString(held_out_revenue), ' ', toString(exposed_revenue_per_visitor), ' ', toString(held_out_revenue_per_visitor)) " +
 			"FROM %s.retargeting_lift(site = 'shop', segment = '" + segment + "', from = '2026-11-10', to = '2026-11-10')")
 	}
-	require.Contains(t, lift("many"), "56 of 70, 48 of 80: 56/70 48/80 0.8 0.6 lift 0.2 0.0524 0.3339 0.3333 revenue 560 480 8 6", "two conversions of a visitor are one, of twice the value")
-	require.Subset(t, lift("few"), []string{
+	require.Contains(t, lift("lift of many"), "56 of 70, 48 of 80: 56/70 48/80 0.8 0.6 lift 0.2 0.0524 0.3339 0.3333 revenue 560 480 8 6", "two conversions of a visitor are one, of twice the value")
+	require.Subset(t, lift("lift of few"), []string{
 		"9 of 10, 3 of 10: 9/10 3/10 0.9 0.3 lift 0.6 0.1705 0.809 2 revenue 90 30 9 3",
 		"10 of 10, 0 of 10: 10/10 0/10 1 0 lift 1 0.6075 1 - revenue 100 0 10 0",
 		"0 of 10, 0 of 10: 0/10 0/10 0 0 lift 0 -0.2775 0.2775 - revenue 0 0 0 0",
