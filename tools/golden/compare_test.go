@@ -24,6 +24,7 @@ import (
 // comparison holds answers against those of the reference.
 type comparison struct {
 	clickHouse ledger.ClickHouse
+	site       string
 	// ids are those that senders gave; the others are the collector's, and nobody knows them before.
 	ids map[string]bool
 	mu  sync.Mutex // guards persons and labels
@@ -32,8 +33,8 @@ type comparison struct {
 	labels  map[answers.Label]string
 }
 
-func newComparison(clickHouse ledger.ClickHouse, events []answers.Event) *comparison {
-	c := &comparison{clickHouse: clickHouse, ids: map[string]bool{}, persons: map[string]answers.Label{}, labels: map[answers.Label]string{}}
+func newComparison(clickHouse ledger.ClickHouse, site string, events []answers.Event) *comparison {
+	c := &comparison{clickHouse: clickHouse, site: site, ids: map[string]bool{}, persons: map[string]answers.Label{}, labels: map[answers.Label]string{}}
 	for _, e := range events {
 		c.ids[e.ID] = true
 	}
@@ -54,7 +55,7 @@ const maxDifferences = 15
 
 func (c *comparison) compare(t *testing.T, q question, r answers.Range) {
 	want, keys, columns := expected(q.want)
-	sql := fmt.Sprintf("SELECT * FROM onepx.%s(site = '%s', from = '%s', to = '%s'%s)", q.view, siteID, r.From, r.To, q.more)
+	sql := fmt.Sprintf("SELECT * FROM onepx.%s(site = '%s', from = '%s', to = '%s'%s)", q.view, c.site, r.From, r.To, q.more)
 	got := map[string]map[string]any{}
 	var differences []string
 	differs := func(key, column string, got, want any) {

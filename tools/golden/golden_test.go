@@ -26,8 +26,9 @@ func TestEveryAnswerIsThatOfTheReference(t *testing.T) {
 	require.NoError(t, w.imports(t.Context(), site))
 	w.await(t, len(events)+len(browsed))
 	compareAudiences(t, w, browsed)
+	compareLift(t, w, browsed)
 	require.NoError(t, w.rollup(t.Context()))
-	c := newComparison(w.clickHouse, events)
+	c := newComparison(w.clickHouse, siteID, events)
 	reference := answers.New(site, events)
 	for i, r := range ranges {
 		for _, q := range questions(reference, r, i == 0) {

@@ -107,8 +107,8 @@ func micros(text string) answers.Amount { return answers.ParseAmount(text) }
 
 // segments are those of the shop that has audiences.
 var segments = []segment{
-	rule("viewed", "enter: {event: view_item}", answers.Segment{Enter: named("view_item")}),
-	rule("cart_abandoners", "enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true",
+	rule("viewed", "enter: {event: view_item}, holdout: 20", answers.Segment{Enter: named("view_item")}),
+	rule("cart_abandoners", "enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true, holdout: 20",
 		answers.Segment{Enter: named("add_to_cart"), Leave: named("purchase"), SameProduct: true}),
 	rule("viewed_not_bought", "enter: {event: view_item}, leave: {event: purchase}, same_product: true, lives: 7d",
 		answers.Segment{Enter: named("view_item"), Leave: named("purchase"), SameProduct: true, Lives: 7 * aDay}),
@@ -119,7 +119,7 @@ var segments = []segment{
 		answers.Segment{Enter: named("view_item"), MinTimes: 3, Within: 7 * aDay}),
 	rule("two_of_one", "enter: {event: view_item}, times: {min: 2}, within: 1d, same_product: true",
 		answers.Segment{Enter: named("view_item"), MinTimes: 2, Within: aDay, SameProduct: true}),
-	rule("seldom", "enter: {event: view_item}, times: {max: 3}, within: 14d",
+	rule("seldom", "enter: {event: view_item}, times: {max: 3}, within: 14d, holdout: 20",
 		answers.Segment{Enter: named("view_item"), MaxTimes: 3, Within: 14 * aDay}),
 	rule("band", "enter: {event: view_item}, times: {min: 2, max: 4}, within: 7d, leave: {event: purchase}, lives: 14d",
 		answers.Segment{Enter: named("view_item"), MinTimes: 2, MaxTimes: 4, Within: 7 * aDay, Leave: named("purchase"), Lives: 14 * aDay}),
@@ -133,11 +133,11 @@ var segments = []segment{
 		answers.Segment{Enter: named("add_to_cart"), SameProduct: true, MinValue: micros("60"), Within: 7 * aDay}),
 	rule("then", "enter: {event: view_item}, then: {event: add_to_cart}, then_within: 3d",
 		answers.Segment{Enter: named("view_item"), Then: named("add_to_cart"), ThenWithin: 3 * aDay}),
-	rule("then_same", "enter: {event: view_item}, then: {event: add_to_cart}, then_within: 1d, same_product: true, leave: {event: purchase}",
+	rule("then_same", "enter: {event: view_item}, then: {event: add_to_cart}, then_within: 1d, same_product: true, leave: {event: purchase}, holdout: 20",
 		answers.Segment{Enter: named("view_item"), Then: named("add_to_cart"), ThenWithin: aDay, SameProduct: true, Leave: named("purchase")}),
 	rule("then_after_three", "enter: {event: view_item}, times: {min: 3, max: 8}, within: 7d, then: {event: begin_checkout}, then_within: 30m, leave: {event: purchase}",
 		answers.Segment{Enter: named("view_item"), MinTimes: 3, MaxTimes: 8, Within: 7 * aDay, Then: named("begin_checkout"), ThenWithin: 30 * minute, Leave: named("purchase")}),
-	rule("silent", "enter: {event: add_to_cart}, leave: {event: purchase}, after: 1d, lives: 14d, same_product: true",
+	rule("silent", "enter: {event: add_to_cart}, leave: {event: purchase}, after: 1d, lives: 14d, same_product: true, holdout: 20",
 		answers.Segment{Enter: named("add_to_cart"), Leave: named("purchase"), After: aDay, Lives: 14 * aDay, SameProduct: true}),
 	rule("lapsed", "enter: {event: purchase}, after: 10d, lives: 40d",
 		answers.Segment{Enter: named("purchase"), After: 10 * aDay, Lives: 40 * aDay}),
@@ -157,6 +157,6 @@ var segments = []segment{
 		answers.Segment{Enter: all(named("view_item"), not(anyOf(at("/sale"), product("cup"))))}),
 	rule("left_by_page", "enter: {event: view_item}, leave: {url: '/thanks$'}, same_product: true, lives: 3d",
 		answers.Segment{Enter: named("view_item"), Leave: at("/thanks$"), SameProduct: true, Lives: 3 * aDay}),
-	rule("minute", "enter: {event: search}, lives: 1m", answers.Segment{Enter: named("search"), Lives: minute}),
+	rule("minute", "enter: {event: search}, lives: 1m, holdout: 20", answers.Segment{Enter: named("search"), Lives: minute}),
 	rule("long", "enter: {event: signup}, within: 1m, lives: 300d", answers.Segment{Enter: named("signup"), Within: minute, Lives: 300 * aDay}),
 }

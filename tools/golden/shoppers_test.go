@@ -16,11 +16,19 @@ const audienceSite = "audience"
 // audienceConfig is its part of onepx.yaml.
 func audienceConfig() string {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n    segments:\n", audienceSite)
+	fmt.Fprintf(text, "  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n", audienceSite)
+	writeGoals(text, audienceGoals)
+	text.WriteString("    segments:\n")
 	for _, s := range segments {
 		fmt.Fprintf(text, "      - %s\n", s.yaml)
 	}
 	return text.String()
+}
+
+// audienceGoals are its goals.
+var audienceGoals = []answers.Goal{
+	{ID: "purchase", Event: "purchase", OncePer: "order", Value: "event", ClickDays: 30, ViewDays: 1},
+	{ID: "signup", Event: "signup", OncePer: "hit", Value: "2.50", Currency: "EUR", ClickDays: 30, ViewDays: 1},
 }
 
 // goods are what it sells.

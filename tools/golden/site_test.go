@@ -48,7 +48,14 @@ var goals = []answers.Goal{
 // config is onepx.yaml. keyHash is the SHA-256 of the write key in hexadecimal digits.
 func config(keyHash string) string {
 	text := &strings.Builder{}
-	fmt.Fprintf(text, "sites:\n  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n    goals:\n", siteID, keyHash)
+	fmt.Fprintf(text, "sites:\n  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n", siteID, keyHash)
+	writeGoals(text, goals)
+	return text.String() + audienceConfig()
+}
+
+// writeGoals adds goals to the part of onepx.yaml that is a site's.
+func writeGoals(text *strings.Builder, goals []answers.Goal) {
+	text.WriteString("    goals:\n")
 	for _, g := range goals {
 		fmt.Fprintf(text, "      - id: %s\n        once_per: %s\n        value: %q\n        click_window_days: %d\n        view_window_days: %d\n", g.ID, g.OncePer, g.Value, g.ClickDays, g.ViewDays)
 		if g.Event != "" {
@@ -64,7 +71,6 @@ func config(keyHash string) string {
 			fmt.Fprintf(text, "        props: {%s: %s}\n", name, value)
 		}
 	}
-	return text.String() + audienceConfig()
 }
 
 // rates are units for a euro: none at week-ends, none of the pound for more than a week, none of the franc at all.

@@ -18,6 +18,11 @@ CREATE VIEW IF NOT EXISTS {{.Database}}.audiences_of {{.OnCluster}} AS
 CREATE VIEW IF NOT EXISTS {{.Database}}.audience_sizes {{.OnCluster}} AS
 {{.AudienceSizes}};
 
+-- What retargeting brings: docs/audiences.md, Lift.
+--   SELECT * FROM retargeting_lift(site = 'shop', segment = 'cart_abandoners', from = '2026-11-01', to = '2026-11-30', goal = 'purchase')
+CREATE VIEW IF NOT EXISTS {{.Database}}.retargeting_lift {{.OnCluster}} AS
+{{.RetargetingLift}};
+
 -- What a visitor did in a segment, and what each hit is worth for the membership.
 --   SELECT * FROM audience_explained(site = 'shop', segment = 'cart_abandoners', visitor = '0190b5ad-…')
 CREATE VIEW IF NOT EXISTS {{.Database}}.audience_explained {{.OnCluster}} AS

@@ -1,7 +1,7 @@
 package segments
 
 import (
-	_ "embed"
+	"embed"
 	"strings"
 	"text/template"
 )
@@ -12,10 +12,10 @@ const MostHits = 1000
 // unbounded is more than any sum of MostHits amounts.
 const unbounded = "toInt128(toInt64(9223372036854775807)) * 1000000"
 
-//go:embed memberships.sql
-var membershipsSQL string
+//go:embed memberships.sql lift.sql
+var files embed.FS
 
-var memberships = template.Must(template.New("memberships.sql").Parse(membershipsSQL))
+var memberships = template.Must(template.ParseFS(files, "*.sql"))
 
 // Source says where a query of memberships finds what it reads. docs/audiences.md, Membership, defines what the queries answer.
 type Source struct {

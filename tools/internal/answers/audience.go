@@ -46,28 +46,44 @@ func (a *Answers) VisitorOf() map[string]string {
 
 // Audience returns the members of the segment at that instant.
 func (a *Answers) Audience(s Segment, at time.Time) []Member {
-	refused := map[string]time.Time{} // the last refusal of each visitor, whenever it was; a machine's too
-	for _, f := range a.facts {
-		if !f.repeat && !f.Consents && f.id != "" && f.occurred.After(refused[f.id]) {
-			refused[f.id] = f.occurred
-		}
-	}
-	since := at.Add(-s.Within - s.ThenWithin - s.Lives)
-	of := map[string][]*fact{}
-	for _, f := range a.counted { // in the order of events
-		if f.id != "" && f.Consents && !f.occurred.After(at) && f.occurred.After(since) && f.occurred.After(refused[f.id]) {
-			of[f.id] = append(of[f.id], f)
-		}
-	}
 	var members []Member
-	for visitor, events := range of {
-		if m, is := a.member(s, events, at); is {
+	for visitor, events := range a.profiled() {
+		if m, is := a.member(s, mattering(s, events, at), at); is {
 			m.Visitor = visitor
 			members = append(members, m)
 		}
 	}
 	slices.SortFunc(members, func(x, y Member) int { return cmp.Compare(x.Visitor, y.Visitor) })
 	return members
+}
+
+// profiled are the events that take part, in the order of events, by visitor.
+func (a *Answers) profiled() map[string][]*fact {
+	refused := map[string]time.Time{} // the last refusal of each visitor, whenever it was; a machine's too
+	for _, f := range a.facts {
+		if !f.repeat && !f.Consents && f.id != "" && f.occurred.After(refused[f.id]) {
+			refused[f.id] = f.occurred
+		}
+	}
+	of := map[string][]*fact{}
+	for _, f := range a.counted {
+		if f.id != "" && f.Consents && f.occurred.After(refused[f.id]) {
+			of[f.id] = append(of[f.id], f)
+		}
+	}
+	return of
+}
+
+// mattering are the events that can matter at that instant.
+func mattering(s Segment, events []*fact, at time.Time) []*fact {
+	since := at.Add(-s.Within - s.ThenWithin - s.Lives)
+	var list []*fact
+	for _, f := range events {
+		if !f.occurred.After(at) && f.occurred.After(since) {
+			list = append(list, f)
+		}
+	}
+	return list
 }
 
 // member tells whether the visitor of the events is in, by one key or another.

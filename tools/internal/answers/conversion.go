@@ -11,6 +11,8 @@ type conversion struct {
 	goal            Goal
 	hit             *fact
 	person, visitor string
+	// id is the label of the visitor id.
+	id string
 	// value and gross are nil when unknown; value is nil for `none` too.
 	value, gross Amount
 	unknown      bool
@@ -43,11 +45,11 @@ func (a *Answers) conversions(goal Goal, to Day) []*conversion {
 		c.hits = append(c.hits, f)
 	}
 	for _, c := range all {
-		c.person, c.visitor = c.hit.person, c.hit.visitor
+		c.person, c.visitor, c.id = c.hit.person, c.hit.visitor, c.hit.id
 		if goal.OncePer == "order" && c.hit.OrderID != "" {
 			for _, f := range c.hits {
 				if f.person != "" {
-					c.person, c.visitor = f.person, f.visitor
+					c.person, c.visitor, c.id = f.person, f.visitor, f.id
 					break
 				}
 			}

@@ -144,6 +144,15 @@ func (d Day) Add(n int) Day {
 	return Day(t.AddDate(0, 0, n).Format(time.DateOnly))
 }
 
+// begin is the day's first instant.
+func (d Day) begin(zone *time.Location) time.Time {
+	t, err := time.ParseInLocation(time.DateOnly, string(d), zone)
+	if err != nil {
+		panic(err) // as in Add
+	}
+	return t
+}
+
 // Range is days, both included.
 type Range struct{ From, To Day }
 

@@ -29,6 +29,9 @@ func TestAudiences(t *testing.T) {
 		"sizes of an audience are those of its days":    testSizes,
 		"a membership is explained":                     testExplained,
 		"Go and SQL judge hits alike":                   testGoAndSQL,
+		"whose conversions count for the lift":          testConversionsOfTheCohort,
+		"the interval of the lift is Newcombe's":        testInterval,
+		"a lift without two arms is unknown":            testWithoutArms,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, d.of(t)) })
 	}

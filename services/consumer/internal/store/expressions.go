@@ -128,5 +128,8 @@ func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
 // AudienceSizes is the query of the view of this name.
 func (s Schema) AudienceSizes() string { return segments.Sizes(segments.Source{Database: s.Database}) }
 
+// RetargetingLift is the query of the view of this name.
+func (s Schema) RetargetingLift() string { return segments.Lift(s.Database) }
+
 // AudienceExplained is the query of the view of this name.
 func (s Schema) AudienceExplained() string { return segments.Explained(s.Database) }
