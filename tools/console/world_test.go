@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ const sites = `sites:
     timezone: Europe/Berlin
     currency: EUR
     privacy: opt_out
-    api_keys: [{name: all, key: "sha256:%x", rights: [audiences, privacy], rate_limit: 10000}]
+    api_keys: [{name: all, key: "sha256:%x", rights: [audiences, segments, privacy], rate_limit: 10000}]
     segments:
       - id: cart
         name: In the cart, not bought
@@ -166,6 +167,9 @@ func (w *world) ask(method, key, path, body string) (int, string) {
 	request, err := http.NewRequestWithContext(ctx, method, w.console.URL+"/v1/sites/"+path, bytes.NewBufferString(body))
 	require.NoError(w.t, err)
 	request.Header.Set("Authorization", "Bearer "+key)
+	if strings.HasSuffix(path, "/preview") {
+		request.Header.Set("Content-Type", "application/yaml")
+	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(w.t, err)
 	defer response.Body.Close()

@@ -71,10 +71,12 @@ type Server struct {
 	sites   atomic.Pointer[snapshot]
 	// queries has a place for each question that may be asked at once.
 	queries chan struct{}
-	outage  *telemetry.OutageLog
-	panics  *telemetry.OutageLog
-	api     huma.API
-	http    *http.Server
+	// previews has one for each preview that may run at once; each of them is a question, too.
+	previews chan struct{}
+	outage   *telemetry.OutageLog
+	panics   *telemetry.OutageLog
+	api      huma.API
+	http     *http.Server
 }
 
 // New returns a server that does not listen yet.
@@ -84,7 +86,7 @@ func New(deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("console metrics: %w", err)
 	}
 	s := &Server{
-		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries),
+		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries), previews: make(chan struct{}, maxPreviews),
 		outage: telemetry.NewOutageLog(deps.Logger, "asking the database", deps.Now),
 		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
 	}
@@ -122,6 +124,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerVisitors()
 	s.registerAudiences()
 	s.registerMembers()
+	s.registerPreview()
 	s.registerPeople()
 	s.registerErasures()
 	s.registerExports()
