@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -34,6 +35,48 @@ func TestAVisitorsAudiences(t *testing.T) {
 	unknown := w.get(shopKey, "/v1/sites/shop/visitors/"+visitor(2).String()+"/audiences")
 	require.Equal(t, http.StatusOK, unknown.status)
 	require.JSONEq(t, `{"audiences":[],"consent":{"profile":false,"share":false},"impressions":{}}`, unknown.body)
+}
+
+func TestAVisitorOfAPartner(t *testing.T) {
+	w := newWorld(t)
+	var all strings.Builder // every character that an id may have
+	for c := '!'; c <= '~'; c++ {
+		all.WriteRune(c)
+	}
+	w.ofPartner = map[string]lookup.Facts{}
+	for name, id := range map[string]string{
+		"plain": "7", "all characters": all.String(), "a path": "../a//b/audiences", "escaped itself": "%2F%00%", "the longest": strings.Repeat("/", 512), "a name of a path": "audiences", "quotes": `'\");--`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.ofPartner[id] = lookup.Facts{Memberships: []lookup.Membership{{Segment: "cart", EndsAt: now}}, Share: true}
+			path := "/v1/sites/shop/partners/adnet/" + url.PathEscape(id) + "/audiences"
+			answer := w.get(adsKey, path)
+			require.Equal(t, http.StatusOK, answer.status, answer.body)
+			require.Equal(t, "no-store", answer.header.Get("Cache-Control"))
+			require.JSONEq(t, `{"audiences":[{"id":"cart","ends_at":"2026-11-26T12:00:00Z"}],"consent":{"profile":true,"share":true},"impressions":{}}`, answer.body)
+			require.Equal(t, "partner shop adnet "+id, w.asked[len(w.asked)-1])
+			delete(w.ofPartner, id)
+			require.JSONEq(t, `{"audiences":[],"consent":{"profile":false,"share":false},"impressions":{}}`, w.get(adsKey, path).body)
+		})
+	}
+	w.asked = nil
+	for name, id := range map[string]string{
+		"empty": "", "too long": strings.Repeat("a", 513), "not ASCII": "é", "not UTF-8": "\xff", "a space": "a b", "a zero byte": "a\x00", "a new line": "a\n",
+	} {
+		answer := w.get(adsKey, "/v1/sites/shop/partners/adnet/"+url.PathEscape(id)+"/audiences")
+		require.Equal(t, http.StatusUnprocessableEntity, answer.status, name)
+		require.Contains(t, answer.problem(t), "path.id", name)
+	}
+	for path, status := range map[string]int{
+		"shop/partners/other/7/audiences": 404, "shop/partners//7/audiences": 422, "shop/partners/%2e%2e/7/audiences": 404, "blog/partners/other/7/audiences": 404,
+		"shop/partners/adnet/a/b/audiences": 404, "shop/partners/adnet/7": 404, "sh%6fp%2f/partners/adnet/7/audiences": 404,
+	} {
+		require.Equal(t, status, w.get(adsKey, "/v1/sites/"+path).status, path)
+	}
+	require.Equal(t, http.StatusForbidden, w.get(privacyKey, "/v1/sites/shop/partners/adnet/7/audiences").status)
+	require.Empty(t, w.asked)
+	w.err = lookup.ErrBusy
+	require.Equal(t, http.StatusServiceUnavailable, w.get(adsKey, "/v1/sites/shop/partners/adnet/7/audiences").status)
 }
 
 func TestAnAnswerHasAtMost1024BytesAndWhatIsNeededMost(t *testing.T) {
@@ -251,7 +294,7 @@ func TestTheDocumentIsServedAndHasEveryOperation(t *testing.T) {
 	answer := w.get("", "/openapi.json")
 	require.NoError(t, json.Unmarshal([]byte(answer.body), &document))
 	require.Equal(t, "3.1.0", document.OpenAPI)
-	require.Len(t, document.Paths, 14)
+	require.Len(t, document.Paths, 15)
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
 			require.Len(t, operation.Security, 1, path+" "+method)

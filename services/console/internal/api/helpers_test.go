@@ -56,7 +56,9 @@ func sitesFile(slowRate int) string {
       - {name: ads, key: "%s", rights: [audiences]}
       - {name: dpo, key: "%s", rights: [privacy]}
       - {name: slow, key: "%s", rights: [audiences], rate_limit: %d}
+    sync_partners: [{id: adnet}]
   - id: blog
+    sync_partners: [{id: other}]
     timezone: UTC
     currency: EUR
     api_keys: [{name: all, key: "%s", rights: [audiences, privacy]}]
@@ -76,15 +78,17 @@ type world struct {
 	log    bytes.Buffer
 	now    time.Time
 
-	facts    map[uuid.UUID]lookup.Facts
-	members  []store.Member
-	version  string
-	rows     []string
-	links    []personal.Link
-	else_    []personal.Elsewhere
-	requests map[uuid.UUID]personal.Request
-	exports  []exportlog.Export
-	dir      string
+	facts map[uuid.UUID]lookup.Facts
+	// ofPartner are the facts of visitors by their ids at partners.
+	ofPartner map[string]lookup.Facts
+	members   []store.Member
+	version   string
+	rows      []string
+	links     []personal.Link
+	else_     []personal.Elsewhere
+	requests  map[uuid.UUID]personal.Request
+	exports   []exportlog.Export
+	dir       string
 	// previewed are the rules that were tried; each waits for hold if there is one.
 	previewed []siteconfig.Segment
 	hold      chan struct{}
@@ -117,6 +121,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) Of(_ context.Context, site *siteconfig.Site, v uuid.UUID) (lookup.Facts, error) {
 	w.note("lookup " + site.ID)
 	return w.facts[v], w.err
+}
+
+func (w *world) OfPartner(_ context.Context, site *siteconfig.Site, partner, id string) (lookup.Facts, error) {
+	w.note(fmt.Sprintf("partner %s %s %s", site.ID, partner, id))
+	return w.ofPartner[id], w.err
 }
 
 func (w *world) Audiences(_ context.Context, site, segment string) ([]store.Audience, error) {

@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -111,7 +112,7 @@ func New(deps Deps) (*Server, error) {
 func (s *Server) routes() (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.failed
-	e.Use(s.recovered)
+	e.Use(s.recovered, unescaped)
 	config := huma.DefaultConfig("onepx console", s.deps.Version)
 	config.Info.Description = "Audiences for ad servers, and requests of people about their data. docs/console.md tells how to use it."
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
@@ -191,6 +192,26 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 			s.panics.Failed(fmt.Errorf("%v", cause)) //nolint:err113 // whatever it is
 			err = echo.ErrInternalServerError
 		}()
+		return next(c)
+	}
+}
+
+// unescaped gives operations the parts of a path as they are meant: where it has an escape that it would not need, such as %2F
+// within an id, echo leaves all of them as they were sent.
+func unescaped(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().URL.RawPath == "" {
+			return next(c)
+		}
+		values := c.ParamValues()
+		for i, value := range values {
+			meant, err := url.PathUnescape(value)
+			if err != nil {
+				return echo.ErrBadRequest
+			}
+			values[i] = meant
+		}
+		c.SetParamValues(values...)
 		return next(c)
 	}
 }

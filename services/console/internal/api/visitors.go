@@ -20,6 +20,8 @@ import (
 type Lookups interface {
 	// Of returns what may be said of a visitor now; nothing of one who is suppressed or unknown. See lookup.Lookup.
 	Of(ctx context.Context, site *siteconfig.Site, visitor uuid.UUID) (lookup.Facts, error)
+	// OfPartner returns what may be said to a partner of the visitor whom it knows by the id.
+	OfPartner(ctx context.Context, site *siteconfig.Site, partner, id string) (lookup.Facts, error)
 }
 
 // maxAnswer is how many bytes the answer about a visitor has at most: ad servers wait for it.
@@ -49,6 +51,12 @@ type visitorInput struct {
 	Visitor ID     `path:"visitor" doc:"Id of the visitor, as in column visitor_id." example:"0190b5ad-3c2e-7b1f-9d6a-5b0e3f1c2d4a"`
 }
 
+type partnerInput struct {
+	SiteInput
+	Partner string `path:"partner" doc:"Id of the partner: one of sync_partners in onepx.yaml." example:"adnet"`
+	ID      string `path:"id" minLength:"1" maxLength:"512" pattern:"^[!-~]+$" doc:"The id of the visitor at the partner, as it told it at /sync; percent-encoded." example:"a1B2/c3=="`
+}
+
 type visitorOutput struct {
 	CacheControl string `header:"Cache-Control"`
 	Body         visitorAudiences
@@ -59,10 +67,26 @@ func (s *Server) registerVisitors() {
 		"In which audiences is a visitor?",
 		"For ad servers. At most 1024 bytes. Unknown visitors, those who do not allow profiling, who wish not to be counted or are held out get the same empty answer."),
 		s.visitorAudiences)
+	register(s, operation("get-partner-audiences", http.MethodGet, "/partners/{partner}/{id}/audiences", siteconfig.RightAudiences,
+		"In which audiences is the visitor whom a partner knows by an id?",
+		"For ad servers that know visitors by their own ids, of cookie sync. The answer is that of get-visitor-audiences; unknown ids and visitors who do not allow sharing get the empty one, too."),
+		s.partnerAudiences)
 }
 
 func (s *Server) visitorAudiences(ctx context.Context, in *visitorInput) (*visitorOutput, error) {
-	facts, err := s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor))
+	return told(s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor)))
+}
+
+func (s *Server) partnerAudiences(ctx context.Context, in *partnerInput) (*visitorOutput, error) {
+	site := callerOf(ctx).site
+	if _, known := site.Partner(in.Partner); !known {
+		return nil, errNotFound()
+	}
+	return told(s.deps.Lookups.OfPartner(ctx, site, in.Partner, in.ID))
+}
+
+// told is the answer to a lookup.
+func told(facts lookup.Facts, err error) (*visitorOutput, error) {
 	if errors.Is(err, lookup.ErrBusy) {
 		return nil, errAgain(busy)
 	}

@@ -57,3 +57,21 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	}
 	return facts, nil
 }
+
+// VisitorsOfPartner is one query of all ids.
+func (s *Store) VisitorsOfPartner(ctx context.Context, site, partner string, ids []string) (map[string]uuid.UUID, error) {
+	var rows []struct {
+		ID      string    `ch:"partner_uid"`
+		Visitor uuid.UUID `ch:"visitor_id"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT partner_uid, visitor_id FROM "+
+		s.view("visitors_of_partner", named("site", text(site)), named("partner", text(partner)), named("uids", texts(ids))))
+	if err != nil {
+		return nil, failed("look ids of a partner up", err)
+	}
+	visitors := map[string]uuid.UUID{}
+	for _, r := range rows {
+		visitors[r.ID] = r.Visitor
+	}
+	return visitors, nil
+}
