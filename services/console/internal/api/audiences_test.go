@@ -16,6 +16,7 @@ import (
 
 	"github.com/onepx/onepx/services/console/internal/lookup"
 	"github.com/onepx/onepx/services/console/internal/store"
+	"github.com/onepx/onepx/services/console/internal/tailor"
 )
 
 func TestAVisitorsAudiences(t *testing.T) {
@@ -31,6 +32,14 @@ func TestAVisitorsAudiences(t *testing.T) {
 	require.JSONEq(t, `{"audiences":[{"id":"cart","ends_at":"2026-11-26T13:00:00Z","products":["sku-1","sku-2"]},{"id":"viewed","ends_at":"2026-11-26T14:00:00Z"}],
 		"consent":{"profile":true,"share":true},"impressions":{"autumn":3}}`, answer.body)
 	require.Equal(t, []string{"lookup shop"}, w.asked)
+
+	show := &tailor.Shown{ID: "sku-1", PriceMicros: 4_900_000, Currency: "EUR", Reason: "carted", Seen: "sku-1"}
+	w.facts[visitor(3)] = lookup.Facts{Memberships: []lookup.Membership{
+		{Segment: "cart", Products: []string{"sku-1"}, Show: show, EndsAt: now}, {Segment: "other", Show: &tailor.Shown{ID: "sku-9", Reason: "same_category", Seen: "sku-8"}, EndsAt: now},
+	}}
+	require.JSONEq(t, `{"audiences":[{"id":"cart","ends_at":"2026-11-26T12:00:00Z","show":{"id":"sku-1","price":"4.9","currency":"EUR","reason":"carted"},"products":["sku-1"]},
+		{"id":"other","ends_at":"2026-11-26T12:00:00Z","show":{"id":"sku-9","reason":"same_category","seen":"sku-8"}}],"consent":{"profile":true,"share":false},"impressions":{}}`,
+		w.get(shopKey, "/v1/sites/shop/visitors/"+visitor(3).String()+"/audiences").body)
 
 	unknown := w.get(shopKey, "/v1/sites/shop/visitors/"+visitor(2).String()+"/audiences")
 	require.Equal(t, http.StatusOK, unknown.status)
@@ -87,6 +96,7 @@ func TestAnAnswerHasAtMost1024BytesAndWhatIsNeededMost(t *testing.T) {
 		for n := range 10 {
 			m.Products = append(m.Products, fmt.Sprintf("sku-%d-<\"é\u2028%d", i, n))
 		}
+		m.Show = &tailor.Shown{ID: m.Products[0], PriceMicros: 123_456_789, Currency: "EUR", Reason: "same_category", Seen: m.Products[1]}
 		facts.Memberships = append(facts.Memberships, m)
 	}
 	for _, test := range []struct {

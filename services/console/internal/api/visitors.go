@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/console/internal/lookup"
+	"github.com/onepx/onepx/services/console/internal/tailor"
+	"github.com/onepx/onepx/services/shared/money"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -38,7 +40,30 @@ type visitorAudiences struct {
 type visitorAudience struct {
 	ID       string    `json:"id" doc:"Id of the audience." example:"cart_abandoners"`
 	EndsAt   time.Time `json:"ends_at" doc:"Until when the visitor stays in it, unless something happens before."`
-	Products []string  `json:"products,omitempty" doc:"Ids of the products to show, the best first." example:"[\"sku-1\"]"`
+	Show     *shown    `json:"show,omitempty" doc:"The product to show; not there if nothing can be."`
+	Products []string  `json:"products,omitempty" doc:"Ids of the products by which the visitor is in it, the most recent first. Some may be out of stock." example:"[\"sku-1\"]"`
+}
+
+type shown struct {
+	ID       string `json:"id" doc:"Id of the product in the feed." example:"sku-7"`
+	Price    string `json:"price,omitempty" doc:"Present price of one piece, a sale's if there is one; not there if none is known." example:"4.90"`
+	Currency string `json:"currency,omitempty" example:"EUR"`
+	Reason   string `json:"reason" enum:"viewed,carted,bought,matched,price_changed,same_category,no_feed" doc:"Why this product: docs/audiences.md, tailored."`
+	Seen     string `json:"seen,omitempty" doc:"The product that was seen, where another one is shown for it." example:"sku-1"`
+}
+
+func shownOf(s *tailor.Shown) *shown {
+	if s == nil {
+		return nil
+	}
+	one := &shown{ID: s.ID, Reason: s.Reason}
+	if s.Currency != "" {
+		one.Price, one.Currency = money.Text(s.PriceMicros), s.Currency
+	}
+	if s.Seen != s.ID {
+		one.Seen = s.Seen
+	}
+	return one
 }
 
 type visitorConsent struct {
@@ -96,8 +121,8 @@ func told(facts lookup.Facts, err error) (*visitorOutput, error) {
 	return &visitorOutput{CacheControl: "no-store", Body: answer(facts)}, nil
 }
 
-// answer has as much of the facts as fits, what is needed most first: the audiences, the first product of each, campaigns by
-// how often they were seen, more products.
+// answer has as much of the facts as fits, what is needed most first: the audiences, the product to show for each, campaigns by
+// how often they were seen, the products of the audiences.
 func answer(facts lookup.Facts) visitorAudiences {
 	a := visitorAudiences{
 		Audiences: []visitorAudience{}, Impressions: map[string]uint64{},
@@ -119,22 +144,10 @@ func answer(facts lookup.Facts) visitorAudiences {
 		}
 		a.Audiences = append(a.Audiences, one)
 	}
-	const field = `,"products":[]`
-	product := func(i, n int) {
-		products := facts.Memberships[i].Products
-		if n >= len(products) || len(a.Audiences[i].Products) != n {
-			return
-		}
-		more := encoded(products[n]) + 1
-		if n == 0 {
-			more += len(field)
-		}
-		if fits(more) {
-			a.Audiences[i].Products = append(a.Audiences[i].Products, products[n])
-		}
-	}
 	for i := range a.Audiences {
-		product(i, 0)
+		if one := shownOf(facts.Memberships[i].Show); one != nil && fits(encoded(one)+len(`,"show":`)) {
+			a.Audiences[i].Show = one
+		}
 	}
 	for _, campaign := range slices.SortedFunc(maps.Keys(facts.Views), func(x, y string) int {
 		return cmp.Or(cmp.Compare(facts.Views[y], facts.Views[x]), cmp.Compare(x, y))
@@ -143,10 +156,15 @@ func answer(facts lookup.Facts) visitorAudiences {
 			a.Impressions[campaign] = facts.Views[campaign]
 		}
 	}
-	for n := 1; n < maxProducts; n++ {
+	field := len(`,"products":[],`) // of the first one
+	for n := range maxProducts {
 		for i := range a.Audiences {
-			product(i, n)
+			all, one := facts.Memberships[i].Products, &a.Audiences[i]
+			if n < len(all) && len(one.Products) == n && fits(encoded(all[n])+field) {
+				one.Products = append(one.Products, all[n])
+			}
 		}
+		field = len(`,`)
 	}
 	return a
 }

@@ -14,14 +14,17 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/onepx/onepx/services/console/internal/tailor"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // Membership is an audience that a visitor is in.
 type Membership struct {
 	Segment string
-	// Products are those to show, the most recent first.
+	// Products are those by which the visitor is in it, the most recent first.
 	Products []string
+	// Show is the product to show; nil if there is none.
+	Show *tailor.Shown
 	// EndsAt is when the membership ends, unless something happens before.
 	EndsAt time.Time
 	// HeldOut visitors are compared with the others, and must not be treated as members.

@@ -21,7 +21,7 @@ type factRow struct {
 	Share    bool      `ch:"share"`
 }
 
-// VisitorFacts is one query of all facts. Views of ads that a visitor saw before a refusal count for nothing, as all that
+// VisitorFacts is one query of all facts, and for visitors in audiences some of what to show them. Views of ads that a visitor saw before a refusal count for nothing, as all that
 // came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
 	const never = "toDateTime64(0, 3, 'UTC')"
@@ -55,7 +55,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 		}
 		facts[r.Visitor] = f
 	}
-	return facts, nil
+	return facts, s.show(ctx, site, facts)
 }
 
 // VisitorsOfPartner is one query of all ids.
