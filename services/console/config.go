@@ -26,7 +26,7 @@ type runCmd struct {
 	LookupQueries int           `env:"ONEPX_LOOKUP_QUERIES" default:"4" bounds:"1 to 32" help:"Queries of lookups at once; while as many run, the next ones grow, up to 64 visitors."`
 	LookupWaiting int           `env:"ONEPX_LOOKUP_WAITING" default:"4096" bounds:"64 to 1000000" help:"Lookups that may wait for the database; more are answered with 503 at once."`
 	LookupKeep    time.Duration `env:"ONEPX_LOOKUP_KEEP" default:"2s" bounds:"0s to 10s" help:"How long what was read of a visitor is answered again. Wishes and erasures hold at once all the same."`
-	LookupKept    int           `env:"ONEPX_LOOKUP_KEPT" default:"100000" bounds:"1 to 10000000" help:"Visitors of whom that is kept, the latest; some 500 bytes each."`
+	LookupKept    int           `env:"ONEPX_LOOKUP_KEPT" default:"100000" bounds:"1 to 10000000" help:"Visitors of whom that is kept, the latest, and as many ids of partners; some 500 bytes each."`
 	QueryTimeout  time.Duration `env:"ONEPX_QUERY_TIMEOUT" default:"30s" bounds:"1s to 10m" help:"How long any other question to the database may take before the answer is 503."`
 	Queries       int           `env:"ONEPX_CONSOLE_QUERIES" default:"16" bounds:"1 to 24" help:"Such questions at once; more are answered with 503. A page of 10000 members takes some 10 MB."`
 

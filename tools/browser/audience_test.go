@@ -42,7 +42,7 @@ func (s *shop) retargets(t *testing.T) {
 	t.Logf("gone from the ad %.1f s after the purchase", time.Since(bought).Seconds())
 }
 
-// advertise serves a page with an ad for the first product of the cart's audience, as an ad server would.
+// advertise serves a page with an ad for the product to show of the cart's audience, as an ad server would.
 func (s *shop) advertise(t *testing.T, path string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -59,14 +59,14 @@ func (s *shop) advertise(t *testing.T, path string) {
 		defer func() { _ = response.Body.Close() }()
 		var answer struct {
 			Audiences []struct {
-				ID       string
-				Products []string
+				ID   string
+				Show struct{ ID string }
 			}
 		}
 		assert.NoError(t, json.NewDecoder(response.Body).Decode(&answer))
 		for _, a := range answer.Audiences {
-			if a.ID == "cart_abandoners" && len(a.Products) > 0 {
-				return `<p id="ad">` + html.EscapeString(a.Products[0]) + `</p>`
+			if a.ID == "cart_abandoners" {
+				return `<p id="ad">` + html.EscapeString(a.Show.ID) + `</p>`
 			}
 		}
 		return `<p id="ad"></p>`

@@ -110,7 +110,7 @@ func testAudiences(t *testing.T, w *world) {
 	w.eventually("and so is who refuses", patience, func() bool { return w.products(other) == nil })
 }
 
-// previews looks at a rule that no consumer knows: the number of its members, and those that are named.
+// previews looks at a rule that no consumer knows, by command and by API: the number of its members, and those that are named.
 func (w *world) previews(t *testing.T, rule string, members int, named ...uuid.UUID) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "rule.yaml")
@@ -119,8 +119,21 @@ func (w *world) previews(t *testing.T, rule string, members int, named ...uuid.U
 	require.NoError(t, err, out)
 	require.Regexp(t, fmt.Sprintf(`^members +minted +held out\n%d +`, members), out)
 	require.Regexp(t, fmt.Sprintf(`\n%s +%d `, time.Now().In(berlin(t)).Format(time.DateOnly), members), out)
+	status, body := w.ask(http.MethodPost, shopKey, "shop/audiences/preview", rule)
+	require.Equal(t, http.StatusOK, status, body)
+	var answer struct {
+		Members int
+		Days    []struct{ Members int }
+		Samples []struct{ Visitor uuid.UUID }
+	}
+	require.NoError(t, json.Unmarshal([]byte(body), &answer))
+	require.Equal(t, members, answer.Members)
+	require.Len(t, answer.Days, 30)
+	require.Equal(t, members, answer.Days[29].Members)
+	require.Len(t, answer.Samples, len(named))
 	for _, visitor := range named {
 		require.Contains(t, out, "\n"+visitor.String())
+		require.Contains(t, answer.Samples, struct{ Visitor uuid.UUID }{visitor})
 	}
 }
 

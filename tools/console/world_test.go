@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,7 +46,7 @@ const sites = `sites:
     timezone: Europe/Berlin
     currency: EUR
     privacy: opt_out
-    api_keys: [{name: all, key: "sha256:%x", rights: [audiences, privacy], rate_limit: 10000}]
+    api_keys: [{name: all, key: "sha256:%x", rights: [audiences, segments, privacy], rate_limit: 10000}]
     segments:
       - id: cart
         name: In the cart, not bought
@@ -57,11 +58,15 @@ const sites = `sites:
     currency: EUR
     privacy: opt_out
     api_keys: [{name: all, key: "sha256:%x", rights: [audiences, privacy]}]
+  - id: market
+    timezone: UTC
+    currency: EUR
+    api_keys: [{name: ads, key: "sha256:%x", rights: [audiences], rate_limit: 10000}]
 `
 
 const (
 	// The keys of the sites.
-	shopKey, blogKey = "key of the shop", "key of the blog"
+	shopKey, blogKey, marketKey = "key of the shop", "key of the blog", "key of the market"
 	// user is the console's in ClickHouse, who can only read.
 	user = "console"
 )
@@ -101,7 +106,7 @@ func open(t *testing.T) *world {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.clickHouse = ledger.ClickHouse{URL: w.database.HTTPURL()}
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey))), 0o600))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey)), sha256.Sum256([]byte(marketKey))), 0o600))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka.Broker(), ClickHouse: w.database.NativeAddr(), Sites: config, EventPartitions: 1, Console: true})
 	require.NoError(t, err)
 	w.pipeline = p
@@ -119,13 +124,13 @@ func open(t *testing.T) *world {
 	keep(p.StartConsumer(t.Context(), "consumer", deadline))
 	keep(p.StartJobs(t.Context(), "jobs", deadline))
 	w.collector = keep(p.StartCollector(t.Context(), "collector"))
-	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_CLICKHOUSE_USER="+user))
+	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=30s", "ONEPX_CLICKHOUSE_USER="+user))
 	return w
 }
 
 func TestTheConsole(t *testing.T) {
 	w := open(t)
-	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy} {
+	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy, "shown": testShown} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
 	t.Run("outage", func(t *testing.T) { testOutage(t, w) })
@@ -166,6 +171,9 @@ func (w *world) ask(method, key, path, body string) (int, string) {
 	request, err := http.NewRequestWithContext(ctx, method, w.console.URL+"/v1/sites/"+path, bytes.NewBufferString(body))
 	require.NoError(w.t, err)
 	request.Header.Set("Authorization", "Bearer "+key)
+	if strings.HasSuffix(path, "/preview") {
+		request.Header.Set("Content-Type", "application/yaml")
+	}
 	response, err := http.DefaultClient.Do(request)
 	require.NoError(w.t, err)
 	defer response.Body.Close()

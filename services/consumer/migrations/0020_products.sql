@@ -3,7 +3,7 @@
 -- every word used here.
 
 -- One row for each visitor and product, of events that may feed audiences: the newest of everything, so that order and
--- repetition of events do not matter.
+-- repetition of events do not matter. It is asked for a few visitors at a time, as segment_hits.
 CREATE TABLE IF NOT EXISTS {{.Database}}.product_interest {{.OnCluster}}
 (
     site_id    LowCardinality(String),
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.product_interest {{.OnCluster}}
 ENGINE = {{.Engine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id, product)
 TTL expires_at
-SETTINGS {{.Window}};
+SETTINGS index_granularity = 128, min_compress_block_size = 4096, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.product_interest_view {{.OnCluster}} TO {{.Database}}.product_interest AS
 {{.InterestFacts "true"}};
@@ -48,6 +48,16 @@ FROM
 ) AS i
 WHERE NOT (SELECT argMax(wished, position) FROM {{.Database}}.suppressed_visitors WHERE id_hash = cityHash64({visitor:UUID}))
 ORDER BY newest_at DESC, product;
+
+-- The same of several visitors, with what the choice of a product to show needs; price and category are 0 and empty where none was
+-- seen. Of people who are suppressed it has rows: whoever asks has asked for their audiences first.
+--   SELECT * FROM products_seen_of(site = 'shop', visitors = ['0190b5ad-…'])
+CREATE VIEW IF NOT EXISTS {{.Database}}.products_seen_of {{.OnCluster}} AS
+SELECT visitor_id, product, state, newest AS newest_at, price_micros, price_currency AS currency, category_name AS category
+FROM
+(
+{{.Interest "visitor_id IN {visitors:Array(UUID)}" "now64(3, 'UTC')"}}
+);
 
 -- What a site sells, from its product feed (docs/imports.md). A partition is one feed, put in place as a whole.
 CREATE TABLE IF NOT EXISTS {{.Database}}.products {{.OnCluster}}

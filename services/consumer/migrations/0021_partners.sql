@@ -30,22 +30,32 @@ SELECT
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND kind = 'sync' AND NOT is_bot AND consent_profile AND consent_share AND visitor_id != {{.NoID}};
 
--- The visitor who has the id at the partner: the one of whom it was told last, within 14 days, unless the partner has taken its
--- id of them back since. No row where there is none. Whether the visitor may be addressed now, this does not say.
---   SELECT * FROM visitor_of_partner(site = 'shop', partner = 'adnet', uid = '7')
-CREATE VIEW IF NOT EXISTS {{.Database}}.visitor_of_partner {{.OnCluster}} AS
+-- The visitors who have the ids at the partner: of each id the one of whom it was told last, within 14 days, unless the partner has
+-- taken its id of them back since. No row where there is none. Whether a visitor may be addressed now, this does not say.
+--   SELECT * FROM visitors_of_partner(site = 'shop', partner = 'adnet', uids = ['7', '8'])
+CREATE VIEW IF NOT EXISTS {{.Database}}.visitors_of_partner {{.OnCluster}} AS
 WITH last AS
 (
     SELECT
-        argMax(ids.visitor_id, (ids.synced_at, ids.visitor_id)) AS visitor_id, max(ids.synced_at) AS synced_at,
+        partner_uid, argMax(ids.visitor_id, (ids.synced_at, ids.visitor_id)) AS visitor_id, max(ids.synced_at) AS synced_at,
         argMax(ids.expires_at, (ids.synced_at, ids.visitor_id)) AS expires_at
     FROM {{.Database}}.partner_ids AS ids
-    WHERE site_id = {site:String} AND partner = {partner:String} AND partner_uid = {uid:String} AND {uid:String} != '' AND ids.expires_at > now()
-    HAVING count() > 0
+    WHERE site_id = {site:String} AND partner = {partner:String} AND partner_uid IN {uids:Array(String)} AND partner_uid != '' AND ids.expires_at > now()
+    GROUP BY partner_uid
 )
-SELECT visitor_id, synced_at, expires_at
+SELECT last.partner_uid AS partner_uid, last.visitor_id AS visitor_id, last.synced_at AS synced_at, last.expires_at AS expires_at
 FROM last
-WHERE synced_at > (
-    SELECT max(ids.synced_at)
+LEFT ANY JOIN
+(
+    SELECT visitor_id, max(ids.synced_at) AS taken_at
     FROM {{.Database}}.partner_ids AS ids
-    WHERE site_id = {site:String} AND partner = {partner:String} AND partner_uid = '' AND visitor_id IN (SELECT visitor_id FROM last));
+    WHERE site_id = {site:String} AND partner = {partner:String} AND partner_uid = '' AND visitor_id IN (SELECT visitor_id FROM last)
+    GROUP BY visitor_id
+) AS taken_back ON taken_back.visitor_id = last.visitor_id
+WHERE last.synced_at > taken_back.taken_at;
+
+-- The same of one id.
+--   SELECT * FROM visitor_of_partner(site = 'shop', partner = 'adnet', uid = '7')
+CREATE VIEW IF NOT EXISTS {{.Database}}.visitor_of_partner {{.OnCluster}} AS
+SELECT visitor_id, synced_at, expires_at
+FROM {{.Database}}.visitors_of_partner(site = {site:String}, partner = {partner:String}, uids = [{uid:String}]);

@@ -15,6 +15,8 @@ type Right string
 const (
 	// RightAudiences allows to look up and list audiences and their members.
 	RightAudiences Right = "audiences"
+	// RightSegments allows to try rules of segments on what is stored.
+	RightSegments Right = "segments"
 	// RightExports allows to have audiences exported.
 	RightExports Right = "exports"
 	// RightPrivacy allows to ask for what is stored about people, and for its erasure.
@@ -24,7 +26,7 @@ const (
 )
 
 // Rights are all rights.
-var Rights = []Right{RightAudiences, RightExports, RightPrivacy, RightReports}
+var Rights = []Right{RightAudiences, RightSegments, RightExports, RightPrivacy, RightReports}
 
 // DefaultKeyRateLimit is how many requests a second an API key may make of each console, unless set.
 const DefaultKeyRateLimit = 100

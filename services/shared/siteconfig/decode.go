@@ -150,13 +150,17 @@ func names[T any](fields []field[T]) string {
 	return strings.Join(all, ", ")
 }
 
+// separators are what suggestion takes out of keys.
+var separators = strings.NewReplacer("_", "", "-", "")
+
 // suggestion returns a question that names the field that looks most like key, or
 // nothing if none does. Case and underscores do not count: allowedOrigins is near.
 func suggestion[T any](key string, fields []field[T]) string {
-	plain := func(s string) string { return strings.ToLower(strings.NewReplacer("_", "", "-", "").Replace(s)) }
+	plain := func(s string) string { return strings.ToLower(separators.Replace(s)) }
 	best, least := "", 3 // up to two typing mistakes
+	written := plain(key[:min(len(key), maxQuoted)])
 	for _, f := range fields {
-		distance := levenshtein.ComputeDistance(plain(key[:min(len(key), maxQuoted)]), plain(f.name))
+		distance := levenshtein.ComputeDistance(written, plain(f.name))
 		if len(key) > 2 && strings.HasPrefix(f.name, key) {
 			distance = 1 // retention for retention_days
 		}

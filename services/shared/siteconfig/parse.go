@@ -79,9 +79,11 @@ func parseYAML(p *problems, data []byte) ast.Node {
 	file, err := parser.Parse(tokens, 0, parser.AllowDuplicateMapKey())
 	if err != nil {
 		var at *token.Position
-		text := err.Error()
+		var text string
 		if e := yaml.Error(nil); errors.As(err, &e) {
 			at, text = e.GetToken().Position, e.GetMessage()
+		} else {
+			text = err.Error()
 		}
 		p.add(at, "", "not valid YAML: %s", text)
 		return nil

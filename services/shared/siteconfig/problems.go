@@ -21,32 +21,60 @@ const (
 // problems collects what is wrong with one file, and what is only doubtful.
 type problems struct {
 	file            string
-	found, doubtful []problem
+	found, doubtful []Problem
 }
 
-type problem struct {
-	line, column int
-	text         string
+// Problem is one thing that is wrong with a file. The error of Parse and ParseSegment joins them; see ProblemsOf.
+type Problem struct {
+	File string
+	// Line and Column count from 1.
+	Line, Column int
+	// Path is the key that it belongs to, such as sites[1].timezone; empty for the whole file.
+	Path string
+	// Text says what is wrong. It may show the wrong value, cut to some characters.
+	Text string
+}
+
+// Error is the problem as one line: file, place, key and text.
+func (p Problem) Error() string {
+	text := p.Text
+	if p.Path != "" {
+		text = p.Path + ": " + text
+	}
+	return fmt.Sprintf("%s:%d:%d: %s", p.File, p.Line, p.Column, text)
+}
+
+// ProblemsOf are the problems that an error of Parse or ParseSegment joins, in the order of the file; at most 50.
+func ProblemsOf(err error) []Problem {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return nil
+	}
+	var all []Problem
+	for _, one := range joined.Unwrap() {
+		var problem Problem
+		if errors.As(one, &problem) {
+			all = append(all, problem)
+		}
+	}
+	return all
 }
 
 // add notes a problem. at is its place, or nil if it is the whole file; path is the
 // key it belongs to, such as sites[1].timezone, or empty.
 func (p *problems) add(at *token.Position, path, format string, args ...any) {
-	p.found = append(p.found, newProblem(at, path, format, args...))
+	p.found = append(p.found, p.problem(at, path, format, args...))
 }
 
 // warn notes something that does not keep the file from being used.
 func (p *problems) warn(at *token.Position, path, format string, args ...any) {
-	p.doubtful = append(p.doubtful, newProblem(at, path, format, args...))
+	p.doubtful = append(p.doubtful, p.problem(at, path, format, args...))
 }
 
-func newProblem(at *token.Position, path, format string, args ...any) problem {
-	one := problem{line: 1, column: 1, text: fmt.Sprintf(format, args...)}
+func (p *problems) problem(at *token.Position, path, format string, args ...any) Problem {
+	one := Problem{File: p.file, Line: 1, Column: 1, Path: path, Text: fmt.Sprintf(format, args...)}
 	if at != nil {
-		one.line, one.column = at.Line, at.Column
-	}
-	if path != "" {
-		one.text = path + ": " + one.text
+		one.Line, one.Column = at.Line, at.Column
 	}
 	return one
 }
@@ -55,15 +83,15 @@ func newProblem(at *token.Position, path, format string, args ...any) problem {
 func (p *problems) warnings() []string {
 	var all []string
 	for _, one := range p.doubtful {
-		all = append(all, fmt.Sprintf("%s:%d:%d: %s", p.file, one.line, one.column, one.text))
+		all = append(all, one.Error())
 	}
 	return all
 }
 
 // err joins the problems in the order of the file; nil if there are none.
 func (p *problems) err() error {
-	slices.SortStableFunc(p.found, func(a, b problem) int {
-		return cmp.Or(cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
+	slices.SortStableFunc(p.found, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	var errs []error
 	for i, one := range p.found {
@@ -71,7 +99,7 @@ func (p *problems) err() error {
 			errs = append(errs, fmt.Errorf("%s: and %d more problems", p.file, len(p.found)-i))
 			break
 		}
-		errs = append(errs, fmt.Errorf("%s:%d:%d: %s", p.file, one.line, one.column, one.text))
+		errs = append(errs, one)
 	}
 	return errors.Join(errs...)
 }

@@ -23,6 +23,8 @@ type Audiences interface {
 	// Sizes returns the days of an audience, both ends included.
 	Sizes(ctx context.Context, site string, audience store.Audience, from, to time.Time) ([]store.Day, error)
 	Explain(ctx context.Context, site, segment string, visitor uuid.UUID, at time.Time) ([]store.Step, error)
+	// Preview judges the stored events by a rule that is not in force.
+	Preview(ctx context.Context, site *siteconfig.Site, rule siteconfig.Segment, now time.Time, days int) (store.Preview, error)
 }
 
 // Suppressions knows whom nothing may be said of.
@@ -183,21 +185,23 @@ func (s *Server) audienceSizes(ctx context.Context, in *sizesInput) (*sizesOutpu
 		return nil, errInvalid("query.from", fmt.Sprintf("more than %d days before to", maxDays))
 	}
 	out := &sizesOutput{}
-	out.Body.Days = []audienceDay{}
 	return out, s.ask(ctx, func(ctx context.Context) error {
 		a, err := s.audience(ctx, in.AudienceInput)
 		if err != nil {
 			return err
 		}
 		days, err := s.deps.Audiences.Sizes(ctx, in.Site, a, from, to)
-		out.Body.Version = a.Version
-		for _, d := range days {
-			out.Body.Days = append(out.Body.Days, audienceDay{
-				Day: d.Day.Format(time.DateOnly), Members: d.Members, Minted: d.Minted, Enters: d.Enters, Exits: d.Exits, Expiries: d.Expiries,
-			})
-		}
+		out.Body.Version, out.Body.Days = a.Version, daysOf(days)
 		return err
 	})
+}
+
+func daysOf(days []store.Day) []audienceDay {
+	all := make([]audienceDay, len(days))
+	for i, d := range days {
+		all[i] = audienceDay{Day: d.Day.Format(time.DateOnly), Members: d.Members, Minted: d.Minted, Enters: d.Enters, Exits: d.Exits, Expiries: d.Expiries}
+	}
+	return all
 }
 
 func (s *Server) explainAudience(ctx context.Context, in *explainInput) (*explainOutput, error) {

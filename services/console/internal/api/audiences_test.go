@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/onepx/onepx/services/console/internal/lookup"
 	"github.com/onepx/onepx/services/console/internal/store"
+	"github.com/onepx/onepx/services/console/internal/tailor"
 )
 
 func TestAVisitorsAudiences(t *testing.T) {
@@ -31,9 +33,59 @@ func TestAVisitorsAudiences(t *testing.T) {
 		"consent":{"profile":true,"share":true},"impressions":{"autumn":3}}`, answer.body)
 	require.Equal(t, []string{"lookup shop"}, w.asked)
 
+	show := &tailor.Shown{ID: "sku-1", PriceMicros: 4_900_000, Currency: "EUR", Reason: "carted", Seen: "sku-1"}
+	w.facts[visitor(3)] = lookup.Facts{Memberships: []lookup.Membership{
+		{Segment: "cart", Products: []string{"sku-1"}, Show: show, EndsAt: now}, {Segment: "other", Show: &tailor.Shown{ID: "sku-9", Reason: "same_category", Seen: "sku-8"}, EndsAt: now},
+	}}
+	require.JSONEq(t, `{"audiences":[{"id":"cart","ends_at":"2026-11-26T12:00:00Z","show":{"id":"sku-1","price":"4.9","currency":"EUR","reason":"carted"},"products":["sku-1"]},
+		{"id":"other","ends_at":"2026-11-26T12:00:00Z","show":{"id":"sku-9","reason":"same_category","seen":"sku-8"}}],"consent":{"profile":true,"share":false},"impressions":{}}`,
+		w.get(shopKey, "/v1/sites/shop/visitors/"+visitor(3).String()+"/audiences").body)
+
 	unknown := w.get(shopKey, "/v1/sites/shop/visitors/"+visitor(2).String()+"/audiences")
 	require.Equal(t, http.StatusOK, unknown.status)
 	require.JSONEq(t, `{"audiences":[],"consent":{"profile":false,"share":false},"impressions":{}}`, unknown.body)
+}
+
+func TestAVisitorOfAPartner(t *testing.T) {
+	w := newWorld(t)
+	var all strings.Builder // every character that an id may have
+	for c := '!'; c <= '~'; c++ {
+		all.WriteRune(c)
+	}
+	w.ofPartner = map[string]lookup.Facts{}
+	for name, id := range map[string]string{
+		"plain": "7", "all characters": all.String(), "a path": "../a//b/audiences", "escaped itself": "%2F%00%", "the longest": strings.Repeat("/", 512), "a name of a path": "audiences", "quotes": `'\");--`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			w.ofPartner[id] = lookup.Facts{Memberships: []lookup.Membership{{Segment: "cart", EndsAt: now}}, Share: true}
+			path := "/v1/sites/shop/partners/adnet/" + url.PathEscape(id) + "/audiences"
+			answer := w.get(adsKey, path)
+			require.Equal(t, http.StatusOK, answer.status, answer.body)
+			require.Equal(t, "no-store", answer.header.Get("Cache-Control"))
+			require.JSONEq(t, `{"audiences":[{"id":"cart","ends_at":"2026-11-26T12:00:00Z"}],"consent":{"profile":true,"share":true},"impressions":{}}`, answer.body)
+			require.Equal(t, "partner shop adnet "+id, w.asked[len(w.asked)-1])
+			delete(w.ofPartner, id)
+			require.JSONEq(t, `{"audiences":[],"consent":{"profile":false,"share":false},"impressions":{}}`, w.get(adsKey, path).body)
+		})
+	}
+	w.asked = nil
+	for name, id := range map[string]string{
+		"empty": "", "too long": strings.Repeat("a", 513), "not ASCII": "é", "not UTF-8": "\xff", "a space": "a b", "a zero byte": "a\x00", "a new line": "a\n",
+	} {
+		answer := w.get(adsKey, "/v1/sites/shop/partners/adnet/"+url.PathEscape(id)+"/audiences")
+		require.Equal(t, http.StatusUnprocessableEntity, answer.status, name)
+		require.Contains(t, answer.problem(t), "path.id", name)
+	}
+	for path, status := range map[string]int{
+		"shop/partners/other/7/audiences": 404, "shop/partners//7/audiences": 422, "shop/partners/%2e%2e/7/audiences": 404, "blog/partners/other/7/audiences": 404,
+		"shop/partners/adnet/a/b/audiences": 404, "shop/partners/adnet/7": 404, "sh%6fp%2f/partners/adnet/7/audiences": 404,
+	} {
+		require.Equal(t, status, w.get(adsKey, "/v1/sites/"+path).status, path)
+	}
+	require.Equal(t, http.StatusForbidden, w.get(privacyKey, "/v1/sites/shop/partners/adnet/7/audiences").status)
+	require.Empty(t, w.asked)
+	w.err = lookup.ErrBusy
+	require.Equal(t, http.StatusServiceUnavailable, w.get(adsKey, "/v1/sites/shop/partners/adnet/7/audiences").status)
 }
 
 func TestAnAnswerHasAtMost1024BytesAndWhatIsNeededMost(t *testing.T) {
@@ -44,6 +96,7 @@ func TestAnAnswerHasAtMost1024BytesAndWhatIsNeededMost(t *testing.T) {
 		for n := range 10 {
 			m.Products = append(m.Products, fmt.Sprintf("sku-%d-<\"é\u2028%d", i, n))
 		}
+		m.Show = &tailor.Shown{ID: m.Products[0], PriceMicros: 123_456_789, Currency: "EUR", Reason: "same_category", Seen: m.Products[1]}
 		facts.Memberships = append(facts.Memberships, m)
 	}
 	for _, test := range []struct {
@@ -251,7 +304,7 @@ func TestTheDocumentIsServedAndHasEveryOperation(t *testing.T) {
 	answer := w.get("", "/openapi.json")
 	require.NoError(t, json.Unmarshal([]byte(answer.body), &document))
 	require.Equal(t, "3.1.0", document.OpenAPI)
-	require.Len(t, document.Paths, 13)
+	require.Len(t, document.Paths, 15)
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
 			require.Len(t, operation.Security, 1, path+" "+method)

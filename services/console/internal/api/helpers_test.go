@@ -52,11 +52,13 @@ func sitesFile(slowRate int) string {
     timezone: Europe/Berlin
     currency: EUR
     api_keys:
-      - {name: all, key: "%s", rights: [audiences, exports, privacy, reports], rate_limit: 100000}
+      - {name: all, key: "%s", rights: [audiences, segments, exports, privacy, reports], rate_limit: 100000}
       - {name: ads, key: "%s", rights: [audiences]}
       - {name: dpo, key: "%s", rights: [privacy]}
       - {name: slow, key: "%s", rights: [audiences], rate_limit: %d}
+    sync_partners: [{id: adnet}]
   - id: blog
+    sync_partners: [{id: other}]
     timezone: UTC
     currency: EUR
     api_keys: [{name: all, key: "%s", rights: [audiences, privacy]}]
@@ -76,15 +78,20 @@ type world struct {
 	log    bytes.Buffer
 	now    time.Time
 
-	facts    map[uuid.UUID]lookup.Facts
-	members  []store.Member
-	version  string
-	rows     []string
-	links    []personal.Link
-	else_    []personal.Elsewhere
-	requests map[uuid.UUID]personal.Request
-	exports  []exportlog.Export
-	dir      string
+	facts map[uuid.UUID]lookup.Facts
+	// ofPartner are the facts of visitors by their ids at partners.
+	ofPartner map[string]lookup.Facts
+	members   []store.Member
+	version   string
+	rows      []string
+	links     []personal.Link
+	else_     []personal.Elsewhere
+	requests  map[uuid.UUID]personal.Request
+	exports   []exportlog.Export
+	dir       string
+	// previewed are the rules that were tried; each waits for hold if there is one.
+	previewed []siteconfig.Segment
+	hold      chan struct{}
 	// err is what all parts answer; broken what an export ends with.
 	err, broken error
 
@@ -114,6 +121,11 @@ func newWorld(t *testing.T) *world {
 func (w *world) Of(_ context.Context, site *siteconfig.Site, v uuid.UUID) (lookup.Facts, error) {
 	w.note("lookup " + site.ID)
 	return w.facts[v], w.err
+}
+
+func (w *world) OfPartner(_ context.Context, site *siteconfig.Site, partner, id string) (lookup.Facts, error) {
+	w.note(fmt.Sprintf("partner %s %s %s", site.ID, partner, id))
+	return w.ofPartner[id], w.err
 }
 
 func (w *world) Audiences(_ context.Context, site, segment string) ([]store.Audience, error) {
@@ -149,6 +161,21 @@ func (w *world) Sizes(_ context.Context, _ string, _ store.Audience, from, to ti
 
 func (w *world) Explain(_ context.Context, _, _ string, v uuid.UUID, _ time.Time) ([]store.Step, error) {
 	return []store.Step{{At: now, EventID: v, Step: "enter", Product: "sku-1", Counted: true, Note: "lets_in", Consent: []string{"measure", "profile"}, DecidedBy: "tcf"}}, w.err
+}
+
+func (w *world) Preview(ctx context.Context, site *siteconfig.Site, rule siteconfig.Segment, at time.Time, days int) (store.Preview, error) {
+	w.note(fmt.Sprintf("preview %s %s %d", site.ID, rule.ID, days))
+	w.mu.Lock()
+	w.previewed = append(w.previewed, rule)
+	w.mu.Unlock()
+	if w.hold != nil {
+		select {
+		case <-w.hold:
+		case <-ctx.Done():
+			return store.Preview{}, ctx.Err()
+		}
+	}
+	return store.Preview{Size: store.Size{Members: 2, Minted: 1, HeldOut: 3}, Days: []store.Day{{Day: at, Members: 2, Enters: 2}}, Samples: w.members}, w.err
 }
 
 // peopleOf is what is stored about people on a site.
@@ -269,10 +296,14 @@ func (w *world) get(key, path string) response { return w.do(http.MethodGet, key
 func (w *world) post(key, path, body string) response { return w.do(http.MethodPost, key, path, body) }
 
 func (w *world) do(method, key, path, body string) response {
+	return w.send(method, key, path, "application/json", body)
+}
+
+func (w *world) send(method, key, path, contentType, body string) response {
 	w.t.Helper()
 	request := httptest.NewRequest(method, path, io.NopCloser(strings.NewReader(body)))
 	if body != "" {
-		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Content-Type", contentType)
 	}
 	if key != "" {
 		request.Header.Set("Authorization", "Bearer "+key)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/onepx/onepx/services/console/internal/store"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -62,19 +63,24 @@ func (s *Server) listMembers(ctx context.Context, in *membersInput) (*membersOut
 		if err != nil {
 			return err
 		}
-		now := s.deps.Now()
-		out.Body.Version, out.Body.At, out.Body.Members = from.Version, time.UnixMilli(from.At).UTC(), []member{}
-		for _, m := range page {
-			if !s.suppressed(m.Visitor, now) {
-				out.Body.Members = append(out.Body.Members, member{m.Visitor, m.Products, m.QualifiedAt.UTC(), m.EndsAt.UTC(), m.Minted})
-			}
-		}
+		out.Body.Version, out.Body.At, out.Body.Members = from.Version, time.UnixMilli(from.At).UTC(), s.tellable(page, s.deps.Now())
 		if len(page) == in.Limit {
 			from.After = page[len(page)-1].Visitor
 			out.Body.Next = s.sealCursor(in.AudienceInput, from)
 		}
 		return nil
 	})
+}
+
+// tellable are those of the members of whom something may be said.
+func (s *Server) tellable(members []store.Member, now time.Time) []member {
+	all := []member{}
+	for _, m := range members {
+		if !s.suppressed(m.Visitor, now) {
+			all = append(all, member{m.Visitor, m.Products, m.QualifiedAt.UTC(), m.EndsAt.UTC(), m.Minted})
+		}
+	}
+	return all
 }
 
 // begin is where the page begins.

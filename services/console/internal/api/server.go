@@ -12,6 +12,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"sync/atomic"
 	"time"
 
@@ -71,10 +72,12 @@ type Server struct {
 	sites   atomic.Pointer[snapshot]
 	// queries has a place for each question that may be asked at once.
 	queries chan struct{}
-	outage  *telemetry.OutageLog
-	panics  *telemetry.OutageLog
-	api     huma.API
-	http    *http.Server
+	// previews has one for each preview that may run at once; each of them is a question, too.
+	previews chan struct{}
+	outage   *telemetry.OutageLog
+	panics   *telemetry.OutageLog
+	api      huma.API
+	http     *http.Server
 }
 
 // New returns a server that does not listen yet.
@@ -84,7 +87,7 @@ func New(deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("console metrics: %w", err)
 	}
 	s := &Server{
-		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries),
+		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries), previews: make(chan struct{}, maxPreviews),
 		outage: telemetry.NewOutageLog(deps.Logger, "asking the database", deps.Now),
 		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
 	}
@@ -109,7 +112,7 @@ func New(deps Deps) (*Server, error) {
 func (s *Server) routes() (http.Handler, error) {
 	e := echo.New()
 	e.HTTPErrorHandler = s.failed
-	e.Use(s.recovered)
+	e.Use(s.recovered, unescaped)
 	config := huma.DefaultConfig("onepx console", s.deps.Version)
 	config.Info.Description = "Audiences for ad servers, and requests of people about their data. docs/console.md tells how to use it."
 	config.OpenAPIPath, config.DocsPath, config.SchemasPath, config.CreateHooks = "", "", "", nil
@@ -122,6 +125,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerVisitors()
 	s.registerAudiences()
 	s.registerMembers()
+	s.registerPreview()
 	s.registerPeople()
 	s.registerErasures()
 	s.registerExports()
@@ -188,6 +192,26 @@ func (s *Server) recovered(next echo.HandlerFunc) echo.HandlerFunc {
 			s.panics.Failed(fmt.Errorf("%v", cause)) //nolint:err113 // whatever it is
 			err = echo.ErrInternalServerError
 		}()
+		return next(c)
+	}
+}
+
+// unescaped gives operations the parts of a path as they are meant: where it has an escape that it would not need, such as %2F
+// within an id, echo leaves all of them as they were sent.
+func unescaped(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		if c.Request().URL.RawPath == "" {
+			return next(c)
+		}
+		values := c.ParamValues()
+		for i, value := range values {
+			meant, err := url.PathUnescape(value)
+			if err != nil {
+				return echo.ErrBadRequest
+			}
+			values[i] = meant
+		}
+		c.SetParamValues(values...)
 		return next(c)
 	}
 }

@@ -13,6 +13,8 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/console/internal/lookup"
+	"github.com/onepx/onepx/services/console/internal/tailor"
+	"github.com/onepx/onepx/services/shared/money"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -20,6 +22,8 @@ import (
 type Lookups interface {
 	// Of returns what may be said of a visitor now; nothing of one who is suppressed or unknown. See lookup.Lookup.
 	Of(ctx context.Context, site *siteconfig.Site, visitor uuid.UUID) (lookup.Facts, error)
+	// OfPartner returns what may be said to a partner of the visitor whom it knows by the id.
+	OfPartner(ctx context.Context, site *siteconfig.Site, partner, id string) (lookup.Facts, error)
 }
 
 // maxAnswer is how many bytes the answer about a visitor has at most: ad servers wait for it.
@@ -36,7 +40,30 @@ type visitorAudiences struct {
 type visitorAudience struct {
 	ID       string    `json:"id" doc:"Id of the audience." example:"cart_abandoners"`
 	EndsAt   time.Time `json:"ends_at" doc:"Until when the visitor stays in it, unless something happens before."`
-	Products []string  `json:"products,omitempty" doc:"Ids of the products to show, the best first." example:"[\"sku-1\"]"`
+	Show     *shown    `json:"show,omitempty" doc:"The product to show; not there if nothing can be."`
+	Products []string  `json:"products,omitempty" doc:"Ids of the products by which the visitor is in it, the most recent first. Some may be out of stock." example:"[\"sku-1\"]"`
+}
+
+type shown struct {
+	ID       string `json:"id" doc:"Id of the product in the feed." example:"sku-7"`
+	Price    string `json:"price,omitempty" doc:"Present price of one piece, a sale's if there is one; not there if none is known." example:"4.90"`
+	Currency string `json:"currency,omitempty" example:"EUR"`
+	Reason   string `json:"reason" enum:"viewed,carted,bought,matched,price_changed,same_category,no_feed" doc:"Why this product: docs/audiences.md, tailored."`
+	Seen     string `json:"seen,omitempty" doc:"The product that was seen, where another one is shown for it." example:"sku-1"`
+}
+
+func shownOf(s *tailor.Shown) *shown {
+	if s == nil {
+		return nil
+	}
+	one := &shown{ID: s.ID, Reason: s.Reason}
+	if s.Currency != "" {
+		one.Price, one.Currency = money.Text(s.PriceMicros), s.Currency
+	}
+	if s.Seen != s.ID {
+		one.Seen = s.Seen
+	}
+	return one
 }
 
 type visitorConsent struct {
@@ -49,6 +76,12 @@ type visitorInput struct {
 	Visitor ID     `path:"visitor" doc:"Id of the visitor, as in column visitor_id." example:"0190b5ad-3c2e-7b1f-9d6a-5b0e3f1c2d4a"`
 }
 
+type partnerInput struct {
+	SiteInput
+	Partner string `path:"partner" doc:"Id of the partner: one of sync_partners in onepx.yaml." example:"adnet"`
+	ID      string `path:"id" minLength:"1" maxLength:"512" pattern:"^[!-~]+$" doc:"The id of the visitor at the partner, as it told it at /sync; percent-encoded." example:"a1B2/c3=="`
+}
+
 type visitorOutput struct {
 	CacheControl string `header:"Cache-Control"`
 	Body         visitorAudiences
@@ -59,10 +92,26 @@ func (s *Server) registerVisitors() {
 		"In which audiences is a visitor?",
 		"For ad servers. At most 1024 bytes. Unknown visitors, those who do not allow profiling, who wish not to be counted or are held out get the same empty answer."),
 		s.visitorAudiences)
+	register(s, operation("get-partner-audiences", http.MethodGet, "/partners/{partner}/{id}/audiences", siteconfig.RightAudiences,
+		"In which audiences is the visitor whom a partner knows by an id?",
+		"For ad servers that know visitors by their own ids, of cookie sync. The answer is that of get-visitor-audiences; unknown ids and visitors who do not allow sharing get the empty one, too."),
+		s.partnerAudiences)
 }
 
 func (s *Server) visitorAudiences(ctx context.Context, in *visitorInput) (*visitorOutput, error) {
-	facts, err := s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor))
+	return told(s.deps.Lookups.Of(ctx, callerOf(ctx).site, uuid.UUID(in.Visitor)))
+}
+
+func (s *Server) partnerAudiences(ctx context.Context, in *partnerInput) (*visitorOutput, error) {
+	site := callerOf(ctx).site
+	if _, known := site.Partner(in.Partner); !known {
+		return nil, errNotFound()
+	}
+	return told(s.deps.Lookups.OfPartner(ctx, site, in.Partner, in.ID))
+}
+
+// told is the answer to a lookup.
+func told(facts lookup.Facts, err error) (*visitorOutput, error) {
 	if errors.Is(err, lookup.ErrBusy) {
 		return nil, errAgain(busy)
 	}
@@ -72,8 +121,8 @@ func (s *Server) visitorAudiences(ctx context.Context, in *visitorInput) (*visit
 	return &visitorOutput{CacheControl: "no-store", Body: answer(facts)}, nil
 }
 
-// answer has as much of the facts as fits, what is needed most first: the audiences, the first product of each, campaigns by
-// how often they were seen, more products.
+// answer has as much of the facts as fits, what is needed most first: the audiences, the product to show for each, campaigns by
+// how often they were seen, the products of the audiences.
 func answer(facts lookup.Facts) visitorAudiences {
 	a := visitorAudiences{
 		Audiences: []visitorAudience{}, Impressions: map[string]uint64{},
@@ -95,22 +144,10 @@ func answer(facts lookup.Facts) visitorAudiences {
 		}
 		a.Audiences = append(a.Audiences, one)
 	}
-	const field = `,"products":[]`
-	product := func(i, n int) {
-		products := facts.Memberships[i].Products
-		if n >= len(products) || len(a.Audiences[i].Products) != n {
-			return
-		}
-		more := encoded(products[n]) + 1
-		if n == 0 {
-			more += len(field)
-		}
-		if fits(more) {
-			a.Audiences[i].Products = append(a.Audiences[i].Products, products[n])
-		}
-	}
 	for i := range a.Audiences {
-		product(i, 0)
+		if one := shownOf(facts.Memberships[i].Show); one != nil && fits(encoded(one)+len(`,"show":`)) {
+			a.Audiences[i].Show = one
+		}
 	}
 	for _, campaign := range slices.SortedFunc(maps.Keys(facts.Views), func(x, y string) int {
 		return cmp.Or(cmp.Compare(facts.Views[y], facts.Views[x]), cmp.Compare(x, y))
@@ -119,10 +156,15 @@ func answer(facts lookup.Facts) visitorAudiences {
 			a.Impressions[campaign] = facts.Views[campaign]
 		}
 	}
-	for n := 1; n < maxProducts; n++ {
+	field := len(`,"products":[],`) // of the first one
+	for n := range maxProducts {
 		for i := range a.Audiences {
-			product(i, n)
+			all, one := facts.Memberships[i].Products, &a.Audiences[i]
+			if n < len(all) && len(one.Products) == n && fits(encoded(all[n])+field) {
+				one.Products = append(one.Products, all[n])
+			}
 		}
+		field = len(`,`)
 	}
 	return a
 }

@@ -3,89 +3,88 @@ package lookup
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // ErrBusy says that as many requests wait as may.
 var ErrBusy = errors.New("too many lookups wait")
 
-// maxBatch is how many visitors one query asks for: as many as the view audiences_of is made for.
+// maxBatch is how many visitors or ids one query asks for: as many as the view audiences_of is made for.
 const maxBatch = 64
 
-// group is what one query can ask for together: visitors of a site, and what they saw on a day of it.
-type group struct {
-	site string
-	// day is the site's date, YYYY-MM-DD.
-	day string
-}
-
 // batch is one query and those who wait for it.
-type batch struct {
-	visitors []uuid.UUID
+type batch[ID comparable, Fact any] struct {
+	ids []ID
 	// full is closed when nobody fits in any more, done when the others are set.
 	full, done chan struct{}
-	facts      map[uuid.UUID]Facts
+	facts      map[ID]Fact
 	readAt     time.Time
 	err        error
 }
 
 // batcher makes one query of the requests that come within a moment of each other. While all queries that may run at once
-// are running, batches grow; so the more there is to do, the less each request costs.
-type batcher struct {
-	load func(ctx context.Context, of group, visitors []uuid.UUID) (map[uuid.UUID]Facts, error)
+// are running, batches grow; so the more there is to do, the less each request costs. A Group is what one query can ask for
+// together.
+type batcher[Group, ID comparable, Fact any] struct {
+	limits
+	load func(ctx context.Context, of Group, ids []ID) (map[ID]Fact, error)
+
+	mu      sync.Mutex
+	open    map[Group]*batch[ID, Fact]
+	running sync.WaitGroup
+}
+
+// limits are what all batchers share.
+type limits struct {
 	// window is how long a batch waits for more; timeout bounds it from its first request to its answer.
 	window, timeout time.Duration
 	// slots has a place for each query that may run at once, waiting one for each request that may wait.
 	slots, waiting chan struct{}
 	// loaded is told of each query's size.
-	loaded func(visitors int)
+	loaded func(ids int)
 	now    func() time.Time
-
-	mu      sync.Mutex
-	open    map[group]*batch
-	running sync.WaitGroup
-	ctx     context.Context //nolint:containedctx // of queries, which outlive each of the requests that they are for
-	stop    context.CancelFunc
+	ctx    context.Context //nolint:containedctx // of queries, which outlive each of the requests that they are for
 }
 
-// get returns what is known of the visitor, and since when.
-func (b *batcher) get(ctx context.Context, of group, visitor uuid.UUID) (Facts, time.Time, error) {
+func newBatcher[Group, ID comparable, Fact any](l limits, load func(ctx context.Context, of Group, ids []ID) (map[ID]Fact, error)) *batcher[Group, ID, Fact] {
+	return &batcher[Group, ID, Fact]{limits: l, load: load, open: map[Group]*batch[ID, Fact]{}}
+}
+
+// get returns what is known of the id, and since when.
+func (b *batcher[Group, ID, Fact]) get(ctx context.Context, of Group, id ID) (fact Fact, readAt time.Time, err error) {
 	select {
 	case b.waiting <- struct{}{}:
 		defer func() { <-b.waiting }()
 	default:
-		return Facts{}, time.Time{}, ErrBusy
+		return fact, readAt, ErrBusy
 	}
 	ctx, cancel := context.WithTimeout(ctx, b.timeout)
 	defer cancel()
-	batch := b.join(of, visitor)
+	batch := b.join(of, id)
 	select {
 	case <-batch.done:
-		return batch.facts[visitor], batch.readAt, batch.err
+		return batch.facts[id], batch.readAt, batch.err
 	case <-ctx.Done():
-		return Facts{}, time.Time{}, ctx.Err()
+		return fact, readAt, ctx.Err()
 	}
 }
 
-// join adds the visitor to the batch that is open, or begins one.
-func (b *batcher) join(of group, visitor uuid.UUID) *batch {
+// join adds the id to the batch that is open, or begins one.
+func (b *batcher[Group, ID, Fact]) join(of Group, id ID) *batch[ID, Fact] {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	one := b.open[of]
 	if one == nil {
-		one = &batch{full: make(chan struct{}), done: make(chan struct{})}
+		one = &batch[ID, Fact]{full: make(chan struct{}), done: make(chan struct{})}
 		b.open[of] = one
 		b.running.Go(func() { b.run(of, one) })
 	}
-	for _, other := range one.visitors {
-		if other == visitor {
-			return one
-		}
+	if slices.Contains(one.ids, id) {
+		return one
 	}
-	if one.visitors = append(one.visitors, visitor); len(one.visitors) == maxBatch {
+	if one.ids = append(one.ids, id); len(one.ids) == maxBatch {
 		delete(b.open, of)
 		close(one.full)
 	}
@@ -93,7 +92,7 @@ func (b *batcher) join(of group, visitor uuid.UUID) *batch {
 }
 
 // run makes the query of a batch when it is full or its window is over, and there is a slot.
-func (b *batcher) run(of group, one *batch) {
+func (b *batcher[Group, ID, Fact]) run(of Group, one *batch[ID, Fact]) {
 	defer close(one.done)
 	ctx, cancel := context.WithTimeout(b.ctx, b.timeout)
 	defer cancel()
@@ -112,22 +111,16 @@ func (b *batcher) run(of group, one *batch) {
 		return
 	}
 	b.seal(of, one)
-	b.loaded(len(one.visitors))
+	b.loaded(len(one.ids))
 	one.readAt = b.now()
-	one.facts, one.err = b.load(ctx, of, one.visitors)
+	one.facts, one.err = b.load(ctx, of, one.ids)
 }
 
 // seal lets nobody join the batch any more.
-func (b *batcher) seal(of group, one *batch) {
+func (b *batcher[Group, ID, Fact]) seal(of Group, one *batch[ID, Fact]) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.open[of] == one {
 		delete(b.open, of)
 	}
-}
-
-// close ends queries and returns when all have ended.
-func (b *batcher) close() {
-	b.stop()
-	b.running.Wait()
 }

@@ -7,7 +7,6 @@ package lookup
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -15,14 +14,17 @@ import (
 	lru "github.com/hashicorp/golang-lru/v2"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/onepx/onepx/services/console/internal/tailor"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // Membership is an audience that a visitor is in.
 type Membership struct {
 	Segment string
-	// Products are those to show, the most recent first.
+	// Products are those by which the visitor is in it, the most recent first.
 	Products []string
+	// Show is the product to show; nil if there is none.
+	Show *tailor.Shown
 	// EndsAt is when the membership ends, unless something happens before.
 	EndsAt time.Time
 	// HeldOut visitors are compared with the others, and must not be treated as members.
@@ -44,6 +46,8 @@ type Source interface {
 	// VisitorFacts returns what is known of up to 64 visitors of a site; day, YYYY-MM-DD, is the one whose views count. Unknown
 	// visitors are left out.
 	VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]Facts, error)
+	// VisitorsOfPartner returns the visitors who have up to 64 ids at a partner of a site. Unknown ids are left out.
+	VisitorsOfPartner(ctx context.Context, site, partner string, ids []string) (map[string]uuid.UUID, error)
 }
 
 // Suppressions knows whom nothing may be said of.
@@ -60,7 +64,8 @@ type Config struct {
 	Window, Timeout time.Duration
 	// Queries is how many queries may run at once, Waiting how many requests may wait for one.
 	Queries, Waiting int
-	// Keep is how long an answer is given again, 0 for not at all; Kept how many visitors' are kept at most.
+	// Keep is how long an answer is given again, 0 for not at all; Kept how many visitors' are kept at most, and how many
+	// partners' ids.
 	Keep  time.Duration
 	Kept  int
 	Meter metric.Meter
@@ -70,14 +75,21 @@ type Config struct {
 
 // Lookup answers. It may be used from anywhere at once.
 type Lookup struct {
-	cfg     Config
-	batches *batcher
+	cfg      Config
+	visitors *batcher[siteDay, uuid.UUID, Facts]
+	partners *batcher[sitePartner, string, uuid.UUID]
+	// kept is what was read of visitors, known who has the ids of partners.
 	kept    *lru.Cache[visitorKey, keptFacts]
+	known   *lru.Cache[partnerKey, knownVisitor]
 	metrics *metrics
+	stop    context.CancelFunc
 }
 
+// siteDay is a site, and the day of it, YYYY-MM-DD, whose views of ads count.
+type siteDay struct{ site, day string }
+
 type visitorKey struct {
-	group
+	siteDay
 	visitor uuid.UUID
 }
 
@@ -96,19 +108,32 @@ func New(cfg Config) (*Lookup, error) {
 	if err != nil {
 		return nil, err
 	}
+	known, err := lru.New[partnerKey, knownVisitor](cfg.Kept)
+	if err != nil {
+		return nil, err
+	}
 	ctx, stop := context.WithCancel(context.Background())
-	return &Lookup{cfg: cfg, kept: kept, metrics: m, batches: &batcher{
-		load: func(ctx context.Context, of group, visitors []uuid.UUID) (map[uuid.UUID]Facts, error) {
+	shared := limits{
+		window: cfg.Window, timeout: cfg.Timeout, slots: make(chan struct{}, cfg.Queries), waiting: make(chan struct{}, cfg.Waiting),
+		loaded: m.batch, now: cfg.Now, ctx: ctx,
+	}
+	return &Lookup{
+		cfg: cfg, kept: kept, known: known, metrics: m, stop: stop,
+		visitors: newBatcher(shared, func(ctx context.Context, of siteDay, visitors []uuid.UUID) (map[uuid.UUID]Facts, error) {
 			return cfg.Source.VisitorFacts(ctx, of.site, of.day, visitors)
-		},
-		window: cfg.Window, timeout: cfg.Timeout,
-		slots: make(chan struct{}, cfg.Queries), waiting: make(chan struct{}, cfg.Waiting),
-		loaded: m.batch, now: cfg.Now, open: map[group]*batch{}, ctx: ctx, stop: stop,
-	}}, nil
+		}),
+		partners: newBatcher(shared, func(ctx context.Context, of sitePartner, ids []string) (map[string]uuid.UUID, error) {
+			return cfg.Source.VisitorsOfPartner(ctx, of.site, of.partner, ids)
+		}),
+	}, nil
 }
 
-// Close ends what runs; lookups at work get an error.
-func (l *Lookup) Close() { l.batches.close() }
+// Close ends what runs, and returns when it has ended; lookups at work get an error.
+func (l *Lookup) Close() {
+	l.stop()
+	l.visitors.running.Wait()
+	l.partners.running.Wait()
+}
 
 // Of returns what may be said of a visitor now: nothing of one who is suppressed or unknown. The error is ErrBusy, wraps
 // context.DeadlineExceeded, or says why the source did not answer.
@@ -118,22 +143,15 @@ func (l *Lookup) Of(ctx context.Context, site *siteconfig.Site, visitor uuid.UUI
 		l.metrics.looked(resultSuppressed)
 		return Facts{}, nil
 	}
-	key := visitorKey{group{site.ID, now.In(site.Timezone).Format(time.DateOnly)}, visitor}
+	key := visitorKey{siteDay{site.ID, now.In(site.Timezone).Format(time.DateOnly)}, visitor}
 	// What was read before an erasure is as good as gone.
 	if kept, ok := l.kept.Get(key); ok && now.Sub(kept.readAt) < l.cfg.Keep && !l.suppressed(visitor, kept.readAt) {
 		l.metrics.looked(resultKept)
 		return kept.facts.at(now), nil
 	}
-	facts, readAt, err := l.batches.get(ctx, key.group, visitor)
-	switch {
-	case errors.Is(err, ErrBusy):
-		l.metrics.looked(resultBusy)
-		return Facts{}, err
-	case errors.Is(err, context.DeadlineExceeded):
-		l.metrics.looked(resultTimeout)
-		return Facts{}, err
-	case err != nil:
-		l.metrics.looked(resultFailed)
+	facts, readAt, err := l.visitors.get(ctx, key.siteDay, visitor)
+	if err != nil {
+		l.metrics.unanswered(err)
 		return Facts{}, err
 	}
 	if now = l.cfg.Now(); l.suppressed(visitor, now) || l.suppressed(visitor, readAt) {

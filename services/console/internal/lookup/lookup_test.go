@@ -38,6 +38,22 @@ type source struct {
 	running int
 	most    int
 	facts   Facts
+	// whose has who has which id at the partner, asked the ids of each query.
+	whose map[string]uuid.UUID
+	asked [][]string
+}
+
+func (s *source) VisitorsOfPartner(ctx context.Context, site, partner string, ids []string) (map[string]uuid.UUID, error) {
+	s.mu.Lock()
+	s.asked, s.groups = append(s.asked, slices.Sorted(slices.Values(ids))), append(s.groups, site+" "+partner)
+	takes, err, whose := s.takes, s.err, maps.Clone(s.whose)
+	s.mu.Unlock()
+	select {
+	case <-time.After(takes):
+		return whose, err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 func (s *source) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]Facts, error) {
@@ -283,12 +299,16 @@ func TestADatabaseThatIsTooSlowOrAwayIsAnErrorInTime(t *testing.T) {
 			require.ErrorIs(t, err, context.DeadlineExceeded)
 		}
 		require.Equal(t, time.Second, time.Since(begin))
-		w.takes, w.err = time.Millisecond, errors.New("away")
 		synctest.Wait()
+		w.source.mu.Lock()
+		w.takes, w.err = time.Millisecond, errors.New("away")
+		w.source.mu.Unlock()
 		for _, err := range w.many(crowd(3)...) {
 			require.EqualError(t, err, "away")
 		}
+		w.source.mu.Lock()
 		w.err = nil
+		w.source.mu.Unlock()
 		require.Equal(t, make([]error, 3), w.many(crowd(3)...), "an error is not kept")
 	})
 }
@@ -325,6 +345,6 @@ func TestCloseEndsQueries(t *testing.T) {
 		<-time.After(10 * time.Millisecond)
 		w.Close()
 		require.ErrorIs(t, <-failed, context.Canceled)
-		require.Empty(t, slices.Collect(maps.Keys(w.batches.open)))
+		require.Empty(t, slices.Collect(maps.Keys(w.visitors.open)))
 	})
 }

@@ -13,6 +13,7 @@ const (
 	resultKept       = "kept"
 	resultRead       = "read"
 	resultSuppressed = "suppressed"
+	resultUnknown    = "unknown"
 	resultBusy       = "busy"
 	resultTimeout    = "timeout"
 	resultFailed     = "failed"
@@ -29,13 +30,13 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	m := &metrics{results: map[string]metric.MeasurementOption{}}
 	var errs [2]error
 	m.lookups, errs[0] = meter.Int64Counter("onepx_console_lookups_total",
-		metric.WithDescription("Lookups of visitors by result: kept (answered out of memory), read, suppressed; not answered: busy, timeout, failed."))
+		metric.WithDescription("Lookups of visitors by result: kept (answered out of memory), read, suppressed, unknown (no visitor has the partner's id); not answered: busy, timeout, failed."))
 	m.batches, errs[1] = meter.Int64Histogram("onepx_console_lookup_batch_visitors",
-		metric.WithDescription("Visitors in one query of lookups."), metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64))
+		metric.WithDescription("Visitors, or ids of a partner, in one query of lookups."), metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64))
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	for _, word := range []string{resultKept, resultRead, resultSuppressed, resultBusy, resultTimeout, resultFailed} {
+	for _, word := range []string{resultKept, resultRead, resultSuppressed, resultUnknown, resultBusy, resultTimeout, resultFailed} {
 		m.results[word] = metric.WithAttributeSet(attribute.NewSet(attribute.String("result", word)))
 		m.lookups.Add(context.Background(), 0, m.results[word])
 	}
@@ -43,5 +44,17 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 }
 
 func (m *metrics) looked(result string) { m.lookups.Add(context.Background(), 1, m.results[result]) }
+
+// unanswered counts a lookup that had no answer.
+func (m *metrics) unanswered(err error) {
+	switch {
+	case errors.Is(err, ErrBusy):
+		m.looked(resultBusy)
+	case errors.Is(err, context.DeadlineExceeded):
+		m.looked(resultTimeout)
+	default:
+		m.looked(resultFailed)
+	}
+}
 
 func (m *metrics) batch(visitors int) { m.batches.Record(context.Background(), int64(visitors)) }

@@ -33,6 +33,14 @@ func named(name, value string) string { return name + " = " + value }
 
 func text(value string) string { return clickhouseconn.Literal(value) }
 
+func texts(values []string) string {
+	list := make([]string, len(values))
+	for i, value := range values {
+		list[i] = text(value)
+	}
+	return "[" + strings.Join(list, ", ") + "]"
+}
+
 func id(visitor uuid.UUID) string { return "'" + visitor.String() + "'" }
 
 // ids is an array of UUIDs, which hold nothing that must be escaped.

@@ -21,7 +21,7 @@ type factRow struct {
 	Share    bool      `ch:"share"`
 }
 
-// VisitorFacts is one query of all facts. Views of ads that a visitor saw before a refusal count for nothing, as all that
+// VisitorFacts is one query of all facts, and for visitors in audiences some of what to show them. Views of ads that a visitor saw before a refusal count for nothing, as all that
 // came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
 	const never = "toDateTime64(0, 3, 'UTC')"
@@ -55,5 +55,23 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 		}
 		facts[r.Visitor] = f
 	}
-	return facts, nil
+	return facts, s.show(ctx, site, facts)
+}
+
+// VisitorsOfPartner is one query of all ids.
+func (s *Store) VisitorsOfPartner(ctx context.Context, site, partner string, ids []string) (map[string]uuid.UUID, error) {
+	var rows []struct {
+		ID      string    `ch:"partner_uid"`
+		Visitor uuid.UUID `ch:"visitor_id"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT partner_uid, visitor_id FROM "+
+		s.view("visitors_of_partner", named("site", text(site)), named("partner", text(partner)), named("uids", texts(ids))))
+	if err != nil {
+		return nil, failed("look ids of a partner up", err)
+	}
+	visitors := map[string]uuid.UUID{}
+	for _, r := range rows {
+		visitors[r.ID] = r.Visitor
+	}
+	return visitors, nil
 }

@@ -5,6 +5,7 @@ package store_test
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -72,6 +73,10 @@ func TestAVisitorIsFoundByTheIDThatAPartnerToldLast(t *testing.T) {
 		require.NoError(t, d.conn.QueryRow(t.Context(), "SELECT groupArray(visitor_id) FROM "+d.name+".visitor_of_partner(site = 'shop', partner = 'adnet', uid = '"+uid+"')").Scan(&visitors))
 		return visitors
 	}
+	var uids []string
+	for _, r := range rows {
+		uids = append(uids, r.Props["partner_uid"])
+	}
 	for range 2 {
 		for uid, want := range map[string]uuid.UUID{
 			"once": anna, "other": anna, "moved": bert, "told again": carl, "kept": anna, "told again in time": anna,
@@ -84,6 +89,7 @@ func TestAVisitorIsFoundByTheIDThatAPartnerToldLast(t *testing.T) {
 			}
 			require.Equal(t, []uuid.UUID{want}, visitorOf(uid), uid)
 		}
+		require.EqualValues(t, 6, d.number("SELECT count() FROM %s.visitors_of_partner(site = 'shop', partner = 'adnet', uids = ['"+strings.Join(uids, "', '")+"'])"), "of all at once")
 		d.exec("OPTIMIZE TABLE " + d.name + ".partner_ids FINAL")
 	}
 	require.EqualValues(t, 0, d.number("SELECT countIf(on_site) FROM (SELECT max(on_site) AS on_site FROM %s.visitors WHERE visitor_id IN ('"+bert.String()+"', '"+carl.String()+"') GROUP BY visitor_id)"), "they were not on the site")

@@ -1,0 +1,240 @@
+package store
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/ClickHouse/clickhouse-go/v2"
+	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/console/internal/lookup"
+	"github.com/onepx/onepx/services/console/internal/tailor"
+)
+
+// membership is one of a visitor, and what they may be shown for it.
+type membership struct {
+	*lookup.Membership
+	candidates []tailor.Seen
+}
+
+// show says for each membership which product to show, by a few queries that are planned in no time.
+func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]lookup.Facts) error {
+	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_query_size": 64 << 20})) // of many long ids
+	memberships, err := s.candidates(ctx, site, facts)
+	if err != nil || len(memberships) == 0 {
+		return err
+	}
+	feed, prices, err := s.feed(ctx, site, memberships)
+	if err != nil {
+		return err
+	}
+	if len(prices) == 0 && len(feed.Groups) == 0 {
+		some, err := s.hasFeed(ctx, site)
+		if err != nil {
+			return err
+		}
+		if !some {
+			for _, m := range memberships {
+				shown := tailor.WithoutFeed(m.candidates)
+				m.Show = &shown
+			}
+			return nil
+		}
+	}
+	if feed.Nearest, err = s.nearest(ctx, site, feed, memberships); err != nil {
+		return err
+	}
+	return s.choose(ctx, site, feed, prices, memberships)
+}
+
+// candidates are the memberships that count and have candidates.
+func (s *Store) candidates(ctx context.Context, site string, facts map[uuid.UUID]lookup.Facts) ([]membership, error) {
+	var visitors []uuid.UUID
+	for visitor, f := range facts {
+		if slices.ContainsFunc(f.Memberships, func(m lookup.Membership) bool { return !m.HeldOut }) {
+			visitors = append(visitors, visitor)
+		}
+	}
+	if len(visitors) == 0 {
+		return nil, nil
+	}
+	var rows []struct {
+		Visitor  uuid.UUID `ch:"visitor_id"`
+		Product  string    `ch:"product"`
+		State    string    `ch:"state"`
+		Price    int64     `ch:"price_micros"`
+		Currency string    `ch:"currency"`
+		Category string    `ch:"category"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, product, state, price_micros, currency, category FROM "+
+		s.view("products_seen_of", named("site", text(site)), named("visitors", ids(visitors)))+" ORDER BY visitor_id, newest_at DESC, product")
+	if err != nil {
+		return nil, failed("list products that were seen", err)
+	}
+	seen := map[uuid.UUID][]tailor.Seen{}
+	for _, r := range rows {
+		seen[r.Visitor] = append(seen[r.Visitor], tailor.Seen{ID: r.Product, State: r.State, PriceMicros: r.Price, Currency: r.Currency, Category: r.Category})
+	}
+	var all []membership
+	for _, visitor := range visitors {
+		for i := range facts[visitor].Memberships {
+			m := &facts[visitor].Memberships[i]
+			if candidates := tailor.Candidates(m.Products, seen[visitor]); !m.HeldOut && len(candidates) > 0 {
+				all = append(all, membership{m, candidates})
+			}
+		}
+	}
+	return all, nil
+}
+
+// price is the present price of a product.
+type price struct {
+	micros   int64
+	currency string
+}
+
+// productRow is a product of the feed.
+type productRow struct {
+	ID        string `ch:"product_id"`
+	Available bool   `ch:"available"`
+	Category  string `ch:"category"`
+	Micros    int64  `ch:"price_micros"`
+	Present   int64  `ch:"present_micros"`
+	Currency  string `ch:"currency"`
+}
+
+func (s *Store) products(ctx context.Context, site string, ids []string) ([]productRow, error) {
+	var rows []productRow
+	err := s.conn.Select(ctx, &rows, "SELECT product_id, availability != 'out_of_stock' AS available, category, price_micros, toString(currency) AS currency, "+
+		"if(sale_micros IS NOT NULL AND sale_from <= now64(3) AND now64(3) < sale_until, assumeNotNull(sale_micros), price_micros) AS present_micros "+
+		"FROM "+s.database+".products WHERE site_id = "+text(site)+" AND product_id IN "+texts(ids))
+	if err != nil {
+		return nil, failed("look products up", err)
+	}
+	return rows, nil
+}
+
+// feed is what the site offers of the candidates, and what that costs now by the product's id.
+func (s *Store) feed(ctx context.Context, site string, memberships []membership) (tailor.Feed, map[string]price, error) {
+	feed, prices := tailor.Feed{Offers: map[string]tailor.Offer{}}, map[string]price{}
+	wanted := map[string]bool{}
+	for _, m := range memberships {
+		for _, c := range m.candidates {
+			wanted[c.ID] = true
+		}
+	}
+	rows, err := s.products(ctx, site, slices.Sorted(maps.Keys(wanted)))
+	if err != nil {
+		return feed, nil, err
+	}
+	for _, r := range rows {
+		feed.Offers[r.ID] = tailor.Offer{ID: r.ID, Available: r.Available, Category: r.Category, PriceMicros: r.Micros}
+		prices[r.ID] = price{r.Present, r.Currency}
+		if r.Available || r.Category != "" {
+			delete(wanted, r.ID) // its group would change nothing
+		}
+	}
+	feed.Groups, err = s.groups(ctx, site, slices.Sorted(maps.Keys(wanted)))
+	return feed, prices, err
+}
+
+// groups are what is offered of groups of products: of one that has something, the product with the lowest id that is not out
+// of stock.
+func (s *Store) groups(ctx context.Context, site string, ids []string) (map[string]tailor.Offer, error) {
+	groups := map[string]tailor.Offer{}
+	if len(ids) == 0 {
+		return groups, nil
+	}
+	var rows []struct {
+		Group     string `ch:"item_group_id"`
+		ID        string `ch:"product"`
+		Available bool   `ch:"available"`
+		Category  string `ch:"first_category"`
+		Micros    int64  `ch:"least_micros"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT item_group_id, max(availability != 'out_of_stock') AS available, "+
+		"if(available, minIf(product_id, availability != 'out_of_stock'), min(product_id)) AS product, min(category) AS first_category, min(price_micros) AS least_micros "+
+		"FROM "+s.database+".products WHERE site_id = "+text(site)+" AND item_group_id != '' AND item_group_id IN "+texts(ids)+" GROUP BY item_group_id")
+	if err != nil {
+		return nil, failed("look groups of products up", err)
+	}
+	for _, r := range rows {
+		groups[r.Group] = tailor.Offer{ID: r.ID, Available: r.Available, Category: r.Category, PriceMicros: r.Micros}
+	}
+	return groups, nil
+}
+
+// hasFeed tells whether the site has any products.
+func (s *Store) hasFeed(ctx context.Context, site string) (bool, error) {
+	var some bool
+	err := s.conn.QueryRow(ctx, "SELECT count() > 0 FROM "+s.database+".products WHERE site_id = "+text(site)).Scan(&some)
+	if err != nil {
+		return false, failed("look for a feed", err)
+	}
+	return some, nil
+}
+
+// nearest are the products in stock that may have to stand for others.
+func (s *Store) nearest(ctx context.Context, site string, feed tailor.Feed, memberships []membership) (map[tailor.Want]string, error) {
+	nearest, categories, wants := map[tailor.Want]string{}, map[string]bool{}, []string{}
+	for _, m := range memberships {
+		for _, want := range feed.Wanted(m.candidates) {
+			if _, asked := nearest[want]; !asked {
+				nearest[want] = ""
+				categories[want.Category] = true
+				wants = append(wants, "("+text(want.Category)+", toInt64("+strconv.FormatInt(want.PriceMicros, 10)+"))")
+			}
+		}
+	}
+	if len(wants) == 0 {
+		return nearest, nil
+	}
+	var rows []struct {
+		Category string `ch:"category"`
+		Micros   int64  `ch:"near"`
+		ID       string `ch:"product"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT w.category AS category, w.near AS near, argMin(product_id, (abs(price_micros - w.near), price_micros, product_id)) AS product FROM "+
+		"(SELECT category, price_micros, product_id FROM "+s.database+".products WHERE site_id = "+text(site)+" AND availability = 'in_stock' AND category IN "+texts(slices.Sorted(maps.Keys(categories)))+") AS p "+
+		"INNER JOIN (SELECT want.1 AS category, want.2 AS near FROM (SELECT arrayJoin(["+strings.Join(wants, ", ")+"]) AS want)) AS w ON w.category = p.category GROUP BY w.category, w.near")
+	if err != nil {
+		return nil, failed("look for products of a category", err)
+	}
+	for _, r := range rows {
+		nearest[tailor.Want{Category: r.Category, PriceMicros: r.Micros}] = r.ID
+	}
+	return nearest, nil
+}
+
+// choose sets what is shown, at its present price.
+func (s *Store) choose(ctx context.Context, site string, feed tailor.Feed, prices map[string]price, memberships []membership) error {
+	choices := map[*lookup.Membership]tailor.Choice{}
+	unpriced := map[string]bool{}
+	for _, m := range memberships {
+		if choice, ok := feed.Choose(m.candidates); ok {
+			choices[m.Membership] = choice
+			if _, priced := prices[choice.ID]; !priced {
+				unpriced[choice.ID] = true
+			}
+		}
+	}
+	if len(unpriced) > 0 {
+		rows, err := s.products(ctx, site, slices.Sorted(maps.Keys(unpriced)))
+		if err != nil {
+			return err
+		}
+		for _, r := range rows {
+			prices[r.ID] = price{r.Present, r.Currency}
+		}
+	}
+	for m, choice := range choices {
+		if p, ok := prices[choice.ID]; ok { // unless another feed has come meanwhile
+			shown := choice.At(p.micros, p.currency)
+			m.Show = &shown
+		}
+	}
+	return nil
+}
