@@ -116,10 +116,19 @@ $(TOOLS)/%:
 
 TAGS := integration,faults
 # Packages that have tests on real parts.
-INTEGRATION = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked '^//go:build integration$$' -- '*_test.go'))))
+tests_with = $(addprefix ./,$(sort $(dir $(shell git grep -l --untracked $(1) -- '*_test.go'))))
+INTEGRATION = $(call tests_with,'^//go:build integration$$')
+# Those among them that make and delete the topics of one broker: never two at once.
+WITH_KAFKA = $(call tests_with,'Getenv("ONEPX_TEST_KAFKA")')
+
+# Runs two commands side by side, both to their ends; fails if one does.
+both = failed=0; $(1) & other=$$!; $(2) || failed=1; wait $$other || failed=1; exit $$failed
 
 .PHONY: test test-unit test-integration test-faults e2e fuzz bench
-test: test-unit test-integration test-faults ## everything: unit with -race, real parts and browser, two fault rounds
+# A fault round waits most of its time, so it runs beside the unit tests.
+test: ## everything: unit with -race, real parts and browser, two fault rounds
+	@$(call both,$(MAKE) test-faults,$(MAKE) test-unit)
+	@$(MAKE) test-integration
 
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 20m $(PACKAGES)
@@ -129,8 +138,12 @@ test-unit: ## Go alone: every module with -race, fuzz seeds included
 		go test -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' "$$file" | paste -sd'|'))$$" "./$$(dirname "$$file")" || exit 1; \
 	done
 
+GO_TEST_INTEGRATION := go test -p 1 -race -count=1 -timeout 20m -tags integration
+
+# Two groups, each on a ClickHouse of its own: one waits for Kafka much of its time, the other hardly ever.
 test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
-	bin/dev exec -- go test -p 1 -race -count=1 -timeout 20m -tags integration $(INTEGRATION)
+	@$(call both,bin/dev exec -- $(GO_TEST_INTEGRATION) $(WITH_KAFKA),\
+		bin/dev exec --clickhouse -- $(GO_TEST_INTEGRATION) $(filter-out $(WITH_KAFKA),$(INTEGRATION)))
 
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2

@@ -106,11 +106,15 @@ func (w *world) store(events []*onepxv1.Event, batchRows int) {
 		p := int(ev.GetEventId()[15]) % partitions // repeats meet in one partition
 		byPartition[p] = append(byPartition[p], w.record(ev, time.Now()))
 	}
+	var ends []int64
 	for p, messages := range byPartition {
-		w.publish(eventlog.TopicEvents, p, messages...)
+		ends = append(ends, w.publish(eventlog.TopicEvents, p, messages...)+int64(len(messages)))
 	}
 	c := w.start()
 	w.awaitRows(len(events))
+	for p, end := range ends { // rows may be there before ClickHouse has said so, and the consumer must have heard it
+		c.awaitMetric(fmt.Sprintf(`onepx_consumer_position_offset{partition="%d"} %d`, p, end))
+	}
 	require.Zero(w.t, c.stop())
 }
 

@@ -117,8 +117,10 @@ func (w *world) shortDeadline() {
 // deleteTopics deletes the topics, which need not exist, and waits until they are gone.
 func (w *world) deleteTopics(names ...string) {
 	w.t.Helper()
-	_, err := w.kafka.DeleteTopics(w.t.Context(), &kafka.DeleteTopicsRequest{Topics: names})
-	require.NoError(w.t, err)
+	w.eventually("topics are deleted", func() bool { // a broker that has had no time for its controller takes no requests for a moment
+		_, err := w.kafka.DeleteTopics(w.t.Context(), &kafka.DeleteTopicsRequest{Topics: names})
+		return err == nil
+	})
 	for _, name := range names {
 		w.eventually(name+" is deleted", func() bool {
 			n, err := partitionsOf(w.t.Context(), w.kafka, name)

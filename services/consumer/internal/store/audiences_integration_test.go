@@ -37,41 +37,54 @@ func TestAudiences(t *testing.T) {
 	}
 }
 
-// Cases of one rule are visitors of one segment. Both views are asked about everybody at each instant that a case names.
+// Cases of one rule are visitors of one segment. At each instant that a case names, audience_members is asked about its segment,
+// and audiences_of about the visitors of all segments at once.
 func testWhoIsIn(t *testing.T, d db) {
 	w := audienceWorld{d}
 	var rules []store.Segment
-	asked := map[question][]int{}
-	for i, m := range memberships {
+	bySegment, byInstant := map[question][]inSegment{}, map[string][]inSegment{}
+	for _, m := range memberships {
 		rule := slices.IndexFunc(rules, func(r store.Segment) bool { return reflect.DeepEqual(r, m.rule) })
 		if rule < 0 {
 			rule = len(rules)
 			rules = append(rules, m.rule)
 			w.segment(segmentOf(rule), m.rule)
 		}
-		w.hits(segmentOf(rule), m.name, m.hits)
+		c := inSegment{m, segmentOf(rule)}
+		w.hits(c.segment, m.name, m.hits)
 		for at := range m.want {
-			asked[question{segmentOf(rule), at}] = append(asked[question{segmentOf(rule), at}], i)
+			bySegment[question{c.segment, at}] = append(bySegment[question{c.segment, at}], c)
+			byInstant[at] = append(byInstant[at], c)
 		}
 	}
 	inGo := w.judge()
-	for q, cases := range asked {
+	for q, cases := range bySegment {
 		t.Run(q.segment+" at "+q.at, func(t *testing.T) {
 			t.Parallel()
-			w := audienceWorld{d.of(t)}
-			members := w.answers("audience_members(site = 'shop', segment = '"+q.segment+"', at = '"+instant(q.at)+"')", memberColumns, "true")
+			members := audienceWorld{d.of(t)}.answers("audience_members(site = 'shop', segment = '"+q.segment+"', at = '"+instant(q.at)+"')", memberColumns)
+			for _, c := range cases {
+				require.Equal(t, wanted(c.want[q.at]), members[id(c.name).String()], c.name)
+			}
+		})
+	}
+	for at, cases := range byInstant {
+		t.Run("all segments at "+at, func(t *testing.T) {
+			t.Parallel()
 			visitors := make([]string, len(cases))
 			for i, c := range cases {
-				visitors[i] = "'" + id(memberships[c].name).String() + "'"
+				visitors[i] = "'" + id(c.name).String() + "'"
 			}
-			of := w.answers("audiences_of(site = 'shop', visitors = ["+strings.Join(visitors, ", ")+"], at = '"+instant(q.at)+"')", ofColumns, "segment = '"+q.segment+"'")
+			of := audienceWorld{d.of(t)}.answers("audiences_of(site = 'shop', visitors = ["+strings.Join(visitors, ", ")+"], at = '"+instant(at)+"')", "segment, ' ', "+ofColumns)
 			for _, c := range cases {
-				m := memberships[c]
-				want := wanted(m.want[q.at])
-				require.Equal(t, want, members[id(m.name).String()], m.name)
-				want = want[:max(strings.LastIndex(want, " "), 0)]
-				require.Equal(t, want, of[id(m.name).String()], m.name)
-				require.Equal(t, want, inGo.line(q.segment, m.rule, id(m.name), q.at), m.name)
+				want := wanted(c.want[at])
+				if want != "" {
+					want = want[:strings.LastIndex(want, " ")]
+				}
+				require.Equal(t, want, inGo.line(c.segment, c.rule, id(c.name), at), c.name)
+				if want != "" {
+					want = c.segment + " " + want
+				}
+				require.Equal(t, want, of[id(c.name).String()], c.name)
 			}
 		})
 	}
@@ -79,6 +92,12 @@ func testWhoIsIn(t *testing.T, d db) {
 
 // question is an instant at which somebody asks about a segment.
 type question struct{ segment, at string }
+
+// inSegment is a case with the segment of its rule.
+type inSegment struct {
+	membership
+	segment string
+}
 
 // What a line of want says of a row, the number of hits only by audience_members.
 const (
@@ -172,10 +191,10 @@ func (w audienceWorld) suppress(position int, wished bool, visitor string) {
 }
 
 // answers is what a view says of each visitor.
-func (w audienceWorld) answers(view, columns, where string) map[string]string {
+func (w audienceWorld) answers(view, columns string) map[string]string {
 	w.t.Helper()
 	lines := map[string]string{}
-	for _, text := range w.texts("SELECT concat(toString(visitor_id), ' ', " + columns + ") FROM %s." + view + " WHERE " + where) {
+	for _, text := range w.texts("SELECT concat(toString(visitor_id), ' ', " + columns + ") FROM %s." + view) {
 		visitor, line, _ := strings.Cut(text, " ")
 		require.NotContains(w.t, lines, visitor)
 		lines[visitor] = line

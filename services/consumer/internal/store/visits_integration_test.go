@@ -21,7 +21,7 @@ import (
 // visits of the questions that the property test asks, each with its columns.
 var visitQuestions = []struct{ view, columns, more string }{
 	{"sessions", "visitor; session_day; started_at; first_event; ended_at; events; page_views; entry_page; exit_page; seconds; bounce; channel; source; campaign", ""},
-	{"sessions_daily", "day; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; converting_sessions; machine_events", ""},
+	{"sessions_daily", "day; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; converting_sessions; machine_events; round(average_seconds, 6)", ""},
 	{"channel_daily", "day; channel; sessions; visitors; page_views; bounces; bounce_rate; average_seconds; converting_sessions; machine_events", ""},
 	{"new_vs_returning", "day; visitors; new; returning; cookieless; cookieless_share; machine_events", ""},
 	{"funnel", "step; name; visitors; share_of_first; share_of_previous; machine_events", ", steps=['/a', 'play', '/a', '/b'], window_days=1"},
@@ -63,12 +63,26 @@ func TestAnswersOnVisitsDependOnNeitherOrderNorBatchesAndAreThoseOfTheDefinition
 			}
 			v := visitsOf(rows)
 			require.ElementsMatch(t, v.sessions(firstDay, lastDay), answers["sessions"])
-			require.Equal(t, v.funnel(firstDay, lastDay), d.askSite(site, "visitors", "funnel", firstDay, lastDay, visitQuestions[4].more))
+			require.Equal(t, v.funnel(firstDay, lastDay), columnsOf(answers["funnel"], 2))
 			require.ElementsMatch(t,
 				d.askSite(site, "session_day; count(); uniqExact(visitor); sum(page_views); sum(bounce); round(avg(seconds), 6)", "sessions", firstDay, lastDay, ") GROUP BY (session_day"),
-				d.askSite(site, "day; sessions; visitors; page_views; bounces; round(average_seconds, 6)", "sessions_daily", firstDay, lastDay, ""))
+				columnsOf(answers["sessions_daily"], 0, 1, 2, 3, 4, 9))
 		})
 	}
+}
+
+// columnsOf are some columns of the lines of an answer without texts.
+func columnsOf(lines []string, columns ...int) []string {
+	var all []string
+	for _, line := range lines {
+		values := strings.Split(line, " ")
+		var some []string
+		for _, c := range columns {
+			some = append(some, values[c])
+		}
+		all = append(all, strings.Join(some, " "))
+	}
+	return all
 }
 
 // someVisits are events of a dozen visitors of all kinds on about six days, in the order of time. Gaps and campaigns are such
