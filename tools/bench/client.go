@@ -22,6 +22,8 @@ type client struct {
 	accept []string
 	// more are further parameters of each hit, as `&name=value`.
 	more string
+	// ask makes a request that is no hit; nil for hits.
+	ask  func(*fasthttp.Request)
 	http *fasthttp.HostClient
 	sent atomic.Int64
 }
@@ -52,11 +54,12 @@ func (c *client) send() error {
 	request, response := fasthttp.AcquireRequest(), fasthttp.AcquireResponse()
 	defer fasthttp.ReleaseRequest(request)
 	defer fasthttp.ReleaseResponse(response)
-	request.SetRequestURI(hitURI + strconv.FormatInt(time.Now().UnixNano(), 36) + strconv.FormatInt(c.sent.Add(1), 36) + c.more)
 	request.Header.SetHost(c.host)
-	request.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36")
-	request.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.8")
-	request.Header.Set("Cookie", "onepx_v=01890a5d-ac96-774b-bcce-b302099a8057")
+	if c.ask != nil {
+		c.ask(request)
+	} else {
+		c.hit(request)
+	}
 	if err := c.http.DoTimeout(request, response, requestTimeout); err != nil {
 		return err
 	}
@@ -65,6 +68,14 @@ func (c *client) send() error {
 		return fmt.Errorf("%s answered %d %q", c.host, response.StatusCode(), answer)
 	}
 	return nil
+}
+
+// hit makes a hit that nobody has sent before.
+func (c *client) hit(request *fasthttp.Request) {
+	request.SetRequestURI(hitURI + strconv.FormatInt(time.Now().UnixNano(), 36) + strconv.FormatInt(c.sent.Add(1), 36) + c.more)
+	request.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36")
+	request.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.8")
+	request.Header.Set("Cookie", "onepx_v=01890a5d-ac96-774b-bcce-b302099a8057")
 }
 
 // warmUp is how long a server is under load before it is measured.
@@ -89,9 +100,19 @@ func (c *client) throughput(ctx context.Context, d time.Duration) (float64, erro
 	return float64(counted.Load()) / d.Seconds(), err
 }
 
-// latency sends so many hits a second, whatever the answers take, and returns the 99th percentile in ms of the time from when
-// a hit was due to its answer: a server that stalls is charged for all hits that were due meanwhile.
+// latency is the 99th percentile of spread in ms.
 func (c *client) latency(ctx context.Context, rate float64, d time.Duration) (float64, error) {
+	took, err := c.spread(ctx, rate, d)
+	return millis(took, 99), err //nolint:mnd // per cent
+}
+
+func millis(took *hdrhistogram.Histogram, percentile float64) float64 {
+	return float64(took.ValueAtQuantile(percentile)) / 1000 //nolint:mnd // µs
+}
+
+// spread sends so many requests a second, whatever the answers take, and returns the times in µs from when each was due to its
+// answer: a server that stalls is charged for all that were due meanwhile.
+func (c *client) spread(ctx context.Context, rate float64, d time.Duration) (*hdrhistogram.Histogram, error) {
 	const (
 		most   = int64(requestTimeout / time.Microsecond)
 		digits = 3
@@ -124,7 +145,7 @@ func (c *client) latency(ctx context.Context, rate float64, d time.Duration) (fl
 		}
 		return ctx.Err()
 	})
-	return float64(total.ValueAtQuantile(99)) / 1000, err //nolint:mnd // per cent, and µs to ms
+	return total, err
 }
 
 // eachConnection runs the function once for each connection, at the same time, and returns the first error.

@@ -45,7 +45,7 @@ func start(ctx context.Context, dir string, runs int) (*world, error) {
 		return w, err
 	}
 	w.pipeline, err = pipeline.New(ctx, pipeline.Config{
-		Dir: dir, Broker: w.kafka.Broker(), ClickHouse: w.clickHouse.NativeAddr(), Sites: w.sites, EventPartitions: partitions,
+		Dir: dir, Broker: w.kafka.Broker(), ClickHouse: w.clickHouse.NativeAddr(), Sites: w.sites, EventPartitions: partitions, Console: true,
 	})
 	return w, err
 }

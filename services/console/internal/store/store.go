@@ -15,12 +15,13 @@ import (
 
 // Store is a database. It may be used from anywhere at once.
 type Store struct {
-	conn     driver.Conn
-	database string
+	conn      driver.Conn
+	database  string
+	ruleCache ruleCache
 }
 
 // New returns the Store of a database.
-func New(conn driver.Conn, database string) *Store { return &Store{conn, database} }
+func New(conn driver.Conn, database string) *Store { return &Store{conn: conn, database: database} }
 
 // view is a call of a parameterised view; arguments are like "site = 'shop'".
 func (s *Store) view(name string, arguments ...string) string {

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -9,53 +11,72 @@ import (
 	"github.com/onepx/onepx/services/console/internal/lookup"
 )
 
-// factRow is a membership of a visitor, the views of a campaign, or that sharing is allowed.
+// factRow is the newest refusal of a visitor, the views of a campaign, or that sharing is allowed.
 type factRow struct {
 	Visitor  uuid.UUID `ch:"visitor_id"`
-	Segment  string    `ch:"segment"`
-	Products []string  `ch:"products"`
-	EndsAt   time.Time `ch:"ends_at"`
-	HeldOut  bool      `ch:"held_out"`
+	Refused  int64     `ch:"refused_ms"`
 	Campaign string    `ch:"campaign"`
 	Views    uint64    `ch:"views"`
 	Share    bool      `ch:"share"`
 }
 
-// VisitorFacts is one query of all facts, and for visitors in audiences some of what to show them. Views of ads that a visitor saw before a refusal count for nothing, as all that
-// came before it.
+// VisitorFacts asks for hits and for all else at once, and then for what to show whoever is in audiences. Views of ads that a
+// visitor saw before a refusal count for nothing, as all that came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
-	const never = "toDateTime64(0, 3, 'UTC')"
-	of := "site_id = " + text(site) + " AND visitor_id IN " + ids(visitors)
-	var rows []factRow
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, segment, products, ends_at, held_out, campaign, views, share FROM ("+
-		"SELECT visitor_id, toString(segment) AS segment, products, ends_at, held_out, '' AS campaign, toUInt64(0) AS views, false AS share, qualified_at FROM "+
-		s.view("audiences_of", named("site", text(site)), named("visitors", ids(visitors)))+
-		" UNION ALL "+
-		"SELECT visitor_id, '', [], "+never+", false, toString(campaign), count(), false, "+never+" FROM "+s.database+".touches "+
-		"LEFT JOIN (SELECT visitor_id, max(refused_at) AS refused_at FROM "+s.database+".profile_refusals WHERE "+of+" GROUP BY visitor_id) AS refusal USING (visitor_id) "+
-		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' AND occurred_at > refusal.refused_at GROUP BY visitor_id, campaign"+
-		" UNION ALL "+
-		"SELECT visitor_id, '', [], "+never+", false, '', 0, max(allowed_at) > max(refused_at), "+never+" FROM "+s.database+".share_consents WHERE "+of+" GROUP BY visitor_id"+
-		") ORDER BY visitor_id, qualified_at DESC, segment, campaign")
+	now := time.Now()
+	rules, err := s.rules(ctx, site, now)
 	if err != nil {
-		return nil, failed("look visitors up", err)
+		return nil, err
 	}
-	facts := map[uuid.UUID]lookup.Facts{}
-	for _, r := range rows {
-		f := facts[r.Visitor]
+	var hits []hitRow
+	var facts []factRow
+	var errs [2]error
+	var both sync.WaitGroup
+	both.Go(func() { hits, errs[0] = s.hits(ctx, site, rules, visitors, now) })
+	both.Go(func() { facts, errs[1] = s.facts(ctx, site, day, visitors) })
+	both.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return nil, err
+	}
+	all, refused := map[uuid.UUID]lookup.Facts{}, map[uuid.UUID]int64{}
+	for _, r := range facts {
+		f := all[r.Visitor]
 		f.Share = f.Share || r.Share
-		if r.Segment != "" {
-			f.Memberships = append(f.Memberships, lookup.Membership{Segment: r.Segment, Products: r.Products, EndsAt: r.EndsAt, HeldOut: r.HeldOut})
-		}
 		if r.Views > 0 {
 			if f.Views == nil {
 				f.Views = map[string]uint64{}
 			}
 			f.Views[r.Campaign] += r.Views
 		}
-		facts[r.Visitor] = f
+		all[r.Visitor] = f
+		refused[r.Visitor] = max(refused[r.Visitor], r.Refused)
 	}
-	return facts, s.show(ctx, site, facts)
+	memberships, err := s.memberships(ctx, site, rules, hits, refused, now)
+	if err != nil {
+		return nil, err
+	}
+	for visitor, list := range memberships {
+		f := all[visitor]
+		f.Memberships = list
+		all[visitor] = f
+	}
+	return all, s.show(ctx, site, all)
+}
+
+func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
+	of := "site_id = " + text(site) + " AND visitor_id IN " + ids(visitors)
+	refusals := "(SELECT visitor_id, max(refused_at) AS refused_at FROM " + s.database + ".profile_refusals WHERE " + of + " GROUP BY visitor_id)"
+	var rows []factRow
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toUnixTimestamp64Milli(refused_at) AS refused_ms, '' AS campaign, toUInt64(0) AS views, false AS share FROM "+refusals+
+		" UNION ALL "+
+		"SELECT visitor_id, 0, toString(campaign), count(), false FROM "+s.database+".touches LEFT JOIN "+refusals+" AS refusal USING (visitor_id) "+
+		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' AND occurred_at > refusal.refused_at GROUP BY visitor_id, campaign"+
+		" UNION ALL "+
+		"SELECT visitor_id, 0, '', 0, max(allowed_at) > max(refused_at) FROM "+s.database+".share_consents WHERE "+of+" GROUP BY visitor_id")
+	if err != nil {
+		return nil, failed("look visitors up", err)
+	}
+	return rows, nil
 }
 
 // VisitorsOfPartner is one query of all ids.
