@@ -62,11 +62,18 @@ const sites = `sites:
     timezone: UTC
     currency: EUR
     api_keys: [{name: ads, key: "sha256:%x", rights: [audiences], rate_limit: 10000}]
+  - id: doors
+    timezone: UTC
+    currency: EUR
+    privacy: opt_out
+    sync_partners: [{id: adnet}]
+    api_keys: [{name: all, key: "sha256:%x", rights: [audiences, exports, privacy], rate_limit: 10000}]
+    segments: [{id: cart, enter: {event: add_to_cart}, stream: true}]
 `
 
 const (
 	// The keys of the sites.
-	shopKey, blogKey, marketKey = "key of the shop", "key of the blog", "key of the market"
+	shopKey, blogKey, marketKey, doorsKey = "key of the shop", "key of the blog", "key of the market", "key of the doors"
 	// user is the console's in ClickHouse, who can only read.
 	user = "console"
 )
@@ -77,6 +84,7 @@ type world struct {
 	database   *localstack.ClickHouse
 	clickHouse ledger.ClickHouse
 	pipeline   *pipeline.Pipeline
+	broker     string
 	collector  *pipeline.Service
 	console    *pipeline.Service
 }
@@ -106,10 +114,10 @@ func open(t *testing.T) *world {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.clickHouse = ledger.ClickHouse{URL: w.database.HTTPURL()}
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey)), sha256.Sum256([]byte(marketKey))), 0o600))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey)), sha256.Sum256([]byte(marketKey)), sha256.Sum256([]byte(doorsKey))), 0o600))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka.Broker(), ClickHouse: w.database.NativeAddr(), Sites: config, EventPartitions: 1, Console: true})
 	require.NoError(t, err)
-	w.pipeline = p
+	w.pipeline, w.broker = p, kafka.Broker()
 	keep := func(s *pipeline.Service, err error) *pipeline.Service {
 		require.NoError(t, err)
 		t.Cleanup(func() {
@@ -121,16 +129,18 @@ func open(t *testing.T) *world {
 		return s
 	}
 	const deadline = "ONEPX_INSERT_DEADLINE=1s"
+	exports := "ONEPX_EXPORT_DIR=" + filepath.Join(dir, "exports")
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "exports"), 0o755))
 	keep(p.StartConsumer(t.Context(), "consumer", deadline))
-	keep(p.StartJobs(t.Context(), "jobs", deadline))
+	keep(p.StartJobs(t.Context(), "jobs", deadline, exports))
 	w.collector = keep(p.StartCollector(t.Context(), "collector"))
-	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=30s", "ONEPX_CLICKHOUSE_USER="+user))
+	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=30s", exports, "ONEPX_CLICKHOUSE_USER="+user))
 	return w
 }
 
 func TestTheConsole(t *testing.T) {
 	w := open(t)
-	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy, "shown": testShown} {
+	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy, "shown": testShown, "doors": testDoors} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
 	t.Run("outage", func(t *testing.T) { testOutage(t, w) })
