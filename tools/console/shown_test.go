@@ -50,7 +50,11 @@ func (b *bazaar) visitors(n int) []uuid.UUID {
 	all := make([]uuid.UUID, n)
 	for i := range all {
 		all[i] = uuid.New()
-		for range b.IntN(8) {
+		n := b.IntN(8)
+		if i == 0 {
+			n = 2200 // more of a segment than a lookup judges itself
+		}
+		for range n {
 			product := b.product()
 			if b.IntN(4) == 0 {
 				product = ""
