@@ -144,11 +144,16 @@ func (w *world) shown(visitors []uuid.UUID) map[string]string {
 	asking.SetLimit(64)
 	for i, v := range visitors {
 		asking.Go(func() error {
-			status, body := w.ask(http.MethodGet, marketKey, "market/visitors/"+v.String()+"/audiences", "")
-			if answers[i] = body; status != http.StatusOK {
-				return fmt.Errorf("%d %s", status, body)
+			for begin := time.Now(); ; {
+				status, body := w.ask(http.MethodGet, marketKey, "market/visitors/"+v.String()+"/audiences", "")
+				switch {
+				case status == http.StatusOK:
+					answers[i] = body
+					return nil
+				case status != http.StatusServiceUnavailable || time.Since(begin) > patience: // a busy machine may need another try
+					return fmt.Errorf("%d %s", status, body)
+				}
 			}
-			return nil
 		})
 	}
 	require.NoError(w.t, asking.Wait())

@@ -134,7 +134,7 @@ func open(t *testing.T) *world {
 	keep(p.StartConsumer(t.Context(), "consumer", deadline))
 	keep(p.StartJobs(t.Context(), "jobs", deadline, exports))
 	w.collector = keep(p.StartCollector(t.Context(), "collector"))
-	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=10s", exports, "ONEPX_CLICKHOUSE_USER="+user))
+	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=5s", exports, "ONEPX_CLICKHOUSE_USER="+user))
 	return w
 }
 
