@@ -65,6 +65,9 @@ const (
 	SyncRedirect      Reason = "sync_redirect"
 	SyncCookieless    Reason = "sync_cookieless"
 
+	MailTokenInvalid Reason = "mail_token_invalid"
+	MailTokenExpired Reason = "mail_token_expired" //nolint:gosec // a word, no token
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -174,6 +177,8 @@ var All = []Entry{
 	{SharingRefused, "collector", Suppressed, "The visitor does not allow all of cookie, audiences and sharing, or a TC string not to the partner, so ids are not exchanged at `/sync`."},
 	{SyncRedirect, "collector", Ignored, "`/sync` has sent the visitor to the partner, and stores nothing yet."},
 	{SyncCookieless, "collector", Ignored, "A partner told its id at `/sync` of a browser that does not send our cookie, so nobody knows whose it is."},
+	{MailTokenInvalid, "collector", Rejected, "The token in a URL of an e-mail is none of ours, was changed or cut off, is for something else or of a key that `ONEPX_MAIL_KEYS` does not have (any more); or the target of a click is not the one that was signed."},
+	{MailTokenExpired, "collector", Rejected, "The token in a URL of an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
