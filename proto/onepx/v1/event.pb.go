@@ -1090,9 +1090,10 @@ type Mail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// This and the other ids: at most 128 characters.
 	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
-	MessageId  string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// Of what one recipient got; empty where the recipient's key is. Personal (pseudonymous).
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
 	// 16 bytes: keyed hash of the recipient's address, never the address. Empty where the recipient is not to be measured, but
-	// for an unsubscription, as message_id is. Personal (pseudonymous).
+	// for an unsubscription. Personal (pseudonymous).
 	RecipientKey []byte `protobuf:"bytes,3,opt,name=recipient_key,json=recipientKey,proto3" json:"recipient_key,omitempty"`
 	LinkId       string `protobuf:"bytes,4,opt,name=link_id,json=linkId,proto3" json:"link_id,omitempty"`
 	// When the mail was sent, in ms since 1970-01-01 UTC, as the token says; without a recipient to the hour.

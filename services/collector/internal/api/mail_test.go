@@ -30,7 +30,7 @@ const (
 	mailSites = `
 sites:
   - {id: shop, timezone: UTC, currency: EUR, cookie_domain: shop.example}
-  - {id: asking, timezone: UTC, currency: EUR, privacy: opt_in, without_consent: nothing}
+  - {id: asking, timezone: UTC, currency: EUR, privacy: opt_in, consent: {without: nothing}}
   - {id: cookieless, timezone: UTC, currency: EUR, privacy: cookieless}
 `
 )
@@ -51,8 +51,8 @@ func token(kind mailtoken.Kind, change func(*mailtoken.Token)) mailtoken.Token {
 	if change != nil {
 		change(&t)
 	}
-	if t.Kind != mailtoken.Unsubscribe {
-		t = t.Measured()
+	if t.Kind != mailtoken.Unsubscribe && t.Mode == mailtoken.Aggregate {
+		t.Recipient, t.Message = [16]byte{}, ""
 	}
 	return t
 }
@@ -147,7 +147,8 @@ func TestWhatARecipientAllows(t *testing.T) {
 		{"the same on a site that asks", clickURL(func(t *mailtoken.Token) { aggregate(t); t.Site = "asking" }), nil, nobody, mail},
 		{"the browser has opted out", clickURL(nil), []string{"Cookie", "onepx_optout=1"}, "", 0},
 		{"it has opted out, and counts would be allowed", clickURL(aggregate), []string{"Cookie", "onepx_optout=1"}, "", 0},
-		{"a visitor refuses more than the recipient", clickURL(onSite("asking")), []string{"DNT", "1"}, "", 0},
+		{"the browser does not want to be tracked, which takes its cookie only", clickURL(onSite("asking")), []string{"DNT", "1"}, all, mail},
+		{"the same on a site that does not ask", clickURL(nil), append([]string{"Sec-GPC", "1"}, onPx...), all, onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			e := on(t, mailSites)
@@ -172,7 +173,7 @@ func TestWhatARecipientAllows(t *testing.T) {
 				require.Empty(t, event.GetClient().GetIpPrefix())
 				require.Empty(t, event.GetMarketing().GetClickId())
 			}
-			require.Empty(t, e.suppressions.written, "that is no word about audiences")
+			require.Equal(t, test.by == onepxv1.ConsentSignal_CONSENT_SIGNAL_GPC, len(e.suppressions.written) > 0, "only a browser has a word about audiences")
 		})
 	}
 }
@@ -182,7 +183,7 @@ func TestWhoHasWithdrawnIsMeasuredByNoMailThatWasSent(t *testing.T) {
 		e := on(t, mailSites)
 		e.suppressions.kind, e.suppressions.id = suppression.Recipient, recipient[:]
 		got := e.get(url, onPx...)
-		require.Equal(t, "suppressed; reason=on_suppression_list", got.onepx())
+		require.Equal(t, "suppressed; reason=suppression_list", got.onepx())
 		require.Empty(t, e.publisher.events)
 		require.Nil(t, got.setCookie("onepx_v"))
 	}
@@ -227,7 +228,7 @@ func TestOneClickUnsubscribesWhateverElseIsAllowed(t *testing.T) {
 
 func TestAnUnsubscriptionThatIsNotStoredIsAskedForAgain(t *testing.T) {
 	e := on(t, mailSites)
-	e.publisher.answer = reason.PublishTimeout
+	e.publisher.answer = reason.KafkaUnavailable
 	got := e.post(unsubscribeURL(nil), "")
 	require.Equal(t, http.StatusServiceUnavailable, got.StatusCode)
 	require.Contains(t, string(got.body), "try again")
@@ -237,7 +238,7 @@ func TestAnUnsubscriptionThatIsNotStoredIsAskedForAgain(t *testing.T) {
 
 func TestALinkWorksWhenNothingCanBeStored(t *testing.T) {
 	for name, change := range map[string]func(*edge){
-		"Kafka is away": answering(reason.PublishTimeout), "a defect": func(e *edge) { e.publisher.panics = true },
+		"Kafka is away": answering(reason.KafkaUnavailable), "a defect": func(e *edge) { e.publisher.panics = true },
 	} {
 		e := on(t, mailSites)
 		change(e)
