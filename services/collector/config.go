@@ -7,6 +7,7 @@ import (
 
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	secret "github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -17,6 +18,8 @@ type settings struct {
 	AdminListen string `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
 	Config      string `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
 	secretKey   `embed:""`
+
+	MailKeys secret.Secret `env:"ONEPX_MAIL_KEYS" placeholder:"KEYS" help:"Keys of the tokens in the URLs of e-mails, as console mail keys makes them: the same in all collectors and wherever mails are made. Without them such URLs lead nowhere. Give them in the environment: a command line can be seen by other users."`
 
 	TrustedProxies []string `env:"ONEPX_TRUSTED_PROXIES" placeholder:"CIDR" help:"Addresses or prefixes of load balancers whose X-Forwarded-For and X-Forwarded-Proto are believed, separated by commas. None means the peer is the visitor."`
 	GeoFile        string   `env:"ONEPX_GEO_FILE" placeholder:"FILE" help:"City database in MaxMind's format for country and region; without it they stay empty. Read once at start."`
@@ -66,7 +69,17 @@ func (s *settings) Validate() error {
 	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
 	_, err := client.ParsePrefixes(s.TrustedProxies)
 	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
+	_, err = s.mailTokens()
+	refuse(err == nil, "ONEPX_MAIL_KEYS: %w", err)
 	return errors.Join(append(errs, s.secretKey.Validate(), s.Spool.Validate(), s.Kafka.Validate())...)
+}
+
+// mailTokens has the keys of mails, or is nil if there are none.
+func (s *settings) mailTokens() (*mailtoken.Ring, error) {
+	if s.MailKeys.Reveal() == "" {
+		return nil, nil //nolint:nilnil // as documented
+	}
+	return mailtoken.ParseRing(s.MailKeys.Reveal())
 }
 
 // eventLimit is the setting that all who publish have.

@@ -161,9 +161,13 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.spool = toKafka.Spool
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.tally = tally.New(s.publisher, time.Now)
+	mailTokens, err := cfg.mailTokens()
+	if err != nil {
+		return nil, errors.Join(err, s.close())
+	}
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {

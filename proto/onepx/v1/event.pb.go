@@ -301,6 +301,8 @@ const (
 	ConsentSignal_CONSENT_SIGNAL_GPP ConsentSignal = 10
 	// The visitor is a child (parameter `coppa`).
 	ConsentSignal_CONSENT_SIGNAL_COPPA ConsentSignal = 11
+	// What the recipient of an e-mail allows, as the token in its URL says, or what they asked for by its unsubscribe link.
+	ConsentSignal_CONSENT_SIGNAL_MAIL ConsentSignal = 12
 )
 
 // Enum value maps for ConsentSignal.
@@ -318,6 +320,7 @@ var (
 		9:  "CONSENT_SIGNAL_TCF",
 		10: "CONSENT_SIGNAL_GPP",
 		11: "CONSENT_SIGNAL_COPPA",
+		12: "CONSENT_SIGNAL_MAIL",
 	}
 	ConsentSignal_value = map[string]int32{
 		"CONSENT_SIGNAL_UNSPECIFIED":         0,
@@ -332,6 +335,7 @@ var (
 		"CONSENT_SIGNAL_TCF":                 9,
 		"CONSENT_SIGNAL_GPP":                 10,
 		"CONSENT_SIGNAL_COPPA":               11,
+		"CONSENT_SIGNAL_MAIL":                12,
 	}
 )
 
@@ -1086,10 +1090,14 @@ type Mail struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// This and the other ids: at most 128 characters.
 	CampaignId string `protobuf:"bytes,1,opt,name=campaign_id,json=campaignId,proto3" json:"campaign_id,omitempty"`
-	MessageId  string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
-	// 16 bytes: keyed hash of the recipient's address, never the address. Personal (pseudonymous).
-	RecipientKey  []byte `protobuf:"bytes,3,opt,name=recipient_key,json=recipientKey,proto3" json:"recipient_key,omitempty"`
-	LinkId        string `protobuf:"bytes,4,opt,name=link_id,json=linkId,proto3" json:"link_id,omitempty"`
+	// Of what one recipient got; empty where the recipient's key is. Personal (pseudonymous).
+	MessageId string `protobuf:"bytes,2,opt,name=message_id,json=messageId,proto3" json:"message_id,omitempty"`
+	// 16 bytes: keyed hash of the recipient's address, never the address. Empty where the recipient is not to be measured, but
+	// for an unsubscription. Personal (pseudonymous).
+	RecipientKey []byte `protobuf:"bytes,3,opt,name=recipient_key,json=recipientKey,proto3" json:"recipient_key,omitempty"`
+	LinkId       string `protobuf:"bytes,4,opt,name=link_id,json=linkId,proto3" json:"link_id,omitempty"`
+	// When the mail was sent, in ms since 1970-01-01 UTC, as the token says; without a recipient to the hour.
+	SentAtMs      int64 `protobuf:"varint,5,opt,name=sent_at_ms,json=sentAtMs,proto3" json:"sent_at_ms,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1150,6 +1158,13 @@ func (x *Mail) GetLinkId() string {
 		return x.LinkId
 	}
 	return ""
+}
+
+func (x *Mail) GetSentAtMs() int64 {
+	if x != nil {
+		return x.SentAtMs
+	}
+	return 0
 }
 
 // Client is what the browser or mail client says of itself; set by the collector's client step.
@@ -1511,14 +1526,16 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x0fquantity_micros\x18\x02 \x01(\x03R\x0equantityMicros\x12&\n" +
 	"\fprice_micros\x18\x03 \x01(\x03H\x00R\vpriceMicros\x88\x01\x01\x12\x1a\n" +
 	"\bcategory\x18\x04 \x01(\tR\bcategoryB\x0f\n" +
-	"\r_price_micros\"\x84\x01\n" +
+	"\r_price_micros\"\xa2\x01\n" +
 	"\x04Mail\x12\x1f\n" +
 	"\vcampaign_id\x18\x01 \x01(\tR\n" +
 	"campaignId\x12\x1d\n" +
 	"\n" +
 	"message_id\x18\x02 \x01(\tR\tmessageId\x12#\n" +
 	"\rrecipient_key\x18\x03 \x01(\fR\frecipientKey\x12\x17\n" +
-	"\alink_id\x18\x04 \x01(\tR\x06linkId\"\xfe\x02\n" +
+	"\alink_id\x18\x04 \x01(\tR\x06linkId\x12\x1c\n" +
+	"\n" +
+	"sent_at_ms\x18\x05 \x01(\x03R\bsentAtMs\"\xfe\x02\n" +
 	"\x06Client\x12\x1b\n" +
 	"\tip_prefix\x18\x01 \x01(\tR\bipPrefix\x12\x18\n" +
 	"\acountry\x18\x02 \x01(\tR\acountry\x12\x16\n" +
@@ -1574,7 +1591,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x14NETWORK_CLASS_PUBLIC\x10\x01\x12\x19\n" +
 	"\x15NETWORK_CLASS_PRIVATE\x10\x02\x12\x19\n" +
 	"\x15NETWORK_CLASS_UNKNOWN\x10\x03\x12\x1c\n" +
-	"\x18NETWORK_CLASS_DATACENTER\x10\x04*\xf2\x02\n" +
+	"\x18NETWORK_CLASS_DATACENTER\x10\x04*\x8b\x03\n" +
 	"\rConsentSignal\x12\x1e\n" +
 	"\x1aCONSENT_SIGNAL_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bCONSENT_SIGNAL_SITE_DEFAULT\x10\x01\x12!\n" +
@@ -1588,7 +1605,8 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x12CONSENT_SIGNAL_TCF\x10\t\x12\x16\n" +
 	"\x12CONSENT_SIGNAL_GPP\x10\n" +
 	"\x12\x18\n" +
-	"\x14CONSENT_SIGNAL_COPPA\x10\v*\x9a\x01\n" +
+	"\x14CONSENT_SIGNAL_COPPA\x10\v\x12\x17\n" +
+	"\x13CONSENT_SIGNAL_MAIL\x10\f*\x9a\x01\n" +
 	"\rTransportKind\x12\x1e\n" +
 	"\x1aTRANSPORT_KIND_UNSPECIFIED\x10\x00\x12\x16\n" +
 	"\x12TRANSPORT_KIND_GIF\x10\x01\x12\x19\n" +

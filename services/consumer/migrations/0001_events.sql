@@ -72,6 +72,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     -- e-mail
     mail_campaign_id   String,
     mail_message_id    String,
+    mail_sent_at       DateTime('UTC') COMMENT 'as the URL in the mail says; 1970-01-01 = not known',
     recipient_key      UUID,
     link_id            String,
 

@@ -65,6 +65,11 @@ const (
 	SyncRedirect      Reason = "sync_redirect"
 	SyncCookieless    Reason = "sync_cookieless"
 
+	MailTokenInvalid Reason = "mail_token_invalid"
+	MailTokenExpired Reason = "mail_token_expired" //nolint:gosec // a word, no token
+	MailTest         Reason = "mail_test"
+	NotModifiedAsked Reason = "not_modified_asked"
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -174,7 +179,11 @@ var All = []Entry{
 	{SharingRefused, "collector", Suppressed, "The visitor does not allow all of cookie, audiences and sharing, or a TC string not to the partner, so ids are not exchanged at `/sync`."},
 	{SyncRedirect, "collector", Ignored, "`/sync` has sent the visitor to the partner, and stores nothing yet."},
 	{SyncCookieless, "collector", Ignored, "A partner told its id at `/sync` of a browser that does not send our cookie, so nobody knows whose it is."},
-	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event."},
+	{MailTokenInvalid, "collector", Rejected, "The token in a URL of an e-mail is none of ours, was changed or cut off, is for something else or of a key that `ONEPX_MAIL_KEYS` does not have (any more); or the target of a click is not the one that was signed."},
+	{MailTokenExpired, "collector", Rejected, "The token in a URL of an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
+	{MailTest, "collector", Ignored, "The token in a URL of an e-mail is of a mail that is only tried out."},
+	{NotModifiedAsked, "collector", Ignored, "A conditional request for the image of an e-mail: who asks has it already, so the mail is not opened anew."},
+	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event; in the URLs of e-mails it is one, and marked."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
 	{NoConsent, "collector", Suppressed, "The visitor may not be measured, for want of consent, and the site wants no anonymous events (`consent.without` in onepx.yaml)."},

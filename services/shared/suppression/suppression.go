@@ -127,9 +127,7 @@ func (l *List) EachWish(do func(kind Kind, id []byte, offset int64, wished bool)
 
 // Erased tells whether what was received of the id at the moment is erased, or being erased.
 func (l *List) Erased(kind Kind, id []byte, received time.Time) bool {
-	l.mu.RLock()
-	defer l.mu.RUnlock()
-	return Snapshot{list: l, Position: l.position}.holds(Key(kind.Erased(), id), received.UnixMilli())
+	return l.Now().Erased(kind, id, received)
 }
 
 // InAudiences tells whether the visitor of the id may be in audiences, as far as wishes are concerned.
@@ -170,6 +168,13 @@ func (s Snapshot) Contains(kind Kind, id []byte, received time.Time) bool {
 	defer s.list.mu.RUnlock()
 	at := received.UnixMilli()
 	return s.holds(key[len(erased):], at) || s.holds(key, at)
+}
+
+// Erased tells whether what was received of the id at the moment was erased, or being erased.
+func (s Snapshot) Erased(kind Kind, id []byte, received time.Time) bool {
+	s.list.mu.RLock()
+	defer s.list.mu.RUnlock()
+	return s.holds(Key(kind.Erased(), id), received.UnixMilli())
 }
 
 // holds tells whether the entry as it was suppresses what was received at the moment.

@@ -1,5 +1,5 @@
-// Package userkey makes the keys by which customers are known: whoever has the collectors' secret makes the same key of the
-// same customer id or e-mail address, nobody else can. The collector puts them into events; whoever looks for a person makes
+// Package userkey makes the keys by which customers and recipients of e-mail are known: whoever has the collectors' secret makes
+// the same key of the same customer id or e-mail address, nobody else can. The collector puts them into events; whoever looks for a person makes
 // them again.
 package userkey
 
@@ -15,25 +15,38 @@ import (
 const Size = 16
 
 // Maker makes the keys of one secret. It may be used from anywhere at once.
-type Maker struct{ macs sync.Pool }
+type Maker struct{ users, recipients sync.Pool }
 
 // New returns the maker of a secret.
 func New(secret string) *Maker {
+	m := &Maker{}
+	m.users.New, m.recipients.New = macs(secret, "onepx user key"), macs(secret, "onepx recipient key")
+	return m
+}
+
+// macs makes the MACs of one purpose.
+func macs(secret, purpose string) func() any {
 	derived := hmac.New(sha256.New, []byte(secret))
-	derived.Write([]byte("onepx user key"))
+	derived.Write([]byte(purpose))
 	key := derived.Sum(nil)
-	return &Maker{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+	return func() any { return hmac.New(sha256.New, key) }
 }
 
 // Of is the key of a customer id or e-mail address on a site: Size bytes of HMAC-SHA-256 of site, a zero byte and the text in
 // lower case without spaces around it. It is nil for a text of nothing but spaces.
-func (m *Maker) Of(site, text string) []byte {
+func (m *Maker) Of(site, text string) []byte { return of(&m.users, site, text) }
+
+// Recipient is the key of an e-mail address to which a site sends mail, on the terms of Of. It is another than that of the same
+// address as a customer's, so that what a recipient does can't be joined with what a customer does.
+func (m *Maker) Recipient(site, address string) []byte { return of(&m.recipients, site, address) }
+
+func of(pool *sync.Pool, site, text string) []byte {
 	text = strings.ToLower(strings.TrimSpace(text))
 	if text == "" {
 		return nil
 	}
-	mac, _ := m.macs.Get().(hash.Hash)
-	defer m.macs.Put(mac)
+	mac, _ := pool.Get().(hash.Hash)
+	defer pool.Put(mac)
 	mac.Reset()
 	mac.Write([]byte(site))
 	mac.Write([]byte{0})

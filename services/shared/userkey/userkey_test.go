@@ -13,12 +13,15 @@ const secret = "0123456789abcdef0123456789abcdef"
 
 func TestTheKeyOfAnAddressIsForEverTheSame(t *testing.T) {
 	require.Equal(t, "363e3d44ca95a02eeea6d7d7d0df5953", hex.EncodeToString(userkey.New(secret).Of("shop", "anna@example.com")))
+	require.Equal(t, "6aafad4df46aab94eb9505b35448c9fb", hex.EncodeToString(userkey.New(secret).Recipient("shop", "anna@example.com")))
 }
 
 func TestCaseAndSpacesAroundMakeNoOtherKey(t *testing.T) {
 	maker := userkey.New(secret)
 	require.Equal(t, maker.Of("shop", "anna@example.com"), maker.Of("shop", "  Anna@Example.COM\n"))
 	require.Nil(t, maker.Of("shop", " \t"))
+	require.Equal(t, maker.Recipient("shop", "anna@example.com"), maker.Recipient("shop", "  Anna@Example.COM\n"))
+	require.Nil(t, maker.Recipient("shop", " \t"))
 }
 
 func TestSitesAndSecretsHaveOtherKeys(t *testing.T) {

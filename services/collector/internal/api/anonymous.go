@@ -1,12 +1,18 @@
 package api
 
-import "github.com/onepx/onepx/services/collector/internal/api/params"
+import (
+	"github.com/onepx/onepx/services/collector/internal/api/params"
+	"github.com/onepx/onepx/services/shared/mailtoken"
+)
 
 // anonymise takes out of the event what would tell its visitor from others, where not even measuring is allowed: the
-// address, of which the daily hash is made too, and ids of clicks. The decision keeps out the ids of identity.
+// address, of which the daily hash is made too, and ids of clicks, of mails and their recipients. The decision keeps out the ids of identity.
 func (h *hit) anonymise() {
 	h.client.Prefix, h.event.Client.IpPrefix = "", ""
 	h.event.Marketing.ClickId = ""
+	if h.mail != nil && h.mail.Kind != mailtoken.Unsubscribe {
+		h.event.Mail.RecipientKey, h.event.Mail.MessageId = nil, ""
+	}
 	for _, id := range params.ClickIDs {
 		delete(h.event.Props, id.Name)
 	}

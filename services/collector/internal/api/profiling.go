@@ -16,7 +16,8 @@ const profilingTimeout = 2 * time.Second
 // refuseProfiling puts a visitor who has said no to audiences on the suppression list where no event of theirs can say so,
 // since their id must not stand in it: audiences made of former events would keep them. Where the id may be kept, events do.
 func (s *Server) refuseProfiling(b *batch, h *hit) {
-	silent := h.decision.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT
+	by := h.decision.By
+	silent := by == onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT || by == onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL
 	said := h.decision.Cookie && h.sync == nil // by the event itself, of which /sync stores none then
 	if h.debug || silent || h.decision.Profile || said {
 		return

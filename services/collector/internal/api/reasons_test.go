@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -30,21 +31,26 @@ func answering(word reason.Reason) func(*edge) {
 
 // refused has one request for every reason for which the collector does not store an event.
 var refused = map[reason.Reason]hit{
-	reason.WrongPath:       {target: "/P.gif/?site=shop"},
-	reason.URLTooLong:      {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
-	reason.SiteMissing:     {target: "/p.gif?e=hello"},
-	reason.SiteUnknown:     {target: "/p.gif?site=nowhere"},
-	reason.NameInvalid:     {target: "/p.gif?site=shop&e=" + strings.Repeat("a", 65)},
-	reason.EventIDInvalid:  {target: "/p.gif?site=shop&id=" + strings.Repeat("a", 201)},
-	reason.TooManyProps:    {target: "/p.gif?site=shop" + props(65)},
-	reason.PropNameInvalid: {target: "/p.gif?site=shop&p.=1"},
-	reason.TooManyItems:    {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
-	reason.HeadRequest:     {method: http.MethodHead, target: "/p.gif?site=shop"},
-	reason.DebugRequest:    {target: "/p.gif?site=shop&debug=1"},
-	reason.NoConsent:       {target: "/p.gif?site=asking&gdpr=1"},
-	reason.OptedOut:        {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
-	reason.OnSuppression:   {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
-	reason.EventTooLarge:   {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},
+	reason.WrongPath:        {target: "/P.gif/?site=shop"},
+	reason.URLTooLong:       {target: "/p.gif?site=shop&x=" + strings.Repeat("a", 17<<10)},
+	reason.SiteMissing:      {target: "/p.gif?e=hello"},
+	reason.SiteUnknown:      {target: "/p.gif?site=nowhere"},
+	reason.NameInvalid:      {target: "/p.gif?site=shop&e=" + strings.Repeat("a", 65)},
+	reason.EventIDInvalid:   {target: "/p.gif?site=shop&id=" + strings.Repeat("a", 201)},
+	reason.TooManyProps:     {target: "/p.gif?site=shop" + props(65)},
+	reason.PropNameInvalid:  {target: "/p.gif?site=shop&p.=1"},
+	reason.TooManyItems:     {target: "/p.gif?site=shop&items=[" + strings.Repeat(`{%22id%22:1},`, 100) + `{%22id%22:1}]`},
+	reason.MailTokenInvalid: {target: "/o/x.gif"},
+	reason.MailTokenExpired: {target: "/o/" + expiredOpen + ".gif"},
+	reason.MailTest:         {target: openURL(func(t *mailtoken.Token) { t.Test = true })},
+	reason.NotModifiedAsked: {target: openURL(nil), headers: []string{"If-None-Match", `"x"`}},
+
+	reason.HeadRequest:   {method: http.MethodHead, target: "/p.gif?site=shop"},
+	reason.DebugRequest:  {target: "/p.gif?site=shop&debug=1"},
+	reason.NoConsent:     {target: "/p.gif?site=asking&gdpr=1"},
+	reason.OptedOut:      {target: "/p.gif?site=shop", headers: []string{"Cookie", "onepx_optout=1"}},
+	reason.OnSuppression: {target: "/p.gif?site=shop&v=00112233-4455-6677-8899-aabbccddeeff", prepare: suppressVisitor},
+	reason.EventTooLarge: {target: "/p.gif?site=shop", prepare: answering(reason.EventTooLarge)},
 
 	reason.BodyTooLarge:        {target: "/e?site=shop", body: `{"x":"` + strings.Repeat("a", 1<<20) + `"}`},
 	reason.EncodingUnsupported: {target: "/e?site=shop", body: "{}", headers: []string{"Content-Encoding", "br"}},
@@ -138,6 +144,7 @@ var ownStatuses = map[reason.Reason]int{
 	reason.EventTooLarge: 413, reason.BodyTooLarge: 413, reason.TooManyEvents: 413, reason.EncodingUnsupported: 415,
 	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429,
 	reason.WrongPath: 404, reason.SharingRefused: 451, reason.SyncRedirect: 302,
+	reason.MailTokenInvalid: 200, reason.MailTokenExpired: 200, // an image that a mail program shows
 	reason.SiteMismatch: 200, // the reason of one event among the results
 }
 

@@ -30,6 +30,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tag"
 	"github.com/onepx/onepx/services/collector/internal/tally"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -68,7 +69,9 @@ type Deps struct {
 	Identities   *identity.Maker
 	Suppressions Suppressions
 	Wishes       Wishes
-	Publisher    Publisher
+	// MailTokens has the keys of tokens in e-mails; nil accepts none.
+	MailTokens *mailtoken.Ring
+	Publisher  Publisher
 	// Tally counts hits of which nothing is stored because the visitor wishes so.
 	Tally func(tally.Key)
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
@@ -177,6 +180,10 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
 	e.Match(page, syncPath, s.receive(now, cookieSync))
+	e.Match(page, mailtoken.OpenPath+":token", s.receive(now, mailOpen))
+	e.Match(page, mailtoken.ClickPath+":token/:target", s.receive(now, mailClick))
+	e.Match(page, mailtoken.UnsubscribePath+":token", s.showUnsubscribe)
+	e.POST(mailtoken.UnsubscribePath+":token", s.receive(now, mailUnsubscribe))
 	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
 	e.Match(page, "/optin", s.showWish(now, "/optin"))

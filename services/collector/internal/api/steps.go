@@ -20,6 +20,7 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -85,8 +86,9 @@ type hit struct {
 	flags    params.Flags
 	client   client.Info
 	decision consent.Decision
-	// sync is what it asks for if it came to /sync, else nil.
+	// sync is what it asks for if it came to /sync, mail what the token says if its URL stands in an e-mail; else nil.
 	sync *exchange
+	mail *mailHit
 
 	// reason is why the event is not stored, or "".
 	reason reason.Reason
@@ -237,7 +239,7 @@ func (s *Server) addAll(b *batch, events []params.Query, defaults params.Query, 
 
 func (s *Server) validate(b *batch, h *hit) {
 	referer := ""
-	if !b.fromServer() && h.sync == nil {
+	if !b.fromServer() && h.sync == nil && h.mail == nil {
 		referer = b.request.Referer()
 	}
 	h.params = params.Read(h.query, b.at, referer)
@@ -251,6 +253,9 @@ func (s *Server) validate(b *batch, h *hit) {
 	}
 	if h.sync != nil {
 		h.sync.describe(h.event)
+	}
+	if h.mail != nil {
+		h.mail.describe(b, h.event)
 	}
 }
 
@@ -292,6 +297,9 @@ func (s *Server) consent(b *batch, h *hit) {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
 	h.decision = consent.Decide(signals, h.site, h.client.Country, h.client.Region)
+	if h.mail != nil {
+		h.decision = consent.OfMail(h.decision, &h.mail.Token)
+	}
 	if !h.debug && !b.noCookie && signals.RefusesCookie(h.site) {
 		b.dropCookie(h, signals.OptOut)
 	}
@@ -324,6 +332,14 @@ func (s *Server) consent(b *batch, h *hit) {
 func (b *batch) fromServer() bool { return b.via.kind == onepxv1.TransportKind_TRANSPORT_KIND_SERVER }
 
 func (s *Server) identity(b *batch, h *hit) {
+	if h.mail != nil && h.mail.keepOut(s.deps.Suppressions, b.at) {
+		h.reason = reason.OnSuppression
+		return
+	}
+	if h.mail != nil && h.mail.Kind != mailtoken.Click { // who reads a mail, the token says; a cookie would say it of other sites
+		h.event.Visitor = &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}
+		return
+	}
 	maker, minted := s.deps.Identities, b.minted
 	if h.debug {
 		maker, minted = s.debugIdentities, ""

@@ -60,6 +60,13 @@ type wishTexts struct {
 	TryAgain  string `json:"try_again"`
 	NoCookie  string `json:"no_cookie"`
 	OwnWindow string `json:"own_window"`
+
+	// Those of the pages of links in e-mails: title and button, what it does, and what became of it.
+	Unsubscribe       string `json:"unsubscribe"`
+	UnsubscribeAbout  string `json:"unsubscribe_about"`
+	Unsubscribed      string `json:"unsubscribed"`
+	UnsubscribeFailed string `json:"unsubscribe_failed"`
+	MailLinkBad       string `json:"mail_link_bad"`
 }
 
 // languages are the texts of all languages; English, the first, is for whoever understands none. wishMatcher chooses.

@@ -10,7 +10,6 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"hash"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -61,9 +60,9 @@ type Result struct {
 
 // Maker makes identities. It may be used from anywhere at once.
 type Maker struct {
-	visitor, cookie, provided, recipient, link *key
+	visitor, cookie, provided, link *key
 
-	user   *userkey.Maker
+	people *userkey.Maker
 	secret []byte
 	day    atomic.Pointer[dayKey]
 }
@@ -82,10 +81,9 @@ func newKey(secret []byte) *key {
 
 // New returns a maker. Collectors with the same secret make the same ids.
 func New(secret string) *Maker {
-	m := &Maker{secret: []byte(secret), user: userkey.New(secret)}
+	m := &Maker{secret: []byte(secret), people: userkey.New(secret)}
 	m.visitor, m.cookie = m.derive("visitor id"), m.derive("visitor cookie")
-	m.provided = m.derive("provided id")
-	m.recipient, m.link = m.derive("recipient key"), m.derive("opt-out link")
+	m.provided, m.link = m.derive("provided id"), m.derive("opt-out link")
 	return m
 }
 
@@ -113,15 +111,10 @@ func (m *Maker) Identify(r Request) Result {
 
 // UserKey is the key of a customer id or e-mail address on one site; nil if the text is blank. Case and spaces around it
 // don't matter.
-func (m *Maker) UserKey(site, userID string) []byte { return m.user.Of(site, userID) }
+func (m *Maker) UserKey(site, userID string) []byte { return m.people.Of(site, userID) }
 
 // RecipientKey is the key of an e-mail address to which a site sends mail, on the terms of UserKey.
-func (m *Maker) RecipientKey(site, address string) []byte {
-	if address = strings.ToLower(strings.TrimSpace(address)); address == "" {
-		return nil
-	}
-	return keyed(m.recipient, site, address)
-}
+func (m *Maker) RecipientKey(site, address string) []byte { return m.people.Recipient(site, address) }
 
 // CookieVisitor is the visitor's id on one site by the value of the cookie, or false if that is none.
 func (m *Maker) CookieVisitor(site, value string) ([]byte, bool) {

@@ -273,7 +273,11 @@ func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 
 func (m rowMaker) isSuppressed(ev *onepxv1.Event) bool {
 	received := time.UnixMilli(ev.GetReceivedAtMs())
+	recipient := m.suppressed.Contains
+	if ev.GetKind() == onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE {
+		recipient = m.suppressed.Erased // who wants not to be measured may still want no more mail
+	}
 	return m.suppressed.Contains(suppression.Visitor, ev.GetVisitor().GetVisitorId(), received) ||
 		m.suppressed.Contains(suppression.User, ev.GetVisitor().GetUserKey(), received) ||
-		m.suppressed.Contains(suppression.Recipient, ev.GetMail().GetRecipientKey(), received)
+		recipient(suppression.Recipient, ev.GetMail().GetRecipientKey(), received)
 }

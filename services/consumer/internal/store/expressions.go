@@ -15,8 +15,10 @@ import (
 // NoID is the UUID of nobody and of nothing.
 func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-000000000000')" }
 
-// OnSite tells whether an event's visitor was on the site: ads are shown and ids exchanged anywhere.
-func (s Schema) OnSite() string { return "kind NOT IN ('impression', 'sync')" }
+// OnSite tells whether an event's visitor was on the site: ads are shown, ids exchanged and mails read anywhere.
+func (s Schema) OnSite() string {
+	return "kind NOT IN ('impression', 'sync', 'email_open', 'email_click', 'email_unsubscribe')"
+}
 
 // DaysBefore is the day so many days before the range of a report. Days end at both sides of what a Date holds: without that,
 // a report from 1970-01-01 on would begin in 2149.

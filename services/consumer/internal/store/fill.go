@@ -67,6 +67,7 @@ func (r *Row) fillCommerce(c *onepxv1.Commerce, m *onepxv1.Mail, facts enrich.Fa
 		r.ItemCategories = append(r.ItemCategories, item.GetCategory())
 	}
 	r.MailCampaignID, r.MailMessageID, r.LinkID = m.GetCampaignId(), m.GetMessageId(), m.GetLinkId()
+	r.MailSentAt = time.UnixMilli(m.GetSentAtMs()).UTC()
 	r.RecipientKey = ID(m.GetRecipientKey())
 }
 

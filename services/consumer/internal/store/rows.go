@@ -92,6 +92,7 @@ type Row struct {
 
 	MailCampaignID string    `ch:"mail_campaign_id"`
 	MailMessageID  string    `ch:"mail_message_id"`
+	MailSentAt     time.Time `ch:"mail_sent_at"`
 	RecipientKey   uuid.UUID `ch:"recipient_key"`
 	LinkID         string    `ch:"link_id"`
 

@@ -1,0 +1,162 @@
+package mailrewrite
+
+import (
+	"bytes"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// splitHeader cuts a message or part after the empty line that ends its header.
+func splitHeader(data []byte) (head, body []byte) {
+	at := 0
+	for line := range bytes.Lines(data) {
+		at += len(line)
+		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+			return data[:at], data[at:]
+		}
+	}
+	return data, nil
+}
+
+// headerField is a field, and where it stands in its header.
+type headerField struct {
+	name string
+	// value has no line breaks.
+	value    string
+	from, to int
+}
+
+var nameForm = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")
+
+// fieldsOf reads a header; lines that are none of a field are passed over.
+func fieldsOf(head []byte) []headerField {
+	var fields []headerField
+	at := 0
+	for line := range bytes.Lines(head) {
+		from := at
+		at += len(line)
+		text := strings.TrimRight(string(line), "\r\n")
+		if text == "" {
+			break
+		}
+		if text[0] == ' ' || text[0] == '\t' {
+			if n := len(fields); n > 0 && fields[n-1].to == from {
+				fields[n-1].to, fields[n-1].value = at, fields[n-1].value+text
+			}
+			continue
+		}
+		name, value, found := strings.Cut(text, ":")
+		name = strings.TrimRight(name, " \t")
+		if found && nameForm.MatchString(name) {
+			fields = append(fields, headerField{name, strings.TrimSpace(value), from, at})
+		}
+	}
+	return fields
+}
+
+// header is the header of a message or part, with the empty line.
+type header struct {
+	raw []byte
+	// top tells that it is that of the message.
+	top bool
+}
+
+func (h *header) render(r *rendering, out []byte) ([]byte, error) { return h.write(r, out, false) }
+
+// signatures are fields that rewriting makes wrong.
+var signatures = []string{"dkim-signature", "domainkey-signature", "arc-seal", "arc-message-signature", "arc-authentication-results"}
+
+// write appends the header, changed where the body's encoding is another now and, at the top, where the message needs it.
+func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error) {
+	if !h.top && !reencoded {
+		return append(out, h.raw...), nil
+	}
+	at := 0
+	var had []string // URIs of the List-Unsubscribe
+	for _, f := range fieldsOf(h.raw) {
+		name := strings.ToLower(f.name)
+		changed, ours := "", r.unsubscribes() && (name == "list-unsubscribe" || name == "list-unsubscribe-post")
+		switch {
+		case reencoded && name == "content-transfer-encoding", h.top && slices.Contains(signatures, name):
+		case h.top && ours:
+			had = append(had, urisOf(f.value)...)
+		case h.top && fieldForm.MatchString(f.value):
+			var err error
+			if changed, err = r.mergeHeader(f); err != nil {
+				return nil, err
+			}
+			if changed == "" {
+				continue
+			}
+		default:
+			continue
+		}
+		out = append(append(out, h.raw[at:f.from]...), changed...)
+		at = f.to
+	}
+	added, err := h.added(r, had, reencoded)
+	if err != nil {
+		return nil, err
+	}
+	empty := h.emptyLine()
+	out = append(out, h.raw[at:max(at, empty)]...)
+	if added != "" && len(out) > 0 && out[len(out)-1] != '\n' {
+		added = r.template.newline + added
+	}
+	return append(append(out, added...), h.raw[empty:]...), nil
+}
+
+// emptyLine is where the line that ends the header begins.
+func (h *header) emptyLine() int {
+	end := len(bytes.TrimSuffix(bytes.TrimSuffix(h.raw, []byte("\n")), []byte("\r")))
+	if end > 0 && h.raw[end-1] != '\n' {
+		return len(h.raw)
+	}
+	return end
+}
+
+// added are the fields that the header gets.
+func (h *header) added(r *rendering, had []string, reencoded bool) (string, error) {
+	added := ""
+	if reencoded {
+		added = "Content-Transfer-Encoding: quoted-printable" + r.template.newline
+	}
+	if !h.top || !r.unsubscribes() {
+		return added, nil
+	}
+	lines, err := r.listUnsubscribe(had)
+	return added + lines, err
+}
+
+// unsubscribes tells whether the message gets the header of RFC 8058.
+func (r *rendering) unsubscribes() bool {
+	return r.named() && !r.template.config.KeepListUnsubscribe
+}
+
+// listUnsubscribe are the fields by which mail programs show a button. Of the URIs that the message has, mailto: is kept.
+func (r *rendering) listUnsubscribe(had []string) (string, error) {
+	u, err := r.unsubscribeURL()
+	if err != nil {
+		return "", err
+	}
+	newline := r.template.newline
+	uris := "<" + u + ">"
+	for _, one := range had {
+		if strings.HasPrefix(strings.ToLower(one), "mailto:") {
+			uris += "," + newline + " <" + one + ">"
+		}
+	}
+	return "List-Unsubscribe: " + uris + newline + "List-Unsubscribe-Post: List-Unsubscribe=One-Click" + newline, nil
+}
+
+// urisOf are those of a List-Unsubscribe.
+func urisOf(value string) []string {
+	var uris []string
+	for _, part := range strings.Split(value, "<")[1:] {
+		if uri, _, closed := strings.Cut(part, ">"); closed {
+			uris = append(uris, strings.TrimSpace(uri))
+		}
+	}
+	return uris
+}

@@ -1,0 +1,99 @@
+package mailrewrite
+
+import (
+	"fmt"
+	"mime"
+	"net/mail"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// addressed are the fields that hold addresses.
+var addressed = []string{"to", "cc", "bcc", "from", "reply-to", "sender"}
+
+// mergeHeader is a field of the message with merge data, encoded and folded; "" if it stays as it is.
+func (r *rendering) mergeHeader(f headerField) (string, error) {
+	text, err := (&mime.WordDecoder{}).DecodeHeader(f.value)
+	if err != nil {
+		text = f.value
+	}
+	var values []string
+	for _, m := range fieldForm.FindAllStringSubmatch(text, -1) {
+		value, known, err := r.field(m[1])
+		switch {
+		case err != nil || !known:
+			return "", err
+		case strings.ContainsAny(value, "\r\n"):
+			return "", fmt.Errorf("%w %s: has a line break, and stands in the header", ErrField, m[1])
+		}
+		values = append(values, value)
+	}
+	newline := r.template.newline
+	if slices.Contains(addressed, strings.ToLower(f.name)) {
+		list, err := addresses(text, values)
+		if err != nil {
+			return "", fmt.Errorf("%w: %s is no list of addresses with it", ErrField, f.name)
+		}
+		return f.name + ": " + strings.Join(list, ","+newline+" ") + newline, nil
+	}
+	n := -1
+	merged := fieldForm.ReplaceAllStringFunc(text, func(string) string {
+		n++
+		return values[n]
+	})
+	// Encoded words are separated by spaces, at which the line may be folded.
+	if encoded := mime.QEncoding.Encode("utf-8", merged); encoded != merged {
+		return f.name + ": " + strings.ReplaceAll(encoded, " ", newline+" ") + newline, nil
+	}
+	if len(merged) > maxLine-len(f.name)-2 {
+		return "", fmt.Errorf("%w: %s is too long with it", ErrField, f.name)
+	}
+	return f.name + ": " + merged + newline, nil
+}
+
+// Marks stand for values while addresses are read, so that no value makes an address of its own.
+const (
+	markStart  = "onepxfield"
+	markDomain = "@mark.invalid"
+)
+
+var (
+	markForm    = regexp.MustCompile(markStart + `(\d+)x(?:` + markDomain + `)?`)
+	addressMark = regexp.MustCompile(`(^\s*|[<,]\s*)(` + markStart + `\d+x)(\s*(?:$|[>,]))`)
+)
+
+// addresses are those of a field, each as it is written, with the values in the places of its merge fields.
+func addresses(text string, values []string) ([]string, error) {
+	n := -1
+	marked := fieldForm.ReplaceAllStringFunc(text, func(string) string {
+		n++
+		return markStart + strconv.Itoa(n) + "x"
+	})
+	for range 2 { // a comma is of two addresses
+		marked = addressMark.ReplaceAllString(marked, "${1}${2}"+markDomain+"${3}")
+	}
+	list, err := mail.ParseAddressList(marked)
+	if err != nil {
+		return nil, err
+	}
+	merge := func(text string) string {
+		return markForm.ReplaceAllStringFunc(text, func(mark string) string {
+			i, err := strconv.Atoi(markForm.FindStringSubmatch(mark)[1])
+			if err != nil || i >= len(values) {
+				return mark
+			}
+			return values[i]
+		})
+	}
+	out := make([]string, len(list))
+	for i, a := range list {
+		a.Name, a.Address = merge(a.Name), merge(a.Address)
+		if plain, err := mail.ParseAddress(a.Address); err != nil || plain.Address != a.Address {
+			return nil, fmt.Errorf("%w: no address", ErrField)
+		}
+		out[i] = a.String()
+	}
+	return out, nil
+}

@@ -1,0 +1,192 @@
+package mailrewrite
+
+import (
+	"bytes"
+	"regexp"
+	"strings"
+
+	"golang.org/x/net/html"
+)
+
+// linked are the elements whose href is a link: those of HTML, and the shapes of VML by which Outlook shows buttons.
+var linked = map[string]bool{
+	"a": true, "area": true, "v:roundrect": true, "v:rect": true, "v:oval": true, "v:shape": true, "v:group": true,
+	"v:line": true, "v:polyline": true, "v:arc": true, "v:curve": true, "v:image": true,
+}
+
+// maxNesting is how deep conditional comments and noscript are read into each other.
+const maxNesting = 4
+
+// readHTML finds what is to be edited in a piece of HTML, which begins at the offset at in the leaf's source. Tags are found in
+// the text, where characters beyond ASCII may be masked; values are read from the source.
+func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) {
+	z := html.NewTokenizer(bytes.NewReader(text))
+	bodyEnd, documentEnd, inNoscript := -1, -1, false
+	for from := 0; ; {
+		kind := z.Next()
+		if kind == html.ErrorToken {
+			break
+		}
+		raw := text[from : from+len(z.Raw())]
+		switch kind {
+		case html.StartTagToken, html.SelfClosingTagToken:
+			name, more := z.TagName()
+			if more && linked[string(name)] {
+				p.readTag(l, raw, at+from)
+			}
+			inNoscript = string(name) == "noscript"
+		case html.EndTagToken:
+			switch name, _ := z.TagName(); string(name) {
+			case "body":
+				bodyEnd = from
+			case "html":
+				documentEnd = from
+			}
+			inNoscript = false
+		case html.TextToken:
+			if inNoscript && nesting < maxNesting { // raw text to the tokenizer, but mail programs run no scripts
+				p.readHTML(l, raw, at+from, nesting+1)
+			}
+		case html.CommentToken:
+			if start, end := conditional(raw); start < end && nesting < maxNesting {
+				p.readHTML(l, raw[start:end], at+from+start, nesting+1)
+			}
+		}
+		from += len(raw)
+	}
+	switch {
+	case nesting > 0:
+	case bodyEnd >= 0:
+		l.pixelAt = bodyEnd
+	case documentEnd >= 0:
+		l.pixelAt = documentEnd
+	default:
+		l.pixelAt = len(text)
+	}
+}
+
+var conditionForm = regexp.MustCompile(`^<!--\s*\[if[^\]]*\]>`)
+
+// conditional is where what Outlook reads of a conditional comment begins and ends; nothing if the comment is none.
+func conditional(comment []byte) (start, end int) {
+	start = len(conditionForm.Find(comment))
+	end = bytes.LastIndex(comment, []byte("<![endif]"))
+	if start == 0 || end < start {
+		return 0, 0
+	}
+	return start, end
+}
+
+// readTag reads a tag that may have a link, at an offset in the source.
+func (p *parser) readTag(l *leaf, tag []byte, at int) {
+	var href, mark, name span
+	for _, a := range attributes(tag) {
+		of := map[string]*span{"href": &href, "data-onepx": &mark, "data-onepx-link": &name}[strings.ToLower(string(tag[a.name.from:a.name.to]))]
+		if of != nil && !of.found {
+			*of = a.value
+			of.found = true
+		}
+	}
+	if !href.found || href.from == href.to {
+		return
+	}
+	value := func(s span) string { return unescape(l.charset.decode(l.source[at+s.from : at+s.to])) }
+	from, to := at+href.from, at+href.to
+	if piece := p.link(l.source[from:to], value(href), value(mark), value(name)); piece != nil {
+		l.edits = append(l.edits, edit{from, to, piece})
+	}
+}
+
+// span is a part of a tag.
+type span struct {
+	from, to int
+	found    bool
+}
+
+// attribute is where name and value of an attribute stand in its tag; the value without quotes.
+type attribute struct{ name, value span }
+
+// attributes finds those of a tag, as section 13.2.5 of the HTML standard and the tokenizer do.
+func attributes(tag []byte) []attribute {
+	s := scanner{tag: tag, at: 1}
+	s.skip(func(c byte) bool { return !isSpace(c) && c != '/' && c != '>' }) // the element's name
+	var all []attribute
+	for {
+		s.skip(isSpace)
+		if !s.more() || tag[s.at] == '>' {
+			return all
+		}
+		a := attribute{name: s.name()}
+		a.value = s.value()
+		if a.name.from < a.name.to {
+			all = append(all, a)
+		}
+	}
+}
+
+func isSpace(c byte) bool { return c == ' ' || c == '\n' || c == '\r' || c == '\t' || c == '\f' }
+
+// scanner goes through a tag.
+type scanner struct {
+	tag []byte
+	at  int
+}
+
+func (s *scanner) more() bool { return s.at < len(s.tag) }
+
+func (s *scanner) skip(these func(byte) bool) {
+	for s.more() && these(s.tag[s.at]) {
+		s.at++
+	}
+}
+
+func (s *scanner) name() span {
+	from := s.at
+	if s.tag[s.at] == '=' { // before a name it is part of the name
+		s.at++
+	}
+	s.skip(func(c byte) bool { return !isSpace(c) && c != '=' && c != '/' && c != '>' })
+	return span{from: from, to: s.at}
+}
+
+func (s *scanner) value() span {
+	s.skip(isSpace)
+	switch {
+	case !s.more():
+		return span{from: s.at, to: s.at}
+	case s.tag[s.at] == '/':
+		s.at++
+		return span{from: s.at, to: s.at}
+	case s.tag[s.at] != '=':
+		return span{from: s.at, to: s.at}
+	}
+	s.at++
+	s.skip(isSpace)
+	if !s.more() || s.tag[s.at] == '>' {
+		return span{from: s.at, to: s.at}
+	}
+	quote := s.tag[s.at]
+	if quote != '"' && quote != '\'' {
+		from := s.at
+		s.skip(func(c byte) bool { return !isSpace(c) && c != '>' })
+		return span{from: from, to: s.at}
+	}
+	s.at++
+	from := s.at
+	s.skip(func(c byte) bool { return c != quote })
+	value := span{from: from, to: s.at}
+	s.at++
+	return value
+}
+
+// unescape resolves the character references of an attribute's value, in which &copy= is none.
+func unescape(value string) string {
+	if n := strings.Count(value, "&"); n == strings.Count(value, "&amp;") { // nearly always
+		return strings.ReplaceAll(value, "&amp;", "&")
+	}
+	z := html.NewTokenizer(strings.NewReader(`<a b="` + strings.ReplaceAll(value, `"`, "&quot;") + `">`))
+	z.Next()
+	z.TagName()
+	_, plain, _ := z.TagAttr()
+	return string(plain)
+}

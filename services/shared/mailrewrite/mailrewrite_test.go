@@ -1,0 +1,296 @@
+package mailrewrite_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/mail"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/onepx/onepx/services/shared/mailrewrite"
+	"github.com/onepx/onepx/services/shared/mailtoken"
+)
+
+const head = "From: shop@shop.example\r\nTo: anna@example.com\r\nSubject: x\r\n"
+
+// render reads and writes a message.
+func render(t testing.TB, message string, recipient mailrewrite.Recipient, changes ...func(*mailrewrite.Config)) string {
+	t.Helper()
+	c := config(t)
+	for _, change := range changes {
+		change(&c)
+	}
+	template, err := mailrewrite.Message([]byte(message), c)
+	require.NoError(t, err)
+	out, err := template.Render(recipient)
+	require.NoError(t, err)
+	return string(out)
+}
+
+func TestMessagesThatAreRefused(t *testing.T) {
+	html := func(charset, encoding, body string) string {
+		return head + "Content-Type: text/html; charset=" + charset + "\r\nContent-Transfer-Encoding: " + encoding + "\r\n\r\n" + body
+	}
+	nested := ""
+	for i := range 30 {
+		nested += fmt.Sprintf("Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n", i, i)
+	}
+	for name, test := range map[string]struct {
+		message string
+		want    error
+		says    string
+	}{
+		"nothing":                  {"", mailrewrite.ErrMalformed, "does not begin with a header"},
+		"an HTML document":         {"<html><body>Hi: there</body>: </html>", mailrewrite.ErrMalformed, "does not begin with a header"},
+		"a body without header":    {"\r\nFrom: a@b.example\r\n\r\n", mailrewrite.ErrMalformed, "does not begin with a header"},
+		"no boundary":              {head + "Content-Type: multipart/mixed\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
+		"another boundary":         {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
+		"too deep":                 {head + nested, mailrewrite.ErrMalformed, "20 deep"},
+		"too many parts":           {head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 1001) + "--b--", mailrewrite.ErrMalformed, "1000 parts"},
+		"S/MIME, signed":           {head + "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b--", mailrewrite.ErrSigned, "multipart/signed"},
+		"S/MIME, opaque":           {head + "Content-Type: application/x-pkcs7-mime; smime-type=enveloped-data\r\n\r\nx", mailrewrite.ErrSigned, "pkcs7"},
+		"PGP/MIME within":          {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/encrypted; boundary=b\r\n\r\n--b--\r\n--a--", mailrewrite.ErrSigned, "multipart/encrypted"},
+		"PGP text":                 {head + "\r\n-----BEGIN PGP SIGNED MESSAGE-----\r\nHash: SHA256\r\n\r\nx", mailrewrite.ErrSigned, "PGP"},
+		"a DKIM signature":         {"dkim-signature: v=1; b=x\r\n" + head + "\r\nx", mailrewrite.ErrSigned, "rewrite first and sign then"},
+		"an ARC seal":              {"ARC-Seal: i=1; b=x\r\n" + head + "\r\nx", mailrewrite.ErrSigned, "ARC-Seal"},
+		"UTF-16":                   {html("utf-16", "base64", "AAAA"), mailrewrite.ErrCharset, "send UTF-8"},
+		"UTF-16 that says UTF-8":   {html("utf-8", "base64", "//48AGEA"), mailrewrite.ErrCharset, "UTF-16"},
+		"UTF-7":                    {html("utf-7", "7bit", "x"), mailrewrite.ErrCharset, "unknown"},
+		"ISO-2022-KR":              {html("iso-2022-kr", "7bit", "x"), mailrewrite.ErrCharset, "send UTF-8"},
+		"a charset nobody knows":   {html("x-secret", "7bit", "x"), mailrewrite.ErrCharset, "unknown"},
+		"broken base64":            {html("utf-8", "base64", "%%%"), mailrewrite.ErrEncoding, "broken base64"},
+		"broken quoted-printable":  {html("utf-8", "quoted-printable", "a\x01"), mailrewrite.ErrEncoding, "broken quoted-printable"},
+		"an encoding nobody knows": {html("utf-8", "x-uuencode", "x"), mailrewrite.ErrEncoding, "not known"},
+		"too large":                {head + "\r\n" + strings.Repeat("x", mailrewrite.MaxSize), mailrewrite.ErrTooLarge, "26214400 bytes"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := mailrewrite.Message([]byte(test.message), config(t))
+			require.ErrorIs(t, err, test.want)
+			require.ErrorContains(t, err, test.says)
+		})
+	}
+	_, err := mailrewrite.HTML([]byte("\xff\xfe<\x00"), config(t))
+	require.ErrorIs(t, err, mailrewrite.ErrCharset)
+	_, err = mailrewrite.HTML(make([]byte, mailrewrite.MaxSize+1), config(t))
+	require.ErrorIs(t, err, mailrewrite.ErrTooLarge)
+}
+
+func TestSignaturesAreRemovedFromWhatIsSignedAgain(t *testing.T) {
+	signed := "DKIM-Signature: v=1;\r\n b=x\r\n" + head + "ARC-Seal: i=1\r\n\r\nhttps://shop.example/\r\n"
+	out := render(t, signed, mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) { c.SignedLater = true })
+	require.True(t, strings.HasPrefix(out, head+"List-Unsubscribe: "))
+	require.NotContains(t, out, "b=x")
+	require.NotContains(t, out, "ARC")
+}
+
+var unsubscribeForm = regexp.MustCompile(`<https://px\.shop\.example/u/([A-Za-z0-9_-]+)>`)
+
+func TestTheUnsubscribeHeader(t *testing.T) {
+	for name, test := range map[string]struct{ had, more string }{
+		"none":                  {"", ""},
+		"mailto is kept":        {"List-Unsubscribe: <mailto:leave@shop.example?subject=a,b>\r\n", ",\r\n <mailto:leave@shop.example?subject=a,b>"},
+		"https is replaced":     {"LIST-UNSUBSCRIBE: <https://shop.example/u>, <mailto:leave@shop.example>\r\nList-unsubscribe-post: List-Unsubscribe=One-Click\r\n", ",\r\n <mailto:leave@shop.example>"},
+		"folded, without space": {"List-Unsubscribe:\r\n <http://shop.example/u>,\r\n\t<MAILTO:leave@shop.example>\r\n", ",\r\n <MAILTO:leave@shop.example>"},
+		"broken":                {"List-Unsubscribe: <mailto:leave@shop.example\r\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for _, mode := range []mailtoken.Mode{mailtoken.Full, mailtoken.Aggregate, mailtoken.None} {
+				token := anna
+				token.Mode = mode
+				out := render(t, test.had+head+"\r\nbody\r\n", mailrewrite.Recipient{Token: token})
+				u := unsubscribeForm.FindStringSubmatch(out)
+				require.NotNil(t, u)
+				require.Equal(t, head+"List-Unsubscribe: "+u[0]+test.more+"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nbody\r\n", out)
+				got, err := ring(t).Verify(mailtoken.Unsubscribe, u[1], "", noon)
+				require.NoError(t, err)
+				require.Equal(t, anna.Recipient, got.Recipient, "whoever it is, in every mode")
+				require.Equal(t, mode, got.Mode)
+			}
+		})
+	}
+	nobody := mailtoken.Token{Mode: mailtoken.Aggregate, Site: "shop", Sent: noon}
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: nobody}), "nobody to unsubscribe")
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) { c.KeepListUnsubscribe = true }))
+	require.Contains(t, render(t, strings.TrimSuffix(head, "\r\n"), mailrewrite.Recipient{Token: anna}), "Subject: x\r\nList-Unsubscribe: ", "no body")
+}
+
+func TestInModeAggregateNoTokenTellsARecipient(t *testing.T) {
+	template, _ := read(t, "testdata/01-alternative-qp.eml")
+	token := anna
+	token.Mode, token.Sent = mailtoken.Aggregate, noon
+	out, err := template.Render(mailrewrite.Recipient{Token: token})
+	require.NoError(t, err)
+	_, leaves := readLeaves(t, out)
+	want := mailtoken.Token{Kind: mailtoken.Open, Mode: mailtoken.Aggregate, Site: "shop", Campaign: "autumn-26", Sent: noon}
+	open := pixelForm.FindStringSubmatch(leaves[1].text)
+	got, err := ring(t).Verify(mailtoken.Open, open[1], "", noon)
+	require.NoError(t, err)
+	require.Equal(t, want, got)
+	for _, through := range clickForm.FindAllString(leaves[0].text+leaves[1].text, -1) {
+		_, got := target(t, through)
+		require.Equal(t, mailtoken.Click, got.Kind)
+		got.Kind, got.Link = mailtoken.Open, ""
+		require.Equal(t, want, got)
+	}
+}
+
+func TestTheParametersOfATarget(t *testing.T) {
+	params := func(c *mailrewrite.Config) {
+		c.UTM = []mailrewrite.Param{{"utm_source", "mail"}, {"utm_campaign", "Herbst & Co"}}
+	}
+	for link, want := range map[string]string{
+		"https://a.example":                     "https://a.example?utm_source=mail&utm_campaign=Herbst+%26+Co",
+		"https://a.example/?":                   "https://a.example/?utm_source=mail&utm_campaign=Herbst+%26+Co",
+		"https://a.example/?b=c#d?e":            "https://a.example/?b=c&utm_source=mail&utm_campaign=Herbst+%26+Co#d?e",
+		"https://a.example/?b&":                 "https://a.example/?b&utm_source=mail&utm_campaign=Herbst+%26+Co",
+		"https://a.example/?UTM_source=x&b=%zz": "https://a.example/?UTM_source=x&b=%zz&utm_campaign=Herbst+%26+Co",
+		"https://a.example/#utm_source=x":       "https://a.example/?utm_source=mail&utm_campaign=Herbst+%26+Co#utm_source=x",
+	} {
+		out := render(t, head+"\r\n"+link+"\r\n", mailrewrite.Recipient{Token: anna}, params)
+		to, _ := target(t, clickForm.FindString(out))
+		require.Equal(t, want, to)
+	}
+}
+
+func TestURLsInPlainText(t *testing.T) {
+	for text, want := range map[string][]string{
+		"See https://a.example/b.":                          {"https://a.example/b"},
+		"(https://a.example/b_(c)), [https://a.example/d]":  {"https://a.example/b_(c)", "https://a.example/d"},
+		"<https://a.example/?b=c&d=e>":                      {"https://a.example/?b=c&d=e"},
+		"\"https://a.example\"!? *https://b.example*":       {"https://a.example", "https://b.example"},
+		"https://a.example/日本 https://b.example/é":          {"https://a.example/", "https://b.example/"},
+		"xhttps://a.example http:// https://. http://-":     {"http://-"},
+		"https://a.example/|https://b.example/":             {"https://a.example/|https://b.example/"},
+		"{https://a.example/} https://b.example/{c}'":       {"https://a.example/", "https://b.example/{c}"},
+		"www.a.example mailto:a@b.example ftp://c.example/": nil,
+	} {
+		out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\n"+text+"\r\n", mailrewrite.Recipient{Token: anna})
+		var got []string
+		for _, through := range clickForm.FindAllString(out, -1) {
+			to, _ := target(t, through)
+			got = append(got, to)
+		}
+		require.Equal(t, want, got, text)
+	}
+}
+
+func TestLinksAreTakenByTheirIDs(t *testing.T) {
+	ids := func(html string) (ids []string) {
+		template, err := mailrewrite.HTML([]byte(html), config(t))
+		require.NoError(t, err)
+		for _, link := range template.Links() {
+			ids = append(ids, link.ID)
+		}
+		return ids
+	}
+	before := ids(`<a href="https://a.example/">x</a><a data-onepx-link="Hero &amp; more" href="https://b.example/">x</a><a href="mailto:x">x</a><a href="https://a.example/?id={{id}}">x</a>`)
+	require.Equal(t, []string{"1-befde4", "Hero & more", "3-4bccc8"}, before)
+	require.Equal(t, before, ids(`<p><A class=x HREF=https://a.example/>y</A><a data-onepx-link="Hero &amp; more" href="https://c.example/">x</a><a href='https://a.example/?id={{id}}'>x</a>`), "other text around makes no other ids")
+}
+
+func TestMergeData(t *testing.T) {
+	const text = "Hi {{name}}, https://shop.example/?id={{ id }}&x={{name}} {{url}} {{onepx.unsubscribe}}"
+	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
+	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\n" +
+		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=windows-1252\r\n\r\n" + text + "\r\n--b\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n" + html + "\r\n--b--\r\n"
+	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com"}
+	out := render(t, message, mailrewrite.Recipient{Token: anna, Data: data})
+	top, leaves := readLeaves(t, []byte(out))
+
+	subject, err := top.Text("Subject")
+	require.NoError(t, err)
+	require.Equal(t, `Grüße, Zoë "Z" <b> and a b/&?é`, subject)
+	id, err := top.Text("X-Id")
+	require.NoError(t, err)
+	require.Equal(t, data["id"], id)
+	to, err := mail.ParseAddress(top.Get("To"))
+	require.NoError(t, err, top.Get("To"))
+	require.Equal(t, "z@example.com", to.Address)
+	require.Equal(t, data["name"], to.Name)
+	copies, err := mail.ParseAddressList(top.Get("Cc"))
+	require.NoError(t, err)
+	require.Equal(t, []*mail.Address{{Address: "z@example.com"}, {Name: data["name"], Address: "b@example.com"}, {Address: "z@example.com"}}, copies)
+
+	unsubscribe := regexp.MustCompile(`https://px\.shop\.example/u/[A-Za-z0-9_-]+`).FindString(out)
+	through := clickForm.FindAllString(leaves[0].text, -1)
+	require.Len(t, through, 1)
+	require.Equal(t, `Hi Zoë "Z" <b>, `+through[0]+` https://other.example/x y?a=1&b=2 `+unsubscribe, leaves[0].text)
+	first, _ := target(t, through[0])
+	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E", first)
+
+	links, seen := view(leaves[1].text)
+	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdef", seen)
+	first, _ = target(t, links[0])
+	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E#a%20b%2F%26%3F%C3%A9", first)
+	second, _ := target(t, links[1])
+	require.Equal(t, "https://other.example/x%20y?a=1&b=2", second)
+	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
+
+	none := anna
+	none.Mode = mailtoken.None
+	_, leaves = readLeaves(t, []byte(render(t, message, mailrewrite.Recipient{Token: none, Data: data})))
+	links, _ = view(leaves[1].text)
+	require.Equal(t, "https://other.example/x%20y?a=1&b=2", links[1], "merged, and not wrapped")
+}
+
+func TestMergeDataThatCannotBe(t *testing.T) {
+	for name, test := range map[string]struct{ message, value, says string }{
+		"missing in text":              {"\r\n{{other}}", "x", "merge field other: the recipient has no value for it"},
+		"missing in a link":            {"\r\nhttps://a.example/{{other}}", "x", "merge field other"},
+		"missing in the header":        {"X-A: {{other}}\r\n\r\n", "x", "merge field other"},
+		"a line break in the header":   {"X-A: {{name}}\r\n\r\n", "x\r\nBcc: all@example.com", "has a line break"},
+		"a line break in an address":   {"Cc: {{name}} <a@b.example>\r\n\r\n", "x\nBcc: all@example.com", "has a line break"},
+		"no address":                   {"Cc: {{name}}\r\n\r\n", "x", "is no list of addresses"},
+		"two addresses":                {"Cc: {{name}}\r\n\r\n", "a@b.example, c@d.example", "is no list of addresses"},
+		"a name in an address":         {"Cc: <{{name}}>\r\n\r\n", "X <a@b.example>", "is no list of addresses"},
+		"not in the charset":           {"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n{{name}}", "日本", "characters that the part's charset has not"},
+		"a zero byte":                  {"\r\n{{name}}", "a\x00", "has a zero byte"},
+		"too long for a header's line": {"X-A: {{name}}\r\n\r\n", strings.Repeat("x", 1000), "too long"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			template, err := mailrewrite.Message([]byte(head+test.message), config(t))
+			require.NoError(t, err)
+			_, err = template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": test.value}})
+			require.ErrorIs(t, err, mailrewrite.ErrField)
+			require.ErrorContains(t, err, test.says)
+			require.NotContains(t, err.Error(), test.value)
+		})
+	}
+	template, err := mailrewrite.HTML([]byte(`<a href="https://a.example/">x</a>`), config(t))
+	require.NoError(t, err)
+	_, err = template.Render(mailrewrite.Recipient{Token: mailtoken.Token{Sent: noon}})
+	require.ErrorIs(t, err, mailtoken.ErrContradiction)
+	long := anna
+	long.Campaign = strings.Repeat("c", 200)
+	_, err = template.Render(mailrewrite.Recipient{Token: long})
+	require.ErrorIs(t, err, mailtoken.ErrTooLong)
+}
+
+func TestValuesThatACharsetHasNotAreReferencesInHTML(t *testing.T) {
+	out := render(t, head+"Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\x1b$B$\"\x1b(B {{name}}</p>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "山 ☃ é"}})
+	_, leaves := readLeaves(t, []byte(out))
+	require.Contains(t, leaves[0].text, "<p>あ 山 &#9731; &#233;</p>")
+}
+
+func TestLinesStayShortEnoughForMail(t *testing.T) {
+	for _, name := range corpus(t) {
+		if strings.HasSuffix(name, ".html") {
+			continue
+		}
+		template, _ := read(t, name)
+		out, err := template.Render(mailrewrite.Recipient{Token: anna})
+		require.NoError(t, err)
+		for line := range bytes.Lines(out) {
+			require.LessOrEqual(t, len(bytes.TrimRight(line, "\r\n")), 998, name)
+		}
+	}
+	long, err := os.ReadFile("testdata/19-long-target.eml")
+	require.NoError(t, err)
+	out := render(t, string(long), mailrewrite.Recipient{Token: anna})
+	require.NotContains(t, out, "7bit")
+	require.Contains(t, out, "\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+}

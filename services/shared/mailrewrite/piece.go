@@ -1,0 +1,238 @@
+package mailrewrite
+
+import (
+	"bytes"
+	"fmt"
+	"html"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/onepx/onepx/services/shared/mailtoken"
+)
+
+// chunk is a part of a message that is written at once.
+type chunk interface {
+	render(r *rendering, out []byte) ([]byte, error)
+}
+
+// verbatim is written as it is.
+type verbatim []byte
+
+func (v verbatim) render(_ *rendering, out []byte) ([]byte, error) { return append(out, v...), nil }
+
+// leaf is the body of a text part, with its header if it is part of a message.
+type leaf struct {
+	header *header
+	// raw is the body as it stands in the message, source the same without transfer encoding.
+	raw, source []byte
+	encoding    transferEncoding
+	charset     charset
+	html        bool
+	edits       []edit
+	// pixelAt is where in source the open pixel may stand.
+	pixelAt int
+	pieces  []piece
+}
+
+// edit is a piece that replaces bytes of the source.
+type edit struct {
+	from, to int
+	piece    piece
+}
+
+// piece is a part of a body.
+type piece interface {
+	// write appends the piece, which stands in the leaf.
+	write(r *rendering, l *leaf, out []byte) ([]byte, error)
+}
+
+// compile makes the pieces of the edits and of what is between them.
+func (l *leaf) compile(pixel bool) {
+	if pixel {
+		l.edits = append(l.edits, edit{l.pixelAt, l.pixelAt, pixelPiece{}})
+	}
+	slices.SortStableFunc(l.edits, func(a, b edit) int { return a.from - b.from })
+	at := 0
+	for _, e := range l.edits {
+		l.still(l.source[at:e.from])
+		l.pieces = append(l.pieces, e.piece)
+		at = e.to
+	}
+	l.still(l.source[at:])
+	l.edits = nil
+}
+
+// still adds the pieces of bytes in which nothing but fields changes.
+func (l *leaf) still(text []byte) {
+	at := 0
+	for _, m := range fieldForm.FindAllSubmatchIndex(text, -1) {
+		l.pieces = append(l.pieces, stillPiece(text[at:m[0]]), fieldPiece{text[m[0]:m[1]], string(text[m[2]:m[3]])})
+		at = m[1]
+	}
+	l.pieces = append(l.pieces, stillPiece(text[at:]))
+}
+
+// body writes the part's body without transfer encoding.
+func (l *leaf) body(r *rendering) ([]byte, error) {
+	out := make([]byte, 0, len(l.source)+len(l.pieces)*maxGrowth/2)
+	var err error
+	for _, p := range l.pieces {
+		if out, err = p.write(r, l, out); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+func (l *leaf) render(r *rendering, out []byte) ([]byte, error) {
+	body, err := l.body(r)
+	if err != nil {
+		return nil, err
+	}
+	if l.header == nil {
+		return append(out, body...), nil
+	}
+	encoding, encoded := l.encoding, l.raw
+	if !bytes.Equal(body, l.source) {
+		encoding, encoded = encode(l.encoding, body, r.template.newline)
+	}
+	if out, err = l.header.write(r, out, encoding != l.encoding); err != nil {
+		return nil, err
+	}
+	if len(encoded) > 0 && len(l.raw) == 0 && l.header.emptyLine() == len(l.header.raw) { // an empty part may end with its header
+		out = append(out, r.template.newline...)
+	}
+	return append(out, encoded...), nil
+}
+
+type stillPiece []byte
+
+func (s stillPiece) write(_ *rendering, _ *leaf, out []byte) ([]byte, error) {
+	return append(out, s...), nil
+}
+
+// pixelPiece is the open pixel: an image of one pixel, and not hidden, as hidden ones are not loaded everywhere.
+type pixelPiece struct{}
+
+func (pixelPiece) write(r *rendering, _ *leaf, out []byte) ([]byte, error) {
+	if r.measured.Mode == mailtoken.None {
+		return out, nil
+	}
+	src, err := r.template.config.URLs.Open(r.measured)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(append(out, `<img src="`...), src...), `" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`...), nil
+}
+
+// fieldForm is a merge field.
+var fieldForm = regexp.MustCompile(`\{\{\s*([A-Za-z_][A-Za-z0-9_.]{0,63})\s*\}\}`)
+
+// unsubscribeField is the field that is known without merge data.
+const unsubscribeField = "onepx.unsubscribe"
+
+// field is the value of a merge field; false if fields are to be left as they are.
+func (r *rendering) field(name string) (string, bool, error) {
+	if name == unsubscribeField && r.named() {
+		u, err := r.unsubscribeURL()
+		return u, true, err
+	}
+	value, known := r.data[name]
+	switch {
+	case known && strings.ContainsRune(value, 0):
+		return "", false, fmt.Errorf("%w %s: has a zero byte", ErrField, name)
+	case !known && r.data != nil:
+		return "", false, fmt.Errorf("%w %s: the recipient has no value for it", ErrField, name)
+	}
+	return value, known, nil
+}
+
+// fieldPiece is a merge field in running text.
+type fieldPiece struct {
+	raw  []byte
+	name string
+}
+
+func (f fieldPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
+	value, known, err := r.field(f.name)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return append(out, f.raw...), nil
+	}
+	if l.html {
+		value = html.EscapeString(value)
+	}
+	return l.write(out, f.name, value)
+}
+
+// write appends a value in the part's charset.
+func (l *leaf) write(out []byte, name, value string) ([]byte, error) {
+	encoded, err := l.charset.encode(value, l.html)
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: has characters that the part's charset has not", ErrField, name)
+	}
+	return append(out, encoded...), nil
+}
+
+// linkPiece is the value of an attribute, or a URL in plain text.
+type linkPiece struct {
+	raw []byte
+	id  string
+	// target is where the link leads, with the parameters that are added; or with fields, and without parameters.
+	target string
+	fields bool
+	// judge decides of a target with its fields filled in.
+	judge func(target string) (string, Left)
+}
+
+func (p *linkPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
+	target := p.target
+	if p.fields {
+		merged, known, err := r.merge(p.target)
+		if err != nil {
+			return nil, err
+		}
+		if !known {
+			return append(out, p.raw...), nil
+		}
+		var left Left
+		if target, left = p.judge(merged); left != Wrapped || r.measured.Mode == mailtoken.None {
+			if l.html {
+				merged = html.EscapeString(merged)
+			}
+			return l.write(out, "in a link", merged)
+		}
+	}
+	if r.measured.Mode == mailtoken.None {
+		return append(out, p.raw...), nil
+	}
+	through, err := r.template.config.URLs.Click(r.measured, p.id, target)
+	if err != nil {
+		return nil, err
+	}
+	return append(out, through...), nil // of letters, digits and :/.-_ only, so it needs no escaping anywhere
+}
+
+// merge fills in the fields of a URL. A value at its beginning is a URL or the beginning of one; others are percent-encoded.
+func (r *rendering) merge(target string) (string, bool, error) {
+	var merged strings.Builder
+	at := 0
+	for _, m := range fieldForm.FindAllStringSubmatchIndex(target, -1) {
+		value, known, err := r.field(target[m[2]:m[3]])
+		if err != nil || !known {
+			return "", false, err
+		}
+		if m[0] > 0 {
+			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
+		}
+		merged.WriteString(target[at:m[0]])
+		merged.WriteString(strings.ReplaceAll(value, " ", "%20"))
+		at = m[1]
+	}
+	merged.WriteString(target[at:])
+	return merged.String(), true, nil
+}
