@@ -12,7 +12,7 @@ func splitHeader(data []byte) (head, body []byte) {
 	at := 0
 	for line := range bytes.Lines(data) {
 		at += len(line)
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+		if string(line) == "\n" || string(line) == "\r\n" {
 			return data[:at], data[at:]
 		}
 	}
@@ -109,8 +109,9 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 
 // emptyLine is where the line that ends the header begins.
 func (h *header) emptyLine() int {
-	end := len(bytes.TrimSuffix(bytes.TrimSuffix(h.raw, []byte("\n")), []byte("\r")))
-	if end > 0 && h.raw[end-1] != '\n' {
+	line, ended := bytes.CutSuffix(h.raw, []byte("\n"))
+	end := len(bytes.TrimSuffix(line, []byte("\r")))
+	if !ended || end > 0 && h.raw[end-1] != '\n' {
 		return len(h.raw)
 	}
 	return end

@@ -157,7 +157,7 @@ func normal(value string) (string, bool) {
 	return b.String(), true
 }
 
-func isASCII(text string) bool {
+func isASCII[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
 			return false

@@ -68,11 +68,11 @@ type Recipient struct {
 // Link is a link of a message, or one of its URLs in plain text.
 type Link struct {
 	// ID stands in tokens: what data-onepx-link says, or the position in the message and a hash of the target.
-	ID string `json:"id"`
+	ID string
 	// Target is where the link leads, as far as that is known without merge data.
-	Target string `json:"target"`
+	Target string
 	// Left says why the link is left alone; Wrapped if it is not.
-	Left Left `json:"left,omitempty"`
+	Left Left
 }
 
 // Left is why a link is left alone.
@@ -165,10 +165,7 @@ func (t *Template) Links() []Link { return t.links }
 
 // Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, or ErrField.
 func (t *Template) Render(recipient Recipient) ([]byte, error) {
-	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token, whole: recipient.Token}
-	if r.measured.Mode == mailtoken.Aggregate {
-		r.measured.Recipient, r.measured.Message = [mailtoken.RecipientSize]byte{}, ""
-	}
+	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token.Measured(), whole: recipient.Token}
 	out := make([]byte, 0, t.size+t.size/4+len(t.links)*maxGrowth+maxGrowth)
 	for _, c := range t.chunks {
 		var err error

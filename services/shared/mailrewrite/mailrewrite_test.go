@@ -47,6 +47,8 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		"nothing":                  {"", mailrewrite.ErrMalformed, "does not begin with a header"},
 		"an HTML document":         {"<html><body>Hi: there</body>: </html>", mailrewrite.ErrMalformed, "does not begin with a header"},
 		"a body without header":    {"\r\nFrom: a@b.example\r\n\r\n", mailrewrite.ErrMalformed, "does not begin with a header"},
+		"no field in the header":   {head + "x\r\nX-A: b\r\n\r\n", mailrewrite.ErrMalformed, "before X-A, a line of its header is no field"},
+		"no field at its end":      {head + "x\r\n\r\n", mailrewrite.ErrMalformed, "the last line of its header is no field"},
 		"no boundary":              {head + "Content-Type: multipart/mixed\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
 		"another boundary":         {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
 		"too deep":                 {head + nested, mailrewrite.ErrMalformed, "20 deep"},
@@ -248,6 +250,7 @@ func TestMergeDataThatCannotBe(t *testing.T) {
 		"two addresses":                {"Cc: {{name}}\r\n\r\n", "a@b.example, c@d.example", "is no list of addresses"},
 		"a name in an address":         {"Cc: <{{name}}>\r\n\r\n", "X <a@b.example>", "is no list of addresses"},
 		"not in the charset":           {"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n{{name}}", "日本", "characters that the part's charset has not"},
+		"not in ASCII":                 {"\r\n{{name}}", "é", "characters that the part's charset has not"},
 		"a zero byte":                  {"\r\n{{name}}", "a\x00", "has a zero byte"},
 		"too long for a header's line": {"X-A: {{name}}\r\n\r\n", strings.Repeat("x", 1000), "too long"},
 	} {
@@ -274,6 +277,20 @@ func TestValuesThatACharsetHasNotAreReferencesInHTML(t *testing.T) {
 	out := render(t, head+"Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\x1b$B$\"\x1b(B {{name}}</p>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "山 ☃ é"}})
 	_, leaves := readLeaves(t, []byte(out))
 	require.Contains(t, leaves[0].text, "<p>あ 山 &#9731; &#233;</p>")
+}
+
+func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {
+	const part = head + "Content-Type: text/%s\r\nContent-Transfer-Encoding: 7bit\r\n\r\n<p>{{name}}</p>\r\n"
+	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "Zoé ☃"}}
+	out := render(t, fmt.Sprintf(part, "html; charset=utf-8"), recipient)
+	require.Contains(t, out, "Content-Transfer-Encoding: quoted-printable\r\n")
+	_, leaves := readLeaves(t, []byte(out))
+	require.Contains(t, leaves[0].text, "<p>Zoé ☃</p>")
+	for _, kind := range []string{"html", "html; charset=us-ascii"} {
+		out = render(t, fmt.Sprintf(part, kind), recipient)
+		require.Contains(t, out, "7bit\r\n")
+		require.Contains(t, out, "<p>Zo&#233; &#9731;</p>")
+	}
 }
 
 func TestLinesStayShortEnoughForMail(t *testing.T) {

@@ -15,7 +15,12 @@ func (p *parser) message(data []byte) error {
 	if len(fields) == 0 || fields[0].from > 0 {
 		return fmt.Errorf("%w: it does not begin with a header", ErrMalformed)
 	}
+	at := 0
 	for _, f := range fields {
+		if f.from > at {
+			return fmt.Errorf("%w: before %s, a line of its header is no field", ErrMalformed, f.name)
+		}
+		at = f.to
 		switch strings.ToLower(f.name) {
 		case "dkim-signature", "domainkey-signature", "arc-seal", "arc-message-signature":
 			if !p.template.config.SignedLater {
@@ -26,6 +31,9 @@ func (p *parser) message(data []byte) error {
 				p.unsubscribes[u] = true
 			}
 		}
+	}
+	if at < (&header{raw: head}).emptyLine() {
+		return fmt.Errorf("%w: the last line of its header is no field", ErrMalformed)
 	}
 	return p.entity(data, true, "text/plain", 0)
 }

@@ -96,7 +96,7 @@ func (l *leaf) render(r *rendering, out []byte) ([]byte, error) {
 	}
 	encoding, encoded := l.encoding, l.raw
 	if !bytes.Equal(body, l.source) {
-		encoding, encoded = encode(l.encoding, body, r.template.newline)
+		encoding, encoded = encode(l.encoding, body, r.template.newline, isASCII(l.source))
 	}
 	if out, err = l.header.write(r, out, encoding != l.encoding); err != nil {
 		return nil, err
