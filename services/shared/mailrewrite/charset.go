@@ -44,7 +44,8 @@ func charsetOf(name string) (charset, error) {
 
 // refuseUTF16 looks at the first bytes of a text.
 func refuseUTF16(text []byte) error {
-	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) || bytes.HasPrefix(text, []byte{'<', 0}) || bytes.HasPrefix(text, []byte{0, '<'}) {
+	first := text[:min(len(text), 2)]
+	if bytes.HasPrefix(first, []byte{0xff, 0xfe}) || bytes.HasPrefix(first, []byte{0xfe, 0xff}) || bytes.IndexByte(first, 0) >= 0 {
 		return fmt.Errorf("%w: UTF-16; send UTF-8", ErrCharset)
 	}
 	return nil
