@@ -3,6 +3,7 @@ package mailrewrite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -32,6 +33,17 @@ var unsubscribeWords = []string{
 
 func containsAny(text string, words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
+}
+
+// edit adds what becomes of a link between two offsets in the leaf's source; see link.
+func (p *parser) edit(l *leaf, from, to int, value, mark, name string) error {
+	if len(p.template.links) >= maxLinks {
+		return fmt.Errorf("%w: more than %d links", ErrMalformed, maxLinks)
+	}
+	if piece := p.link(l.source[from:to], value, mark, name); piece != nil {
+		l.edits = append(l.edits, edit{from, to, piece})
+	}
+	return nil
 }
 
 // link decides what becomes of a link whose value, resolved, is given with those of data-onepx and data-onepx-link. It returns

@@ -22,12 +22,15 @@ const (
 	MaxSize  = 25 << 20
 	maxDepth = 20
 	maxParts = 1000
+	maxLinks = 10_000
+	// maxBody is how long a part may become with merge data.
+	maxBody = 2 * MaxSize
 )
 
 // Why a message can't be rewritten. Errors say more, and repeat nothing of the message.
 var (
 	ErrTooLarge = fmt.Errorf("the message has more than %d bytes", MaxSize)
-	// ErrMalformed is also returned for more parts, or deeper ones, than any real message has.
+	// ErrMalformed is also returned for more parts, links or attributes, or deeper parts, than any real message has.
 	ErrMalformed = errors.New("malformed message")
 	// ErrSigned means that the message is signed or encrypted, which rewriting would break.
 	ErrSigned   = errors.New("signed or encrypted message")
@@ -108,8 +111,10 @@ func HTML(document []byte, config Config) (*Template, error) {
 	if err := refuseUTF16(document); err != nil {
 		return nil, err
 	}
-	leaf := &leaf{raw: document, source: document, html: true}
-	p.readHTML(leaf, document, 0, 0)
+	leaf := &leaf{raw: document, source: document, text: document, html: true}
+	if err := p.readHTML(leaf, document, 0, 0); err != nil {
+		return nil, err
+	}
 	return p.finish(append(p.template.chunks, leaf))
 }
 
@@ -132,6 +137,8 @@ type parser struct {
 	unsubscribes map[string]bool
 	leaves       []*leaf
 	parts        int
+	// boundaries are those of the multiparts that are being read, after a line break.
+	boundaries []string
 }
 
 func newParser(message []byte, config Config) *parser {

@@ -53,6 +53,8 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		"another boundary":         {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
 		"too deep":                 {head + nested, mailrewrite.ErrMalformed, "20 deep"},
 		"too many parts":           {head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 1001) + "--b--", mailrewrite.ErrMalformed, "1000 parts"},
+		"too many links":           {head + "\r\n" + strings.Repeat("https://a.example\r\n", 10_001), mailrewrite.ErrMalformed, "more than 10000 links"},
+		"too many attributes":      {head + "Content-Type: text/html\r\n\r\n<p " + strings.Repeat("a ", 257) + ">", mailrewrite.ErrMalformed, "a tag with more than 256 attributes"},
 		"S/MIME, signed":           {head + "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b--", mailrewrite.ErrSigned, "multipart/signed"},
 		"S/MIME, opaque":           {head + "Content-Type: application/x-pkcs7-mime; smime-type=enveloped-data\r\n\r\nx", mailrewrite.ErrSigned, "pkcs7"},
 		"PGP/MIME within":          {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/encrypted; boundary=b\r\n\r\n--b--\r\n--a--", mailrewrite.ErrSigned, "multipart/encrypted"},
@@ -252,6 +254,9 @@ func TestMergeDataThatCannotBe(t *testing.T) {
 		"not in the charset":           {"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n{{name}}", "日本", "characters that the part's charset has not"},
 		"not in ASCII":                 {"\r\n{{name}}", "é", "characters that the part's charset has not"},
 		"a zero byte":                  {"\r\n{{name}}", "a\x00", "has a zero byte"},
+		"an end of the part":           {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{{name}}\r\n--b--\r\n", "x\n--b\nContent-Type: text/html\n\n<script>", "a value makes a line that ends the part"},
+		"an end of an outer part":      {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{{name}}\r\n--c--\r\n--b--\r\n", "--b", "a value makes a line that ends the part"},
+		"too long":                     {"\r\n" + strings.Repeat("{{name}}", 60), strings.Repeat("x", 1<<20), "a part has more than"},
 		"too long for a header's line": {"X-A: {{name}}\r\n\r\n", strings.Repeat("x", 1000), "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -277,6 +282,12 @@ func TestValuesThatACharsetHasNotAreReferencesInHTML(t *testing.T) {
 	out := render(t, head+"Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\x1b$B$\"\x1b(B {{name}}</p>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "山 ☃ é"}})
 	_, leaves := readLeaves(t, []byte(out))
 	require.Contains(t, leaves[0].text, "<p>あ 山 &#9731; &#233;</p>")
+}
+
+func TestLineBreaksOfValuesAreThoseOfTheMessage(t *testing.T) {
+	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a\nb\r\nc\rd"}}
+	require.Contains(t, render(t, head+"\r\n{{name}}.\r\n", recipient), "\r\n\r\na\r\nb\r\nc\r\nd.\r\n")
+	require.Contains(t, render(t, strings.ReplaceAll(head, "\r", "")+"\n{{name}}.\n", recipient), "\n\na\nb\nc\nd.\n")
 }
 
 func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {

@@ -16,11 +16,15 @@ import (
 const (
 	// maxMailBody is how long a request may be in bytes: a message of the largest size in base64, and recipients.
 	maxMailBody = 48 << 20
-	// maxMailAnswer is how many bytes a request may ask for: the message for each recipient.
+	// maxMailAnswer is how many bytes a request may ask for: the message for each recipient; maxMailTotal is how many they may
+	// have become.
 	maxMailAnswer = 64 << 20
+	maxMailTotal  = 2 * maxMailAnswer
 	// mailsAtOnce is how many requests are at work; each may hold several hundred MB for a moment.
 	mailsAtOnce = 2
 )
+
+const tooMuchMail = "the messages have too many bytes together; send fewer recipients at once"
 
 type rewriteMailInput struct {
 	Body struct {
@@ -72,7 +76,7 @@ func (s *Server) readMail(in *rewriteMailInput) (*mailrewrite.Template, error) {
 		message = []byte(in.Body.Text)
 	}
 	if n := len(message) * len(in.Body.Recipients); n > maxMailAnswer {
-		return nil, errInvalid("body.recipients", fmt.Sprintf("the messages would have more than %d bytes; send fewer recipients at once", maxMailAnswer))
+		return nil, errInvalid("body.recipients", tooMuchMail)
 	}
 	template, err := read(message, in.Body.Config(s.deps.Mail))
 	if err != nil { // it repeats nothing of the message
@@ -105,11 +109,15 @@ func (s *Server) rewriteMail(ctx context.Context, in *rewriteMailInput) (*rewrit
 		out.Body.Links = append(out.Body.Links, mailLink{link.ID, link.Target, string(link.Left)})
 	}
 	var wrong problems
+	total := 0
 	for i := range in.Body.Recipients {
 		message, err := m.Write(in.Body.Recipients[i])
 		if err != nil {
 			wrong.add(fmt.Sprintf("body.recipients[%d]", i), err.Error())
 			continue
+		}
+		if total += len(message); total > maxMailTotal {
+			return nil, errInvalid("body.recipients", tooMuchMail)
 		}
 		out.Body.Results = append(out.Body.Results, mailing.ResultOf(message))
 	}

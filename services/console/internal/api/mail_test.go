@@ -127,3 +127,14 @@ func TestAConsoleWithoutKeysSignsNoMail(t *testing.T) {
 	require.Equal(t, http.StatusNotImplemented, answer.status)
 	require.Contains(t, answer.problem(t), "ONEPX_MAIL_KEYS")
 }
+
+func TestMergeDataCannotMakeAnAnswerOfAnySize(t *testing.T) {
+	w := newWorld(t)
+	recipients := make([]map[string]any, 200)
+	for i := range recipients {
+		recipients[i] = map[string]any{"mode": "none", "data": map[string]string{"x": strings.Repeat("x", 10_000)}}
+	}
+	answer := w.post(shopKey, "/v1/mail/rewrite", object(t, map[string]any{"html": strings.Repeat("{{x}}", 100), "recipients": recipients}))
+	require.Equal(t, http.StatusUnprocessableEntity, answer.status)
+	require.Contains(t, answer.problem(t), "send fewer recipients at once")
+}
