@@ -81,7 +81,7 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 		case reencoded && name == "content-transfer-encoding", h.top && slices.Contains(signatures, name):
 		case h.top && ours:
 			had = append(had, urisOf(f.value)...)
-		case h.top && fieldForm.MatchString(f.value):
+		case h.top && fieldForm.MatchString(decodedHeader(f.value)):
 			var err error
 			if changed, err = r.mergeHeader(f); err != nil {
 				return nil, err

@@ -55,8 +55,12 @@ func (p *parser) link(raw []byte, value, mark, name string) piece {
 	}
 	place := fieldForm.FindStringIndex(value)
 	field := place != nil
-	if !isAbsolute(value) && (place == nil || place[0] > 0) {
-		return nil // mailto:, tel:, #anchor, cid:, a path, a placeholder
+	switch {
+	case isAbsolute(value), field && place[0] == 0:
+	case field: // mailto:, tel:, a path, with a field
+		return &linkPiece{raw: raw, target: value, fields: true, judge: func(to string) (string, Left) { return to, LeftTarget }}
+	default: // the same, #anchor, cid:, a placeholder
+		return nil
 	}
 	t := p.template
 	link := Link{ID: p.linkID(value, name), Target: value}

@@ -23,6 +23,8 @@ const (
 	maxDepth = 20
 	maxParts = 1000
 	maxLinks = 10_000
+	// maxPieces bounds links, fields, and what is between them.
+	maxPieces = 100_000
 	// maxBody is how long a part may become with merge data.
 	maxBody = 2 * MaxSize
 )
@@ -161,7 +163,9 @@ func (p *parser) finish(chunks []chunk) (*Template, error) {
 		}
 	}
 	for _, l := range p.leaves {
-		l.compile(l == last)
+		if err := l.compile(l == last); err != nil {
+			return nil, err
+		}
 	}
 	p.template.chunks = chunks
 	return p.template, nil

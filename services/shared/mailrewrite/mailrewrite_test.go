@@ -54,6 +54,7 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		"too deep":                 {head + nested, mailrewrite.ErrMalformed, "20 deep"},
 		"too many parts":           {head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 1001) + "--b--", mailrewrite.ErrMalformed, "1000 parts"},
 		"too many links":           {head + "\r\n" + strings.Repeat("https://a.example\r\n", 10_001), mailrewrite.ErrMalformed, "more than 10000 links"},
+		"too many fields":          {head + "\r\n" + strings.Repeat("{{a}}", 100_000), mailrewrite.ErrMalformed, "too many links and fields"},
 		"too many attributes":      {head + "Content-Type: text/html\r\n\r\n<p " + strings.Repeat("a ", 257) + ">", mailrewrite.ErrMalformed, "a tag with more than 256 attributes"},
 		"S/MIME, signed":           {head + "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b--", mailrewrite.ErrSigned, "multipart/signed"},
 		"S/MIME, opaque":           {head + "Content-Type: application/x-pkcs7-mime; smime-type=enveloped-data\r\n\r\nx", mailrewrite.ErrSigned, "pkcs7"},
@@ -198,10 +199,10 @@ func TestLinksAreTakenByTheirIDs(t *testing.T) {
 
 func TestMergeData(t *testing.T) {
 	const text = "Hi {{name}}, https://shop.example/?id={{ id }}&x={{name}} {{url}} {{onepx.unsubscribe}}"
-	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
-	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\n" +
+	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a href="mailto:{{address}}?subject={{id}}">m</a><a href={{injected}}>i</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
+	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\nX-Name: =?iso-8859-2?b?e3tuYW1lfX0h?= =?utf-8?q?=7B=7Bid=7D=7D?=\r\n" +
 		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=windows-1252\r\n\r\n" + text + "\r\n--b\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n" + html + "\r\n--b--\r\n"
-	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com"}
+	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com", "injected": "https://shop.example/optout\n onclick=alert(1)>"}
 	out := render(t, message, mailrewrite.Recipient{Token: anna, Data: data})
 	top, leaves := readLeaves(t, []byte(out))
 
@@ -211,6 +212,9 @@ func TestMergeData(t *testing.T) {
 	id, err := top.Text("X-Id")
 	require.NoError(t, err)
 	require.Equal(t, data["id"], id)
+	name, err := top.Text("X-Name")
+	require.NoError(t, err)
+	require.Equal(t, data["name"]+"!"+data["id"], name)
 	to, err := mail.ParseAddress(top.Get("To"))
 	require.NoError(t, err, top.Get("To"))
 	require.Equal(t, "z@example.com", to.Address)
@@ -227,12 +231,12 @@ func TestMergeData(t *testing.T) {
 	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E", first)
 
 	links, seen := view(leaves[1].text)
-	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdef", seen)
+	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdmief", seen)
 	first, _ = target(t, links[0])
 	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E#a%20b%2F%26%3F%C3%A9", first)
 	second, _ := target(t, links[1])
 	require.Equal(t, "https://other.example/x%20y?a=1&b=2", second)
-	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
+	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", "mailto:z%40example.com?subject=a%20b%2F%26%3F%C3%A9", "https://shop.example/optout%20onclick=alert(1)>", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
 
 	none := anna
 	none.Mode = mailtoken.None

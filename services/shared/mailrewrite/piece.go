@@ -53,7 +53,7 @@ type piece interface {
 }
 
 // compile makes the pieces of the edits and of what is between them.
-func (l *leaf) compile(pixel bool) {
+func (l *leaf) compile(pixel bool) error {
 	if pixel {
 		l.edits = append(l.edits, edit{l.pixelAt, l.pixelAt, pixelPiece{}})
 	}
@@ -63,15 +63,22 @@ func (l *leaf) compile(pixel bool) {
 		l.still(at, e.from)
 		l.pieces = append(l.pieces, e.piece)
 		at = e.to
+		if len(l.pieces) > maxPieces {
+			break
+		}
 	}
 	l.still(at, len(l.source))
 	l.edits = nil
+	if len(l.pieces) > maxPieces {
+		return fmt.Errorf("%w: too many links and fields", ErrMalformed)
+	}
+	return nil
 }
 
 // still adds the pieces of a part of the source in which nothing but fields changes.
 func (l *leaf) still(from, to int) {
 	source, at := l.source[from:to], 0
-	for _, m := range fieldForm.FindAllSubmatchIndex(l.text[from:to], -1) {
+	for _, m := range fieldForm.FindAllSubmatchIndex(l.text[from:to], maxPieces) {
 		l.pieces = append(l.pieces, stillPiece(source[at:m[0]]), fieldPiece{source[m[0]:m[1]], string(source[m[2]:m[3]])})
 		at = m[1]
 	}
@@ -256,7 +263,7 @@ func (r *rendering) merge(target string) (string, bool, error) {
 			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 		}
 		merged.WriteString(target[at:m[0]])
-		merged.WriteString(strings.ReplaceAll(value, " ", "%20"))
+		merged.WriteString(strings.ReplaceAll(trim(value), " ", "%20")) // spaces may end an attribute
 		at = m[1]
 	}
 	merged.WriteString(target[at:])
