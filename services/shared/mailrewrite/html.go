@@ -99,8 +99,16 @@ func (p *parser) readTag(l *leaf, element string, tag []byte, at int) error {
 		return nil
 	}
 	for _, a := range all {
-		of := map[string]*span{"href": &href, "data-onepx": &mark, "data-onepx-link": &name}[strings.ToLower(string(tag[a.name.from:a.name.to]))]
-		if of != nil && !of.found {
+		var of *span
+		switch written := tag[a.name.from:a.name.to]; {
+		case bytes.EqualFold(written, []byte("href")):
+			of = &href
+		case bytes.EqualFold(written, []byte("data-onepx")):
+			of = &mark
+		case bytes.EqualFold(written, []byte("data-onepx-link")):
+			of = &name
+		}
+		if of != nil && !of.found { // of several the first counts
 			*of = a.value
 			of.found = true
 		}
