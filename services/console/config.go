@@ -32,6 +32,8 @@ type runCmd struct {
 
 	ExportDir string `env:"ONEPX_EXPORT_DIR" placeholder:"DIR" help:"The folder that consumer jobs writes exports to, if this console shall hand their files out."`
 
+	mailSettings `embed:""`
+
 	StopGrace   time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
 	StopTimeout time.Duration `env:"ONEPX_STOP_TIMEOUT" default:"15s" bounds:"1s to 5m" help:"How long requests at work may take when stopping."`
 
@@ -65,6 +67,10 @@ func (c *runCmd) Validate() error {
 	count("ONEPX_CONSOLE_QUERIES", c.Queries, 1, 24)
 	if n := len(c.Secret.Reveal()); n < minSecret {
 		errs = append(errs, fmt.Errorf("ONEPX_SECRET has %d bytes; at least %d are needed", n, minSecret))
+	}
+	if c.MailKeys != "" {
+		_, err := c.urls()
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

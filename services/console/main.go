@@ -21,6 +21,7 @@ var version = "dev"
 type cli struct {
 	Run      runCmd           `cmd:"" help:"Serve the API until SIGTERM. Example: console run --config onepx.yaml"`
 	Segments segmentsCmd      `cmd:"" help:"Look at segment rules before they are used."`
+	Mail     mailCmd          `cmd:"" help:"Make e-mails measurable: rewrite messages, sign and read tokens, make keys."`
 	Docs     docsCmd          `cmd:"" hidden:"" help:"Write the generated pages."`
 	Version  kong.VersionFlag `help:"Print the version."`
 }

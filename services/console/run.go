@@ -27,6 +27,7 @@ import (
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
 	"github.com/onepx/onepx/services/shared/lifecycle"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/reload"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -117,6 +118,12 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
+	var urls *mailtoken.URLs
+	if c.MailKeys != "" {
+		if urls, err = c.urls(); err != nil {
+			return nil, err
+		}
+	}
 	dialer, err := c.Kafka.Dialer()
 	if err != nil {
 		return nil, err
@@ -144,13 +151,14 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 		kafkaconn.Close(client)
 		return conn.Close()
 	}
+	keys := userkey.New(c.Secret.Reveal())
 	people := personal.NewStore(conn, c.ClickHouse.Database)
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Lookups: lookups, Audiences: database,
 		People:   func(site string) api.People { return people.OfSite(site) },
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database), Jobs: jobsTopic{client},
 		Exports: exportlog.NewLog(conn, c.ClickHouse.Database), ExportDir: c.ExportDir,
-		Suppressions: s.suppressions, Sealer: sealer, UserKey: userkey.New(c.Secret.Reveal()).Of,
+		Suppressions: s.suppressions, Sealer: sealer, UserKey: keys.Of, RecipientKey: keys.Recipient, Mail: urls,
 		QueryTimeout: c.QueryTimeout, Queries: c.Queries, Version: version,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
 	})

@@ -12,6 +12,8 @@ import (
 // charset is that of a part. The zero value is UTF-8.
 type charset struct {
 	encoding encoding.Encoding
+	// ascii tells that there are no other characters, or that nobody says which.
+	ascii bool
 	// shifts tells that bytes of ASCII mean other characters between escape sequences.
 	shifts bool
 }
@@ -20,8 +22,8 @@ type charset struct {
 func charsetOf(name string) (charset, error) {
 	name = strings.ToLower(strings.TrimSpace(name))
 	switch name {
-	case "", "utf-8", "utf8", "us-ascii", "ascii":
-		return charset{}, nil
+	case "", "us-ascii", "ascii":
+		return charset{ascii: true}, nil
 	}
 	found, err := htmlindex.Get(name)
 	if err != nil {
@@ -37,12 +39,13 @@ func charsetOf(name string) (charset, error) {
 	case "utf-16le", "utf-16be", "replacement":
 		return charset{}, fmt.Errorf("%w: %s; send UTF-8", ErrCharset, canonical)
 	}
-	return charset{found, canonical == "iso-2022-jp"}, nil
+	return charset{encoding: found, shifts: canonical == "iso-2022-jp"}, nil
 }
 
 // refuseUTF16 looks at the first bytes of a text.
 func refuseUTF16(text []byte) error {
-	if bytes.HasPrefix(text, []byte{0xff, 0xfe}) || bytes.HasPrefix(text, []byte{0xfe, 0xff}) || bytes.HasPrefix(text, []byte{'<', 0}) || bytes.HasPrefix(text, []byte{0, '<'}) {
+	first := text[:min(len(text), 2)]
+	if bytes.HasPrefix(first, []byte{0xff, 0xfe}) || bytes.HasPrefix(first, []byte{0xfe, 0xff}) || bytes.IndexByte(first, 0) >= 0 {
 		return fmt.Errorf("%w: UTF-16; send UTF-8", ErrCharset)
 	}
 	return nil
@@ -86,7 +89,12 @@ func (c charset) decode(text []byte) string {
 
 // encode writes text; in HTML, characters that the charset has not become references.
 func (c charset) encode(text string, isHTML bool) ([]byte, error) {
-	if c.encoding == nil {
+	switch {
+	case c.ascii && isHTML:
+		return []byte(references(text)), nil
+	case c.ascii && !isASCII(text):
+		return nil, ErrCharset
+	case c.encoding == nil:
 		return []byte(text), nil
 	}
 	encoder := c.encoding.NewEncoder()
@@ -94,4 +102,17 @@ func (c charset) encode(text string, isHTML bool) ([]byte, error) {
 		encoder = encoding.HTMLEscapeUnsupported(encoder)
 	}
 	return encoder.Bytes([]byte(text))
+}
+
+// references is HTML with references in place of what is not ASCII.
+func references(text string) string {
+	var b strings.Builder
+	for _, r := range text {
+		if r < 0x80 {
+			b.WriteRune(r)
+		} else {
+			fmt.Fprintf(&b, "&#%d;", r)
+		}
+	}
+	return b.String()
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,9 +36,11 @@ var (
 	anna = mailtoken.Token{Site: "shop", Campaign: "autumn-26", Message: "m-1", Recipient: [16]byte{1, 2, 3}, Sent: noon}
 )
 
+var onceRing = sync.OnceValues(func() (*mailtoken.Ring, error) { return mailtoken.ParseRing(keys) })
+
 func ring(t testing.TB) *mailtoken.Ring {
 	t.Helper()
-	r, err := mailtoken.ParseRing(keys)
+	r, err := onceRing()
 	require.NoError(t, err)
 	return r
 }
@@ -96,6 +99,9 @@ var (
 	conditional = regexp.MustCompile(`(?s)^<!--\s*\[if[^\]]*\]>(.*)<!\[endif\]`)
 	reference   = regexp.MustCompile(`&[#A-Za-z0-9]+;`)
 	clickForm   = regexp.MustCompile(`https://px\.shop\.example/c/([A-Za-z0-9_-]{40,})/([A-Za-z0-9_-]+)`)
+	beyondASCII = regexp.MustCompile(`[^ -~]`)
+	httpForm    = regexp.MustCompile(`(?i)^https?://`)
+	bareURL     = regexp.MustCompile(`(?i)\bhttps?://[^\s<>"]+`)
 	pixelForm   = regexp.MustCompile(`<img src="https://px\.shop\.example/o/([A-Za-z0-9_-]+)\.gif" width="1" height="1" alt="" style="[^"]*">`)
 )
 
@@ -146,7 +152,7 @@ func opened(t testing.TB, link string) string {
 	end := strings.IndexAny(rest+"/", "/?#")
 	name, port, hasPort := strings.Cut(rest[:end], ":")
 	ascii := name
-	if regexp.MustCompile(`[^ -~]`).MatchString(name) {
+	if beyondASCII.MatchString(name) {
 		var err error
 		ascii, err = idna.Lookup.ToASCII(name)
 		require.NoError(t, err)
@@ -179,13 +185,13 @@ func target(t testing.TB, through string) (string, mailtoken.Token) {
 }
 
 func isHTTP(link string) bool {
-	return regexp.MustCompile(`(?i)^https?://`).MatchString(strings.TrimSpace(link))
+	return httpForm.MatchString(strings.TrimSpace(link))
 }
 
 // sameBut checks that after is before with other links alone: what is between them is the same byte for byte.
 func sameBut(t testing.TB, before, after string, isHTML bool) {
 	t.Helper()
-	rest := before
+	rest, through := before, clickForm.FindAllString(after, -1)
 	for i, between := range clickForm.Split(after, -1) {
 		if i == 0 {
 			require.True(t, strings.HasPrefix(rest, between), "the beginning has changed")
@@ -193,7 +199,7 @@ func sameBut(t testing.TB, before, after string, isHTML bool) {
 			continue
 		}
 		from := strings.Index(rest, between)
-		if i == len(clickForm.FindAllString(after, -1)) {
+		if i == len(through) {
 			from = len(rest) - len(between)
 		}
 		require.GreaterOrEqual(t, from, 0, "%q has changed", between)
@@ -202,7 +208,7 @@ func sameBut(t testing.TB, before, after string, isHTML bool) {
 		if isHTML {
 			link = reference.ReplaceAllStringFunc(link, stdhtml.UnescapeString)
 		}
-		to, _ := target(t, clickForm.FindAllString(after, -1)[i-1])
+		to, _ := target(t, through[i-1])
 		require.Equal(t, opened(t, link), to)
 		rest = rest[from+len(between):]
 	}
@@ -231,7 +237,7 @@ func checkHTML(t testing.TB, before, after string) {
 func checkText(t testing.TB, before, after string) {
 	t.Helper()
 	sameBut(t, before, after, false)
-	for _, left := range regexp.MustCompile(`(?i)\bhttps?://[^\s<>"]+`).FindAllString(clickForm.ReplaceAllString(after, ""), -1) {
+	for _, left := range bareURL.FindAllString(clickForm.ReplaceAllString(after, ""), -1) {
 		require.Regexp(t, leftAlone, left, "not wrapped")
 	}
 }

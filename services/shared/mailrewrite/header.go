@@ -12,7 +12,7 @@ func splitHeader(data []byte) (head, body []byte) {
 	at := 0
 	for line := range bytes.Lines(data) {
 		at += len(line)
-		if len(bytes.TrimRight(line, "\r\n")) == 0 {
+		if string(line) == "\n" || string(line) == "\r\n" {
 			return data[:at], data[at:]
 		}
 	}
@@ -81,7 +81,7 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 		case reencoded && name == "content-transfer-encoding", h.top && slices.Contains(signatures, name):
 		case h.top && ours:
 			had = append(had, urisOf(f.value)...)
-		case h.top && fieldForm.MatchString(f.value):
+		case h.top && fieldForm.MatchString(decodedHeader(f.value)):
 			var err error
 			if changed, err = r.mergeHeader(f); err != nil {
 				return nil, err
@@ -109,8 +109,9 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 
 // emptyLine is where the line that ends the header begins.
 func (h *header) emptyLine() int {
-	end := len(bytes.TrimSuffix(bytes.TrimSuffix(h.raw, []byte("\n")), []byte("\r")))
-	if end > 0 && h.raw[end-1] != '\n' {
+	line, ended := bytes.CutSuffix(h.raw, []byte("\n"))
+	end := len(bytes.TrimSuffix(line, []byte("\r")))
+	if !ended || end > 0 && h.raw[end-1] != '\n' {
 		return len(h.raw)
 	}
 	return end

@@ -2,23 +2,42 @@ package mailrewrite
 
 import (
 	"fmt"
+	"io"
 	"mime"
 	"net/mail"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+
+	"golang.org/x/text/encoding/htmlindex"
 )
 
 // addressed are the fields that hold addresses.
 var addressed = []string{"to", "cc", "bcc", "from", "reply-to", "sender"}
 
+// decodedHeader is a value without encoded words.
+func decodedHeader(value string) string {
+	if !strings.Contains(value, "=?") {
+		return value
+	}
+	decoder := mime.WordDecoder{CharsetReader: func(name string, in io.Reader) (io.Reader, error) {
+		set, err := htmlindex.Get(name)
+		if err != nil {
+			return nil, err
+		}
+		return set.NewDecoder().Reader(in), nil
+	}}
+	text, err := decoder.DecodeHeader(value)
+	if err != nil {
+		return value
+	}
+	return text
+}
+
 // mergeHeader is a field of the message with merge data, encoded and folded; "" if it stays as it is.
 func (r *rendering) mergeHeader(f headerField) (string, error) {
-	text, err := (&mime.WordDecoder{}).DecodeHeader(f.value)
-	if err != nil {
-		text = f.value
-	}
+	text := decodedHeader(f.value)
 	var values []string
 	for _, m := range fieldForm.FindAllStringSubmatch(text, -1) {
 		value, known, err := r.field(m[1])

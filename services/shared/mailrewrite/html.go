@@ -2,6 +2,7 @@ package mailrewrite
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 
@@ -14,12 +15,15 @@ var linked = map[string]bool{
 	"v:line": true, "v:polyline": true, "v:arc": true, "v:curve": true, "v:image": true,
 }
 
+// maxAttributes is how many attributes a tag may have.
+const maxAttributes = 256
+
 // maxNesting is how deep conditional comments and noscript are read into each other.
 const maxNesting = 4
 
 // readHTML finds what is to be edited in a piece of HTML, which begins at the offset at in the leaf's source. Tags are found in
 // the text, where characters beyond ASCII may be masked; values are read from the source.
-func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) {
+func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) error {
 	z := html.NewTokenizer(bytes.NewReader(text))
 	bodyEnd, documentEnd, inNoscript := -1, -1, false
 	for from := 0; ; {
@@ -31,10 +35,12 @@ func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) {
 		switch kind {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, more := z.TagName()
-			if more && linked[string(name)] {
-				p.readTag(l, raw, at+from)
-			}
 			inNoscript = string(name) == "noscript"
+			if more && (linked[string(name)] || len(raw) > 2*maxAttributes) {
+				if err := p.readTag(l, string(name), raw, at+from); err != nil {
+					return err
+				}
+			}
 		case html.EndTagToken:
 			switch name, _ := z.TagName(); string(name) {
 			case "body":
@@ -45,11 +51,15 @@ func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) {
 			inNoscript = false
 		case html.TextToken:
 			if inNoscript && nesting < maxNesting { // raw text to the tokenizer, but mail programs run no scripts
-				p.readHTML(l, raw, at+from, nesting+1)
+				if err := p.readHTML(l, raw, at+from, nesting+1); err != nil {
+					return err
+				}
 			}
 		case html.CommentToken:
 			if start, end := conditional(raw); start < end && nesting < maxNesting {
-				p.readHTML(l, raw[start:end], at+from+start, nesting+1)
+				if err := p.readHTML(l, raw[start:end], at+from+start, nesting+1); err != nil {
+					return err
+				}
 			}
 		}
 		from += len(raw)
@@ -63,6 +73,7 @@ func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) {
 	default:
 		l.pixelAt = len(text)
 	}
+	return nil
 }
 
 var conditionForm = regexp.MustCompile(`^<!--\s*\[if[^\]]*\]>`)
@@ -78,23 +89,36 @@ func conditional(comment []byte) (start, end int) {
 }
 
 // readTag reads a tag that may have a link, at an offset in the source.
-func (p *parser) readTag(l *leaf, tag []byte, at int) {
+func (p *parser) readTag(l *leaf, element string, tag []byte, at int) error {
 	var href, mark, name span
-	for _, a := range attributes(tag) {
-		of := map[string]*span{"href": &href, "data-onepx": &mark, "data-onepx-link": &name}[strings.ToLower(string(tag[a.name.from:a.name.to]))]
-		if of != nil && !of.found {
+	all := attributes(tag)
+	if len(all) > maxAttributes { // the tokenizer needs time for them in each tag that follows
+		return fmt.Errorf("%w: a tag with more than %d attributes", ErrMalformed, maxAttributes)
+	}
+	if !linked[element] {
+		return nil
+	}
+	for _, a := range all {
+		var of *span
+		switch written := tag[a.name.from:a.name.to]; {
+		case bytes.EqualFold(written, []byte("href")):
+			of = &href
+		case bytes.EqualFold(written, []byte("data-onepx")):
+			of = &mark
+		case bytes.EqualFold(written, []byte("data-onepx-link")):
+			of = &name
+		}
+		if of != nil && !of.found { // of several the first counts
 			*of = a.value
 			of.found = true
 		}
 	}
 	if !href.found || href.from == href.to {
-		return
+		return nil
 	}
 	value := func(s span) string { return unescape(l.charset.decode(l.source[at+s.from : at+s.to])) }
 	from, to := at+href.from, at+href.to
-	if piece := p.link(l.source[from:to], value(href), value(mark), value(name)); piece != nil {
-		l.edits = append(l.edits, edit{from, to, piece})
-	}
+	return p.edit(l, from, to, value(href), value(mark), value(name))
 }
 
 // span is a part of a tag.

@@ -3,6 +3,7 @@ package mailrewrite
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"net/url"
 	"regexp"
 	"slices"
@@ -34,6 +35,17 @@ func containsAny(text string, words []string) bool {
 	return slices.ContainsFunc(words, func(word string) bool { return strings.Contains(text, word) })
 }
 
+// edit adds what becomes of a link between two offsets in the leaf's source; see link.
+func (p *parser) edit(l *leaf, from, to int, value, mark, name string) error {
+	if len(p.template.links) >= maxLinks {
+		return fmt.Errorf("%w: more than %d links", ErrMalformed, maxLinks)
+	}
+	if piece := p.link(l.source[from:to], value, mark, name); piece != nil {
+		l.edits = append(l.edits, edit{from, to, piece})
+	}
+	return nil
+}
+
 // link decides what becomes of a link whose value, resolved, is given with those of data-onepx and data-onepx-link. It returns
 // nil where nothing is to be changed.
 func (p *parser) link(raw []byte, value, mark, name string) piece {
@@ -43,8 +55,12 @@ func (p *parser) link(raw []byte, value, mark, name string) piece {
 	}
 	place := fieldForm.FindStringIndex(value)
 	field := place != nil
-	if !isAbsolute(value) && (place == nil || place[0] > 0) {
-		return nil // mailto:, tel:, #anchor, cid:, a path, a placeholder
+	switch {
+	case isAbsolute(value), field && place[0] == 0:
+	case field: // mailto:, tel:, a path, with a field
+		return &linkPiece{raw: raw, target: value, fields: true, judge: func(to string) (string, Left) { return to, LeftTarget }}
+	default: // the same, #anchor, cid:, a placeholder
+		return nil
 	}
 	t := p.template
 	link := Link{ID: p.linkID(value, name), Target: value}
@@ -157,7 +173,7 @@ func normal(value string) (string, bool) {
 	return b.String(), true
 }
 
-func isASCII(text string) bool {
+func isASCII[T string | []byte](text T) bool {
 	for i := range len(text) {
 		if text[i] >= 0x80 {
 			return false

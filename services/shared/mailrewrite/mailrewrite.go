@@ -22,12 +22,17 @@ const (
 	MaxSize  = 25 << 20
 	maxDepth = 20
 	maxParts = 1000
+	maxLinks = 10_000
+	// maxPieces bounds links, fields, and what is between them.
+	maxPieces = 100_000
+	// maxBody is how long a part may become with merge data.
+	maxBody = 2 * MaxSize
 )
 
 // Why a message can't be rewritten. Errors say more, and repeat nothing of the message.
 var (
 	ErrTooLarge = fmt.Errorf("the message has more than %d bytes", MaxSize)
-	// ErrMalformed is also returned for more parts, or deeper ones, than any real message has.
+	// ErrMalformed is also returned for more parts, links or attributes, or deeper parts, than any real message has.
 	ErrMalformed = errors.New("malformed message")
 	// ErrSigned means that the message is signed or encrypted, which rewriting would break.
 	ErrSigned   = errors.New("signed or encrypted message")
@@ -68,11 +73,11 @@ type Recipient struct {
 // Link is a link of a message, or one of its URLs in plain text.
 type Link struct {
 	// ID stands in tokens: what data-onepx-link says, or the position in the message and a hash of the target.
-	ID string `json:"id"`
+	ID string
 	// Target is where the link leads, as far as that is known without merge data.
-	Target string `json:"target"`
+	Target string
 	// Left says why the link is left alone; Wrapped if it is not.
-	Left Left `json:"left,omitempty"`
+	Left Left
 }
 
 // Left is why a link is left alone.
@@ -108,8 +113,10 @@ func HTML(document []byte, config Config) (*Template, error) {
 	if err := refuseUTF16(document); err != nil {
 		return nil, err
 	}
-	leaf := &leaf{raw: document, source: document, html: true}
-	p.readHTML(leaf, document, 0, 0)
+	leaf := &leaf{raw: document, source: document, text: document, html: true}
+	if err := p.readHTML(leaf, document, 0, 0); err != nil {
+		return nil, err
+	}
 	return p.finish(append(p.template.chunks, leaf))
 }
 
@@ -132,6 +139,8 @@ type parser struct {
 	unsubscribes map[string]bool
 	leaves       []*leaf
 	parts        int
+	// boundaries are those of the multiparts that are being read, after a line break.
+	boundaries []string
 }
 
 func newParser(message []byte, config Config) *parser {
@@ -154,7 +163,9 @@ func (p *parser) finish(chunks []chunk) (*Template, error) {
 		}
 	}
 	for _, l := range p.leaves {
-		l.compile(l == last)
+		if err := l.compile(l == last); err != nil {
+			return nil, err
+		}
 	}
 	p.template.chunks = chunks
 	return p.template, nil
@@ -165,10 +176,7 @@ func (t *Template) Links() []Link { return t.links }
 
 // Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, or ErrField.
 func (t *Template) Render(recipient Recipient) ([]byte, error) {
-	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token, whole: recipient.Token}
-	if r.measured.Mode == mailtoken.Aggregate {
-		r.measured.Recipient, r.measured.Message = [mailtoken.RecipientSize]byte{}, ""
-	}
+	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token.Measured(), whole: recipient.Token}
 	out := make([]byte, 0, t.size+t.size/4+len(t.links)*maxGrowth+maxGrowth)
 	for _, c := range t.chunks {
 		var err error

@@ -47,10 +47,15 @@ func TestMessagesThatAreRefused(t *testing.T) {
 		"nothing":                  {"", mailrewrite.ErrMalformed, "does not begin with a header"},
 		"an HTML document":         {"<html><body>Hi: there</body>: </html>", mailrewrite.ErrMalformed, "does not begin with a header"},
 		"a body without header":    {"\r\nFrom: a@b.example\r\n\r\n", mailrewrite.ErrMalformed, "does not begin with a header"},
+		"no field in the header":   {head + "x\r\nX-A: b\r\n\r\n", mailrewrite.ErrMalformed, "before X-A, a line of its header is no field"},
+		"no field at its end":      {head + "x\r\n\r\n", mailrewrite.ErrMalformed, "the last line of its header is no field"},
 		"no boundary":              {head + "Content-Type: multipart/mixed\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
 		"another boundary":         {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--b\r\n\r\nx\r\n--b--", mailrewrite.ErrMalformed, "without its boundary"},
 		"too deep":                 {head + nested, mailrewrite.ErrMalformed, "20 deep"},
 		"too many parts":           {head + "Content-Type: multipart/mixed; boundary=b\r\n\r\n" + strings.Repeat("--b\r\n\r\nx\r\n", 1001) + "--b--", mailrewrite.ErrMalformed, "1000 parts"},
+		"too many links":           {head + "\r\n" + strings.Repeat("https://a.example\r\n", 10_001), mailrewrite.ErrMalformed, "more than 10000 links"},
+		"too many fields":          {head + "\r\n" + strings.Repeat("{{a}}", 100_000), mailrewrite.ErrMalformed, "too many links and fields"},
+		"too many attributes":      {head + "Content-Type: text/html\r\n\r\n<p " + strings.Repeat("a ", 257) + ">", mailrewrite.ErrMalformed, "a tag with more than 256 attributes"},
 		"S/MIME, signed":           {head + "Content-Type: multipart/signed; protocol=\"application/pkcs7-signature\"; boundary=b\r\n\r\n--b--", mailrewrite.ErrSigned, "multipart/signed"},
 		"S/MIME, opaque":           {head + "Content-Type: application/x-pkcs7-mime; smime-type=enveloped-data\r\n\r\nx", mailrewrite.ErrSigned, "pkcs7"},
 		"PGP/MIME within":          {head + "Content-Type: multipart/mixed; boundary=a\r\n\r\n--a\r\nContent-Type: multipart/encrypted; boundary=b\r\n\r\n--b--\r\n--a--", mailrewrite.ErrSigned, "multipart/encrypted"},
@@ -194,10 +199,10 @@ func TestLinksAreTakenByTheirIDs(t *testing.T) {
 
 func TestMergeData(t *testing.T) {
 	const text = "Hi {{name}}, https://shop.example/?id={{ id }}&x={{name}} {{url}} {{onepx.unsubscribe}}"
-	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
-	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\n" +
+	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a href="mailto:{{address}}?subject={{id}}">m</a><a href={{injected}}>i</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
+	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\nX-Name: =?iso-8859-2?b?e3tuYW1lfX0h?= =?utf-8?q?=7B=7Bid=7D=7D?=\r\n" +
 		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=windows-1252\r\n\r\n" + text + "\r\n--b\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n" + html + "\r\n--b--\r\n"
-	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com"}
+	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com", "injected": "https://shop.example/optout\n onclick=alert(1)>"}
 	out := render(t, message, mailrewrite.Recipient{Token: anna, Data: data})
 	top, leaves := readLeaves(t, []byte(out))
 
@@ -207,6 +212,9 @@ func TestMergeData(t *testing.T) {
 	id, err := top.Text("X-Id")
 	require.NoError(t, err)
 	require.Equal(t, data["id"], id)
+	name, err := top.Text("X-Name")
+	require.NoError(t, err)
+	require.Equal(t, data["name"]+"!"+data["id"], name)
 	to, err := mail.ParseAddress(top.Get("To"))
 	require.NoError(t, err, top.Get("To"))
 	require.Equal(t, "z@example.com", to.Address)
@@ -223,12 +231,12 @@ func TestMergeData(t *testing.T) {
 	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E", first)
 
 	links, seen := view(leaves[1].text)
-	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdef", seen)
+	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdmief", seen)
 	first, _ = target(t, links[0])
 	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E#a%20b%2F%26%3F%C3%A9", first)
 	second, _ := target(t, links[1])
 	require.Equal(t, "https://other.example/x%20y?a=1&b=2", second)
-	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
+	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", "mailto:z%40example.com?subject=a%20b%2F%26%3F%C3%A9", "https://shop.example/optout%20onclick=alert(1)>", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
 
 	none := anna
 	none.Mode = mailtoken.None
@@ -248,7 +256,11 @@ func TestMergeDataThatCannotBe(t *testing.T) {
 		"two addresses":                {"Cc: {{name}}\r\n\r\n", "a@b.example, c@d.example", "is no list of addresses"},
 		"a name in an address":         {"Cc: <{{name}}>\r\n\r\n", "X <a@b.example>", "is no list of addresses"},
 		"not in the charset":           {"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n{{name}}", "日本", "characters that the part's charset has not"},
+		"not in ASCII":                 {"\r\n{{name}}", "é", "characters that the part's charset has not"},
 		"a zero byte":                  {"\r\n{{name}}", "a\x00", "has a zero byte"},
+		"an end of the part":           {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{{name}}\r\n--b--\r\n", "x\n--b\nContent-Type: text/html\n\n<script>", "a value makes a line that ends the part"},
+		"an end of an outer part":      {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{{name}}\r\n--c--\r\n--b--\r\n", "--b", "a value makes a line that ends the part"},
+		"too long":                     {"\r\n" + strings.Repeat("{{name}}", 60), strings.Repeat("x", 1<<20), "a part has more than"},
 		"too long for a header's line": {"X-A: {{name}}\r\n\r\n", strings.Repeat("x", 1000), "too long"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -274,6 +286,26 @@ func TestValuesThatACharsetHasNotAreReferencesInHTML(t *testing.T) {
 	out := render(t, head+"Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\x1b$B$\"\x1b(B {{name}}</p>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "山 ☃ é"}})
 	_, leaves := readLeaves(t, []byte(out))
 	require.Contains(t, leaves[0].text, "<p>あ 山 &#9731; &#233;</p>")
+}
+
+func TestLineBreaksOfValuesAreThoseOfTheMessage(t *testing.T) {
+	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a\nb\r\nc\rd"}}
+	require.Contains(t, render(t, head+"\r\n{{name}}.\r\n", recipient), "\r\n\r\na\r\nb\r\nc\r\nd.\r\n")
+	require.Contains(t, render(t, strings.ReplaceAll(head, "\r", "")+"\n{{name}}.\n", recipient), "\n\na\nb\nc\nd.\n")
+}
+
+func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {
+	const part = head + "Content-Type: text/%s\r\nContent-Transfer-Encoding: 7bit\r\n\r\n<p>{{name}}</p>\r\n"
+	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "Zoé ☃"}}
+	out := render(t, fmt.Sprintf(part, "html; charset=utf-8"), recipient)
+	require.Contains(t, out, "Content-Transfer-Encoding: quoted-printable\r\n")
+	_, leaves := readLeaves(t, []byte(out))
+	require.Contains(t, leaves[0].text, "<p>Zoé ☃</p>")
+	for _, kind := range []string{"html", "html; charset=us-ascii"} {
+		out = render(t, fmt.Sprintf(part, kind), recipient)
+		require.Contains(t, out, "7bit\r\n")
+		require.Contains(t, out, "<p>Zo&#233; &#9731;</p>")
+	}
 }
 
 func TestLinesStayShortEnoughForMail(t *testing.T) {

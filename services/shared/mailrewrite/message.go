@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"mime"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +16,12 @@ func (p *parser) message(data []byte) error {
 	if len(fields) == 0 || fields[0].from > 0 {
 		return fmt.Errorf("%w: it does not begin with a header", ErrMalformed)
 	}
+	at := 0
 	for _, f := range fields {
+		if f.from > at {
+			return fmt.Errorf("%w: before %s, a line of its header is no field", ErrMalformed, f.name)
+		}
+		at = f.to
 		switch strings.ToLower(f.name) {
 		case "dkim-signature", "domainkey-signature", "arc-seal", "arc-message-signature":
 			if !p.template.config.SignedLater {
@@ -26,6 +32,9 @@ func (p *parser) message(data []byte) error {
 				p.unsubscribes[u] = true
 			}
 		}
+	}
+	if at < (&header{raw: head}).emptyLine() {
+		return fmt.Errorf("%w: the last line of its header is no field", ErrMalformed)
 	}
 	return p.entity(data, true, "text/plain", 0)
 }
@@ -100,7 +109,7 @@ func (p *parser) text(h *header, raw []byte, c contentType) error {
 	if err != nil {
 		return err
 	}
-	l := &leaf{header: h, raw: raw, source: source, encoding: encoding, html: c.media == "text/html"}
+	l := &leaf{header: h, boundaries: p.boundaries, raw: raw, source: source, encoding: encoding, html: c.media == "text/html"}
 	if l.charset, err = charsetOf(c.charset); err != nil {
 		return err
 	}
@@ -110,13 +119,12 @@ func (p *parser) text(h *header, raw []byte, c contentType) error {
 	if bytes.Contains(source, []byte("-----BEGIN PGP ")) {
 		return fmt.Errorf("%w: a part is PGP text", ErrSigned)
 	}
-	if text := l.charset.masked(source); l.html {
-		p.readHTML(l, text, 0, 0)
-	} else {
-		p.readText(l, text)
-	}
+	l.text = l.charset.masked(source)
 	p.add(l)
-	return nil
+	if l.html {
+		return p.readHTML(l, l.text, 0, 0)
+	}
+	return p.readText(l, l.text)
 }
 
 // multipart reads the parts of one, and keeps what is around them. A transfer encoding of the whole is not allowed, and means
@@ -130,6 +138,8 @@ func (p *parser) multipart(h *header, body []byte, c contentType, depth int) err
 	if c.boundary == "" || len(lines) == 0 {
 		return fmt.Errorf("%w: a multipart without its boundary", ErrMalformed)
 	}
+	p.boundaries = append(slices.Clone(p.boundaries), "\n--"+c.boundary)
+	defer func() { p.boundaries = p.boundaries[:len(p.boundaries)-1] }()
 	p.add(h, verbatim(body[:lines[0].from]))
 	for i, line := range lines {
 		p.add(verbatim(body[line.from:line.to]))

@@ -27,10 +27,14 @@ type leaf struct {
 	header *header
 	// raw is the body as it stands in the message, source the same without transfer encoding.
 	raw, source []byte
-	encoding    transferEncoding
-	charset     charset
-	html        bool
-	edits       []edit
+	// text is the source with characters beyond ASCII masked, where they may look like ASCII.
+	text []byte
+	// boundaries must not begin a line.
+	boundaries []string
+	encoding   transferEncoding
+	charset    charset
+	html       bool
+	edits      []edit
 	// pixelAt is where in source the open pixel may stand.
 	pixelAt int
 	pieces  []piece
@@ -49,29 +53,36 @@ type piece interface {
 }
 
 // compile makes the pieces of the edits and of what is between them.
-func (l *leaf) compile(pixel bool) {
+func (l *leaf) compile(pixel bool) error {
 	if pixel {
 		l.edits = append(l.edits, edit{l.pixelAt, l.pixelAt, pixelPiece{}})
 	}
 	slices.SortStableFunc(l.edits, func(a, b edit) int { return a.from - b.from })
 	at := 0
 	for _, e := range l.edits {
-		l.still(l.source[at:e.from])
+		l.still(at, e.from)
 		l.pieces = append(l.pieces, e.piece)
 		at = e.to
+		if len(l.pieces) > maxPieces {
+			break
+		}
 	}
-	l.still(l.source[at:])
+	l.still(at, len(l.source))
 	l.edits = nil
+	if len(l.pieces) > maxPieces {
+		return fmt.Errorf("%w: too many links and fields", ErrMalformed)
+	}
+	return nil
 }
 
-// still adds the pieces of bytes in which nothing but fields changes.
-func (l *leaf) still(text []byte) {
-	at := 0
-	for _, m := range fieldForm.FindAllSubmatchIndex(text, -1) {
-		l.pieces = append(l.pieces, stillPiece(text[at:m[0]]), fieldPiece{text[m[0]:m[1]], string(text[m[2]:m[3]])})
+// still adds the pieces of a part of the source in which nothing but fields changes.
+func (l *leaf) still(from, to int) {
+	source, at := l.source[from:to], 0
+	for _, m := range fieldForm.FindAllSubmatchIndex(l.text[from:to], maxPieces) {
+		l.pieces = append(l.pieces, stillPiece(source[at:m[0]]), fieldPiece{source[m[0]:m[1]], string(source[m[2]:m[3]])})
 		at = m[1]
 	}
-	l.pieces = append(l.pieces, stillPiece(text[at:]))
+	l.pieces = append(l.pieces, stillPiece(source[at:]))
 }
 
 // body writes the part's body without transfer encoding.
@@ -81,6 +92,9 @@ func (l *leaf) body(r *rendering) ([]byte, error) {
 	for _, p := range l.pieces {
 		if out, err = p.write(r, l, out); err != nil {
 			return nil, err
+		}
+		if len(out) > maxBody {
+			return nil, fmt.Errorf("%w: a part has more than %d bytes with merge data", ErrField, maxBody)
 		}
 	}
 	return out, nil
@@ -96,7 +110,10 @@ func (l *leaf) render(r *rendering, out []byte) ([]byte, error) {
 	}
 	encoding, encoded := l.encoding, l.raw
 	if !bytes.Equal(body, l.source) {
-		encoding, encoded = encode(l.encoding, body, r.template.newline)
+		encoding, encoded = encode(l.encoding, body, r.template.newline, isASCII(l.source))
+		if l.breaks(encoded) {
+			return nil, fmt.Errorf("%w: a value makes a line that ends the part", ErrField)
+		}
 	}
 	if out, err = l.header.write(r, out, encoding != l.encoding); err != nil {
 		return nil, err
@@ -105,6 +122,13 @@ func (l *leaf) render(r *rendering, out []byte) ([]byte, error) {
 		out = append(out, r.template.newline...)
 	}
 	return append(out, encoded...), nil
+}
+
+// breaks tells whether a line of the encoded body would end the part.
+func (l *leaf) breaks(encoded []byte) bool {
+	return slices.ContainsFunc(l.boundaries, func(boundary string) bool {
+		return bytes.HasPrefix(encoded, []byte(boundary[1:])) || bytes.Contains(encoded, []byte(boundary))
+	})
 }
 
 type stillPiece []byte
@@ -163,10 +187,19 @@ func (f fieldPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 	if !known {
 		return append(out, f.raw...), nil
 	}
-	if l.html {
+	if value = r.lines(value); l.html {
 		value = html.EscapeString(value)
 	}
 	return l.write(out, f.name, value)
+}
+
+// lines is a value with line breaks as the message has them.
+func (r *rendering) lines(value string) string {
+	if !strings.ContainsAny(value, "\r\n") {
+		return value
+	}
+	value = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(value)
+	return strings.ReplaceAll(value, "\n", r.template.newline)
 }
 
 // write appends a value in the part's charset.
@@ -230,7 +263,7 @@ func (r *rendering) merge(target string) (string, bool, error) {
 			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 		}
 		merged.WriteString(target[at:m[0]])
-		merged.WriteString(strings.ReplaceAll(value, " ", "%20"))
+		merged.WriteString(strings.ReplaceAll(trim(value), " ", "%20")) // spaces may end an attribute
 		at = m[1]
 	}
 	merged.WriteString(target[at:])

@@ -131,7 +131,7 @@ func (m *maker) part(depth int) string {
 }
 
 func TestMessagesMadeAtRandomStayAsTheyWereButForTheirLinks(t *testing.T) {
-	for seed := range uint64(400) {
+	for seed := range uint64(100) {
 		m := &maker{Rand: rand.New(rand.NewPCG(seed, 7))}
 		before := []byte(head + m.part(0))
 		template, err := mailrewrite.Message(before, config(t))

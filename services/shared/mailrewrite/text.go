@@ -9,13 +9,14 @@ import (
 var urlForm = regexp.MustCompile(`(?i)\bhttps?://(?:\{\{\s*[a-z_][a-z0-9_.]{0,63}\s*\}\}|[!#-;=?-~])+`)
 
 // readText finds the URLs of a text part.
-func (p *parser) readText(l *leaf, text []byte) {
+func (p *parser) readText(l *leaf, text []byte) error {
 	for _, at := range urlForm.FindAllIndex(text, -1) {
 		from, to := at[0], at[0]+len(withoutMarks(string(text[at[0]:at[1]])))
-		if piece := p.link(l.source[from:to], string(text[from:to]), "", ""); piece != nil {
-			l.edits = append(l.edits, edit{from, to, piece})
+		if err := p.edit(l, from, to, string(text[from:to]), "", ""); err != nil {
+			return err
 		}
 	}
+	return nil
 }
 
 // withoutMarks takes away what ends a sentence, and brackets that the URL has not opened.

@@ -61,12 +61,13 @@ func decode(e transferEncoding, body []byte) ([]byte, error) {
 	return body, nil
 }
 
-// encode puts the encoding on a body, or quoted-printable where its lines are too long to have none.
-func encode(e transferEncoding, body []byte, newline string) (transferEncoding, []byte) {
+// encode puts the encoding on a body; or quoted-printable on one that can have none any more, as its lines are too long, or as it
+// was in ASCII and is not.
+func encode(e transferEncoding, body []byte, newline string, wasASCII bool) (transferEncoding, []byte) {
 	switch {
 	case e == inBase64:
 		return e, encodeBase64(body, newline)
-	case e == plain && !tooLong(body):
+	case e == plain && !tooLong(body) && (isASCII(body) || !wasASCII):
 		return e, body
 	}
 	return quotedPrintable, encodeQuotedPrintable(body, newline)

@@ -69,6 +69,14 @@ type Token struct {
 	Sent time.Time
 }
 
+// Measured is the token as those of opens and clicks may have it: in mode Aggregate without recipient and message.
+func (t Token) Measured() Token {
+	if t.Mode == Aggregate {
+		t.Recipient, t.Message = [RecipientSize]byte{}, ""
+	}
+	return t
+}
+
 // MaxLength is how many characters a token has at most.
 const MaxLength = 200
 

@@ -19,6 +19,8 @@ const (
 	RightSegments Right = "segments"
 	// RightExports allows to have audiences exported.
 	RightExports Right = "exports"
+	// RightMail allows to have mail rewritten.
+	RightMail Right = "mail"
 	// RightPrivacy allows to ask for what is stored about people, and for its erasure.
 	RightPrivacy Right = "privacy"
 	// RightReports allows to read reports.
@@ -26,7 +28,7 @@ const (
 )
 
 // Rights are all rights.
-var Rights = []Right{RightAudiences, RightSegments, RightExports, RightPrivacy, RightReports}
+var Rights = []Right{RightAudiences, RightSegments, RightExports, RightMail, RightPrivacy, RightReports}
 
 // DefaultKeyRateLimit is how many requests a second an API key may make of each console, unless set.
 const DefaultKeyRateLimit = 100

@@ -28,6 +28,7 @@ import (
 	"github.com/onepx/onepx/services/console/internal/store"
 	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -52,7 +53,7 @@ func sitesFile(slowRate int) string {
     timezone: Europe/Berlin
     currency: EUR
     api_keys:
-      - {name: all, key: "%s", rights: [audiences, segments, exports, privacy, reports], rate_limit: 100000}
+      - {name: all, key: "%s", rights: [audiences, segments, exports, mail, privacy, reports], rate_limit: 100000}
       - {name: ads, key: "%s", rights: [audiences]}
       - {name: dpo, key: "%s", rights: [privacy]}
       - {name: slow, key: "%s", rights: [audiences], rate_limit: %d}
@@ -101,19 +102,27 @@ type world struct {
 	list    *suppression.List
 }
 
-func newWorld(t *testing.T) *world {
+func newWorld(t *testing.T, changes ...func(*api.Deps)) *world {
 	t.Helper()
 	w := &world{t: t, now: now, version: "v1", facts: map[uuid.UUID]lookup.Facts{}, requests: map[uuid.UUID]personal.Request{}, list: suppression.New(), dir: t.TempDir()}
 	sites, err := siteconfig.Parse("onepx.yaml", []byte(sitesFile(2)))
 	require.NoError(t, err)
 	sealer, err := seal.New(secret)
 	require.NoError(t, err)
-	w.server, err = api.New(api.Deps{
+	ring, err := mailtoken.ParseRing(mailKeys)
+	require.NoError(t, err)
+	urls, err := mailtoken.NewURLs("https://px.shop.example", ring)
+	require.NoError(t, err)
+	deps := api.Deps{
 		Sites: sites, Lookups: w, Audiences: w, People: func(site string) api.People { return peopleOf{w, site} }, Requests: requests{w}, Jobs: w,
 		Exports: exportLog{w}, ExportDir: w.dir,
-		Suppressions: w.list, Sealer: sealer, UserKey: userkey.New(secret).Of, QueryTimeout: time.Second, Queries: 16,
+		Suppressions: w.list, Sealer: sealer, UserKey: userkey.New(secret).Of, RecipientKey: userkey.New(secret).Recipient, Mail: urls, QueryTimeout: time.Second, Queries: 16,
 		Version: "test", Meter: metricnoop.Meter{}, Tracer: tracenoop.Tracer{}, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Now: func() time.Time { return w.now },
-	})
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	w.server, err = api.New(deps)
 	require.NoError(t, err)
 	return w
 }

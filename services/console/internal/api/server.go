@@ -1,5 +1,5 @@
 // Package api is what programs ask the console: audiences of a visitor, members of audiences and their exports, what is stored
-// about people and its erasure.
+// about people and its erasure, and to make mail measurable.
 //
 // Each operation is one huma operation; the OpenAPI document is made of their types, so it can't differ from them. Who asks is
 // decided before anything of the request is read (keys.go); what goes wrong is told in one way (problem.go).
@@ -23,6 +23,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/onepx/onepx/services/console/internal/seal"
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -54,6 +55,10 @@ type Deps struct {
 	Sealer       *seal.Sealer
 	// UserKey makes the key of a customer id or e-mail address on a site; nil for a text of nothing but spaces.
 	UserKey func(site, text string) []byte
+	// RecipientKey makes that of an e-mail address to which the site sends, on the same terms.
+	RecipientKey func(site, address string) []byte
+	// Mail makes the URLs of mails; nil when this console has no keys for that.
+	Mail *mailtoken.URLs
 	// QueryTimeout bounds each question to the database but those of lookups; Queries is how many may run at once.
 	QueryTimeout time.Duration
 	Queries      int
@@ -74,10 +79,12 @@ type Server struct {
 	queries chan struct{}
 	// previews has one for each preview that may run at once; each of them is a question, too.
 	previews chan struct{}
-	outage   *telemetry.OutageLog
-	panics   *telemetry.OutageLog
-	api      huma.API
-	http     *http.Server
+	// mails has a place for each request that may rewrite mail at once.
+	mails  chan struct{}
+	outage *telemetry.OutageLog
+	panics *telemetry.OutageLog
+	api    huma.API
+	http   *http.Server
 }
 
 // New returns a server that does not listen yet.
@@ -87,7 +94,7 @@ func New(deps Deps) (*Server, error) {
 		return nil, fmt.Errorf("console metrics: %w", err)
 	}
 	s := &Server{
-		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries), previews: make(chan struct{}, maxPreviews),
+		deps: deps, metrics: m, queries: make(chan struct{}, deps.Queries), previews: make(chan struct{}, maxPreviews), mails: make(chan struct{}, mailsAtOnce),
 		outage: telemetry.NewOutageLog(deps.Logger, "asking the database", deps.Now),
 		panics: telemetry.NewOutageLog(deps.Logger, "handling a request (a defect)", deps.Now),
 	}
@@ -129,6 +136,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerPeople()
 	s.registerErasures()
 	s.registerExports()
+	s.registerMail()
 	document, err := s.api.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)
