@@ -99,21 +99,24 @@ const (
 	// A partner told its id of the visitor, or took it back (names `partner_sync`, `partner_unsync`; by /sync alone). It happens
 	// anywhere, so it tells of no visit.
 	EventKind_EVENT_KIND_SYNC EventKind = 9
+	// What the server that sends an e-mail tells of it (names `email_sent`, `email_delivered`, `email_bounced`, `email_complained`).
+	EventKind_EVENT_KIND_EMAIL_DELIVERY EventKind = 10
 )
 
 // Enum value maps for EventKind.
 var (
 	EventKind_name = map[int32]string{
-		0: "EVENT_KIND_UNSPECIFIED",
-		1: "EVENT_KIND_PAGE_VIEW",
-		2: "EVENT_KIND_CUSTOM",
-		3: "EVENT_KIND_IMPRESSION",
-		4: "EVENT_KIND_ORDER",
-		5: "EVENT_KIND_EMAIL_OPEN",
-		6: "EVENT_KIND_EMAIL_CLICK",
-		7: "EVENT_KIND_EMAIL_UNSUBSCRIBE",
-		8: "EVENT_KIND_IDENTIFY",
-		9: "EVENT_KIND_SYNC",
+		0:  "EVENT_KIND_UNSPECIFIED",
+		1:  "EVENT_KIND_PAGE_VIEW",
+		2:  "EVENT_KIND_CUSTOM",
+		3:  "EVENT_KIND_IMPRESSION",
+		4:  "EVENT_KIND_ORDER",
+		5:  "EVENT_KIND_EMAIL_OPEN",
+		6:  "EVENT_KIND_EMAIL_CLICK",
+		7:  "EVENT_KIND_EMAIL_UNSUBSCRIBE",
+		8:  "EVENT_KIND_IDENTIFY",
+		9:  "EVENT_KIND_SYNC",
+		10: "EVENT_KIND_EMAIL_DELIVERY",
 	}
 	EventKind_value = map[string]int32{
 		"EVENT_KIND_UNSPECIFIED":       0,
@@ -126,6 +129,7 @@ var (
 		"EVENT_KIND_EMAIL_UNSUBSCRIBE": 7,
 		"EVENT_KIND_IDENTIFY":          8,
 		"EVENT_KIND_SYNC":              9,
+		"EVENT_KIND_EMAIL_DELIVERY":    10,
 	}
 )
 
@@ -1567,7 +1571,7 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\bIdOrigin\x12\x19\n" +
 	"\x15ID_ORIGIN_UNSPECIFIED\x10\x00\x12\x14\n" +
 	"\x10ID_ORIGIN_CLIENT\x10\x01\x12\x17\n" +
-	"\x13ID_ORIGIN_COLLECTOR\x10\x02*\x90\x02\n" +
+	"\x13ID_ORIGIN_COLLECTOR\x10\x02*\xaf\x02\n" +
 	"\tEventKind\x12\x1a\n" +
 	"\x16EVENT_KIND_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14EVENT_KIND_PAGE_VIEW\x10\x01\x12\x15\n" +
@@ -1578,7 +1582,9 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\x16EVENT_KIND_EMAIL_CLICK\x10\x06\x12 \n" +
 	"\x1cEVENT_KIND_EMAIL_UNSUBSCRIBE\x10\a\x12\x17\n" +
 	"\x13EVENT_KIND_IDENTIFY\x10\b\x12\x13\n" +
-	"\x0fEVENT_KIND_SYNC\x10\t*\xac\x01\n" +
+	"\x0fEVENT_KIND_SYNC\x10\t\x12\x1d\n" +
+	"\x19EVENT_KIND_EMAIL_DELIVERY\x10\n" +
+	"*\xac\x01\n" +
 	"\vVisitorKind\x12\x1c\n" +
 	"\x18VISITOR_KIND_UNSPECIFIED\x10\x00\x12\x17\n" +
 	"\x13VISITOR_KIND_COOKIE\x10\x01\x12\x17\n" +

@@ -116,7 +116,8 @@ func sameSite(a, b string) bool {
 
 func isMail(kind onepxv1.EventKind) bool {
 	switch kind {
-	case onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE:
+	case onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE,
+		onepxv1.EventKind_EVENT_KIND_EMAIL_DELIVERY:
 		return true
 	}
 	return false

@@ -17,7 +17,7 @@ func (s Schema) NoID() string { return "toUUID('00000000-0000-0000-0000-00000000
 
 // OnSite tells whether an event's visitor was on the site: ads are shown, ids exchanged and mails read anywhere.
 func (s Schema) OnSite() string {
-	return "kind NOT IN ('impression', 'sync', 'email_open', 'email_click', 'email_unsubscribe')"
+	return "kind NOT IN ('impression', 'sync', 'email_open', 'email_click', 'email_unsubscribe', 'email_delivery')"
 }
 
 // DaysBefore is the day so many days before the range of a report. Days end at both sides of what a Date holds: without that,
