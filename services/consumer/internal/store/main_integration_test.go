@@ -24,14 +24,19 @@ import (
 	"github.com/onepx/onepx/services/shared/settings"
 )
 
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m, goleak.Cleanup(func(code int) {
-		if err := dropEmptied(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-		os.Exit(code)
-	}))
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+// tests drop their databases at the end.
+type tests struct{ *testing.M }
+
+// Run runs them and returns the exit code.
+func (m tests) Run() int {
+	code := m.M.Run()
+	if err := dropEmptied(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
 }
 
 // db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE. ClickHouse plans a query on one core, so tests with
