@@ -3,10 +3,13 @@
 package store_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +24,20 @@ import (
 	"github.com/onepx/onepx/services/shared/settings"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(tests{m}) }
+
+// tests drop their databases at the end.
+type tests struct{ *testing.M }
+
+// Run runs them and returns the exit code.
+func (m tests) Run() int {
+	code := m.M.Run()
+	if err := dropEmptied(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
 
 // db is a fresh database on the real ClickHouse of ONEPX_TEST_CLICKHOUSE. ClickHouse plans a query on one core, so tests with
 // databases of their own run at the same time.
@@ -48,28 +64,94 @@ func fresh(t *testing.T) db {
 // freshWithin is a fresh one whose statements may take so long.
 func freshWithin(t *testing.T, statement time.Duration) db {
 	t.Helper()
-	addr := os.Getenv("ONEPX_TEST_CLICKHOUSE")
-	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
-	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
-	if user == "" {
-		user = "default"
-	}
-	conn, err := clickhouseconn.Settings{
-		Addrs: []string{addr}, Database: "onepx", User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD")),
-	}.Open(statement)
+	d := database(t, newName(), statement)
+	t.Cleanup(func() { d.exec("DROP DATABASE IF EXISTS " + d.name + " SYNC") })
+	return d
+}
+
+func newName() string { return "test_" + strings.ReplaceAll(uuid.NewString(), "-", "") }
+
+// database is a database of that name, which need not exist.
+func database(t *testing.T, name string, statement time.Duration) db {
+	t.Helper()
+	require.NotEmpty(t, os.Getenv("ONEPX_TEST_CLICKHOUSE"), "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
+	conn, err := connect(statement)
 	require.NoError(t, err)
-	name := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	d := db{t: t, conn: conn, name: name, Store: store.New(conn, name), schema: store.Schema{Database: name, Files: migrations.Files}}
+	t.Cleanup(func() { require.NoError(t, conn.Close()) })
+	return db{t: t, conn: conn, name: name, Store: store.New(conn, name), schema: store.Schema{Database: name, Files: migrations.Files}}
+}
+
+func connect(statement time.Duration) (driver.Conn, error) {
+	return clickhouseconn.Settings{
+		Addrs: []string{os.Getenv("ONEPX_TEST_CLICKHOUSE")}, Database: "onepx", User: cmp.Or(os.Getenv("ONEPX_TEST_CLICKHOUSE_USER"), "default"),
+		Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD")),
+	}.Open(statement)
+}
+
+// emptied are the names of databases that tests are done with. Making one takes longer than most of the tests.
+var emptied struct {
+	sync.Mutex
+	names []string
+}
+
+// migrated is a database with all migrations and no rows, and no other test's: a new one, or one that has been emptied.
+func migrated(t *testing.T) db {
+	t.Helper()
+	t.Parallel()
+	name := takeEmptied()
+	d := database(t, cmp.Or(name, newName()), clickhouseconn.OfConsumers)
+	if name == "" {
+		d.migrate()
+	}
+	before, err := d.tables()
+	require.NoError(t, err)
 	t.Cleanup(func() {
-		d.exec("DROP DATABASE IF EXISTS " + name + " SYNC")
-		require.NoError(t, conn.Close())
+		after, err := d.tables()
+		if err != nil || after != before || t.Failed() {
+			d.exec("DROP DATABASE IF EXISTS " + d.name + " SYNC")
+			return
+		}
+		d.exec("TRUNCATE TABLES FROM " + d.name + " NOT LIKE 'schema_migrations'")
+		emptied.Lock()
+		defer emptied.Unlock()
+		emptied.names = append(emptied.names, d.name)
 	})
 	return d
 }
 
-func migrated(t *testing.T) db {
-	t.Helper()
-	return open(t).migrate()
+func takeEmptied() string {
+	emptied.Lock()
+	defer emptied.Unlock()
+	if len(emptied.names) == 0 {
+		return ""
+	}
+	name := emptied.names[0]
+	emptied.names = emptied.names[1:]
+	return name
+}
+
+func dropEmptied() error {
+	if len(emptied.names) == 0 {
+		return nil
+	}
+	conn, err := connect(clickhouseconn.OfConsumers)
+	if err != nil {
+		return err
+	}
+	for _, name := range emptied.names {
+		err = errors.Join(err, conn.Exec(context.Background(), "DROP DATABASE "+name+" SYNC"))
+	}
+	return errors.Join(err, conn.Close())
+}
+
+// tables tells apart databases whose tables, applied migrations or numbers of mutations differ: after a mutation a table may
+// know blocks that were inserted, and refuse them, without having their rows.
+func (d db) tables() (sum uint64, err error) {
+	err = d.conn.QueryRow(context.Background(), strings.ReplaceAll(`SELECT bitXor(bitXor(
+		(SELECT groupBitXor(cityHash64(name, create_table_query)) FROM system.tables WHERE database = '%s'),
+		(SELECT groupBitXor(cityHash64(version, name, oldest_consumer, checksum)) FROM %s.schema_migrations FINAL)),
+		(SELECT cityHash64(count()) FROM system.mutations WHERE database = '%s'))`, "%s", d.name)).Scan(&sum)
+	return sum, err
 }
 
 func (d db) migrate() db {
