@@ -27,22 +27,20 @@ func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]looku
 	if err != nil || len(memberships) == 0 {
 		return err
 	}
-	feed, prices, err := s.feed(ctx, site, memberships)
+	sells, err := s.hasFeed(ctx, site) // the cheapest of the questions, and without a feed the last one
 	if err != nil {
 		return err
 	}
-	if len(prices) == 0 && len(feed.Groups) == 0 {
-		some, err := s.hasFeed(ctx, site)
-		if err != nil {
-			return err
+	if !sells {
+		for _, m := range memberships {
+			shown := tailor.WithoutFeed(m.candidates)
+			m.Show = &shown
 		}
-		if !some {
-			for _, m := range memberships {
-				shown := tailor.WithoutFeed(m.candidates)
-				m.Show = &shown
-			}
-			return nil
-		}
+		return nil
+	}
+	feed, prices, err := s.feed(ctx, site, memberships)
+	if err != nil {
+		return err
 	}
 	if feed.Nearest, err = s.nearest(ctx, site, feed, memberships); err != nil {
 		return err
