@@ -20,7 +20,7 @@ type factRow struct {
 	Share    bool      `ch:"share"`
 }
 
-// VisitorFacts asks for hits and for all else at once, and then for what to show whoever is in audiences. Views of ads that a
+// VisitorFacts asks for all that is known of the visitors at once, and then for what the site sells of it. Views of ads that a
 // visitor saw before a refusal count for nothing, as all that came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
 	now := time.Now()
@@ -30,11 +30,15 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	}
 	var hits []hitRow
 	var facts []factRow
-	var errs [2]error
-	var both sync.WaitGroup
-	both.Go(func() { hits, errs[0] = s.hits(ctx, site, rules, visitors, now) })
-	both.Go(func() { facts, errs[1] = s.facts(ctx, site, day, visitors) })
-	both.Wait()
+	var interest []interestRow
+	var sells bool
+	var errs [4]error
+	var asking sync.WaitGroup
+	asking.Go(func() { hits, errs[0] = s.hits(ctx, site, rules, visitors, now) })
+	asking.Go(func() { facts, errs[1] = s.facts(ctx, site, day, visitors) })
+	asking.Go(func() { interest, errs[2] = s.interest(ctx, site, visitors) })
+	asking.Go(func() { sells, errs[3] = s.hasFeed(ctx, site) })
+	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
@@ -60,7 +64,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 		f.Memberships = list
 		all[visitor] = f
 	}
-	return all, s.show(ctx, site, all)
+	return all, s.show(ctx, site, all, seen(interest, refused, now), sells)
 }
 
 func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
