@@ -110,6 +110,8 @@ const (
 	ConsentInvalid     Reason = "consent_invalid"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 	IPInvalid          Reason = "ip_invalid"
+	MailMisplaced      Reason = "mail_misplaced"
+	RecipientInvalid   Reason = "recipient_invalid"
 )
 
 // Set by the collector: a visitor's wish on /optout or /optin was not carried out as asked.
@@ -219,6 +221,8 @@ var All = []Entry{
 	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `addtl_consent`, `gpp`, `gpp_sid`, `us_privacy`, `coppa`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
+	{MailMisplaced, "collector", Flagged, "Parameters of mail (`mail_…`), or the name of an event of mail, came where they mean nothing: only servers tell what became of a mail, under the names for it, and only tokens tell of opens and clicks. The parameters were left out, and the event is one of the site's own."},
+	{RecipientInvalid, "collector", Flagged, "`mail_to` is no e-mail address, or `mail_recipient` no key; the event of mail has no recipient."},
 	{LinkInvalid, "collector", Unmet, "The link to `/optout` is not one of ours, or it was changed or cut off; the page is for the browser alone then."},
 	{LinkExpired, "collector", Unmet, "The link to `/optout` has expired; the page is for the browser alone then."},
 	{OptInForeign, "collector", Unmet, "Another site's page sent `POST /optin`; nothing was changed, and the page is shown for the visitor to decide."},

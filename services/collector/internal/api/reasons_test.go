@@ -106,6 +106,8 @@ var flagged = map[reason.Reason]hit{
 	reason.Placeholder:        {target: "/p.gif?site=shop&uid=undefined"},
 	reason.ConsentInvalid:     {target: "/p.gif?site=shop&us_privacy=yes"},
 	reason.IPInvalid:          {target: "/v1/events", body: `{"ip":"unknown"}`, headers: withKey},
+	reason.MailMisplaced:      {target: "/p.gif?site=shop&mail_campaign=autumn"},
+	reason.RecipientInvalid:   {target: "/v1/events", body: `{"e":"email_sent","mail_to":"anna"}`, headers: withKey},
 	reason.ForwardedInvalid:   {target: "/p.gif?site=shop", headers: []string{"X-Forwarded-For", "unknown"}},
 }
 

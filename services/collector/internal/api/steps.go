@@ -90,6 +90,9 @@ type hit struct {
 	sync *exchange
 	mail *mailHit
 
+	// delivery tells that a server says what became of an e-mail.
+	delivery bool
+
 	// reason is why the event is not stored, or "".
 	reason reason.Reason
 }
@@ -256,6 +259,8 @@ func (s *Server) validate(b *batch, h *hit) {
 	}
 	if h.mail != nil {
 		h.mail.describe(b, h.event)
+	} else {
+		s.describeDelivery(b, h)
 	}
 }
 
@@ -297,8 +302,11 @@ func (s *Server) consent(b *batch, h *hit) {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
 	h.decision = consent.Decide(signals, h.site, h.client.Country, h.client.Region)
-	if h.mail != nil {
+	switch {
+	case h.mail != nil:
 		h.decision = consent.OfMail(h.decision, &h.mail.Token)
+	case h.delivery:
+		h.decision = consent.OfDelivery(h.decision, h.event.Kind)
 	}
 	if !h.debug && !b.noCookie && signals.RefusesCookie(h.site) {
 		b.dropCookie(h, signals.OptOut)
@@ -340,6 +348,10 @@ func (s *Server) identity(b *batch, h *hit) {
 		h.event.Visitor = &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}
 		return
 	}
+	if h.delivery {
+		s.identifyDelivery(b, h)
+		return
+	}
 	maker, minted := s.deps.Identities, b.minted
 	if h.debug {
 		maker, minted = s.debugIdentities, ""
@@ -374,30 +386,5 @@ func (s *Server) identity(b *batch, h *hit) {
 	b.minted = result.SetCookie
 	if !b.noCookie {
 		b.cookies = []*http.Cookie{newCookie(names[0], result.SetCookie, b.place(h), h.site)}
-	}
-}
-
-func (s *Server) publish(ctx context.Context, b *batch) {
-	var hits []*hit
-	var events []*onepxv1.Event
-	for _, h := range b.hits {
-		if h.reason != "" {
-			continue
-		}
-		for _, flag := range h.flags {
-			h.event.Flags = append(h.event.Flags, string(flag))
-		}
-		if !h.debug {
-			hits, events = append(hits, h), append(events, h.event)
-		}
-	}
-	switch len(events) {
-	case 0:
-	case 1:
-		hits[0].reason = s.deps.Publisher.Publish(ctx, events[0])
-	default:
-		for i, word := range s.deps.Publisher.PublishAll(ctx, events) {
-			hits[i].reason = word
-		}
 	}
 }
