@@ -70,6 +70,10 @@ const (
 	MailTest         Reason = "mail_test"
 	NotModifiedAsked Reason = "not_modified_asked"
 
+	DeliveryUnproven Reason = "delivery_unproven"
+	DeliveryInvalid  Reason = "delivery_invalid"
+	DeliveryIgnored  Reason = "delivery_ignored"
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -185,6 +189,9 @@ var All = []Entry{
 	{MailTokenExpired, "collector", Rejected, "The token in a URL of an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
 	{MailTest, "collector", Ignored, "The token in a URL of an e-mail is of a mail that is only tried out."},
 	{NotModifiedAsked, "collector", Ignored, "A conditional request for the image of an e-mail: who asks has it already, so the mail is not opened anew."},
+	{DeliveryUnproven, "collector", Rejected, "A request to `/v1/mail/…` is not proven to come from the provider: the site is unknown or has no `mail_providers` for it, or signature or password are wrong, too old or used before."},
+	{DeliveryInvalid, "collector", Rejected, "What a provider of mail tells is not in the form it has, or lacks id or recipient."},
+	{DeliveryIgnored, "collector", Ignored, "What a provider of mail tells is an open, a click or something else that is not taken from it ([mail.md](mail.md#deliveries))."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event; in the URLs of e-mails it is one, and marked."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},

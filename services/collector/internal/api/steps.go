@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -48,6 +49,10 @@ type endpoint struct {
 	// kind is stamped on the events. TRANSPORT_KIND_SERVER means that a server speaks for the visitor: address, user agent
 	// and wishes are what it says, and no header or cookie of its own.
 	kind onepxv1.TransportKind
+	// dialect is stamped on the events; "" is our own.
+	dialect string
+	// challenge says how to authenticate (RFC 9110, 11.6.1) where that is needed.
+	challenge string
 	// parse fills in the hits.
 	parse func(*Server, *batch)
 	// answer writes what became of them.
@@ -249,7 +254,7 @@ func (s *Server) validate(b *batch, h *hit) {
 	h.event, h.flags, h.reason = h.params.Event, h.params.Flags, h.params.Reject
 	h.event.Schema = eventlog.Schema
 	h.event.SiteId = h.site.ID
-	h.event.Transport = &onepxv1.Transport{Kind: b.via.kind, Dialect: "onepx"}
+	h.event.Transport = &onepxv1.Transport{Kind: b.via.kind, Dialect: cmp.Or(b.via.dialect, "onepx")}
 	if h.event.EventId == nil {
 		id := uuid.Must(uuid.NewV7()) // fails only without a source of randomness
 		h.event.EventId, h.event.EventIdOrigin = id[:], onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR
