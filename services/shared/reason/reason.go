@@ -173,7 +173,7 @@ var All = []Entry{
 	{CompressionInvalid, "collector", Rejected, "The body is not what its Content-Encoding says, or it is cut off; nothing of it is stored."},
 	{JSONInvalid, "collector", Rejected, "The body, or this line of it, is no JSON (or nested more than 10000 deep)."},
 	{EventNotObject, "collector", Rejected, "The event is JSON but no object."},
-	{TooManyEvents, "collector", Rejected, "The body has more than 500 events; nothing of it is stored."},
+	{TooManyEvents, "collector", Rejected, "The body has more than 500 events (5000 in the webhook of a provider of mail); nothing of it is stored."},
 	{WriteKeyMissing, "collector", Rejected, "The request to `/v1/events` has no write key."},
 	{WriteKeyWrong, "collector", Rejected, "The write key belongs to no site."},
 	{SiteMismatch, "collector", Rejected, "The event names another site than the one the write key belongs to."},

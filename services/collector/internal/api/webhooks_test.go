@@ -1,6 +1,12 @@
 package api_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
 	"net/http"
 	"os"
 	"strings"
@@ -102,4 +108,26 @@ func TestAWebhookOfWhoHasWithdrawn(t *testing.T) {
 	require.Equal(t, "suppressed; reason=suppression_list", got.onepx())
 	require.Empty(t, e.publisher.events)
 	require.Equal(t, "stored", e.post("/v1/mail/shop/postmark", webhook(t, "postmark/unsubscribe"), ofPostmark...).onepx(), "but may want no more mail")
+}
+
+func TestABadEventOfABatchCostsItselfOnly(t *testing.T) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	require.NoError(t, err)
+	e := on(t, `sites: [{id: shop, timezone: UTC, currency: EUR, rate_limit: 1, mail_providers: {sendgrid_public_keys: [`+base64.StdEncoding.EncodeToString(public)+`]}}]`)
+	one := `{"event":"delivered","email":"john@example.com","sg_event_id":"a","timestamp":1795600000}`
+	body := `[` + one + `,{"event":"delivered"},{"event":"open"},{"event":"delivered","email":"nobody","sg_event_id":"b","timestamp":"1e9"}` + strings.Repeat(","+one, 1500) + `]`
+	digest := sha256.Sum256([]byte("1795608000" + body))
+	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+	require.NoError(t, err)
+	got := e.post("/v1/mail/shop/sendgrid", body, "X-Twilio-Email-Event-Webhook-Timestamp", "1795608000", "X-Twilio-Email-Event-Webhook-Signature", base64.StdEncoding.EncodeToString(signature))
+	require.Equal(t, http.StatusOK, got.StatusCode, "sending it again would mend nothing")
+	require.Equal(t, "rejected; reason=delivery_invalid", got.onepx())
+	results := got.told(t).Results
+	require.Equal(t, []string{"stored", "rejected", "ignored", "stored"}, []string{results[0].Result, results[1].Result, results[2].Result, results[3].Result})
+	require.Len(t, e.publisher.events, 1502, "rate_limit is for other endpoints")
+	require.Equal(t, johnsKey, e.publisher.events[0].GetMail().GetRecipientKey())
+	require.Equal(t, []string{"time_clamped", "recipient_invalid"}, e.publisher.events[1].GetFlags())
+	require.Empty(t, e.publisher.events[1].GetMail().GetRecipientKey())
 }

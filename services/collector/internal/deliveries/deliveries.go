@@ -10,7 +10,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"math"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -24,10 +26,11 @@ type Provider string
 // The providers, as they are spelled in paths and in events (transport.dialect).
 const (
 	Postmark Provider = "postmark"
+	SendGrid Provider = "sendgrid"
 )
 
 // Providers are all of them.
-var Providers = []Provider{Postmark}
+var Providers = []Provider{Postmark, SendGrid}
 
 // Path is what the paths of the webhooks begin with; site and provider follow.
 const Path = "/v1/mail/"
@@ -86,8 +89,24 @@ func (r *Reader) Read(_ context.Context, provider Provider, from *siteconfig.Mai
 	switch provider {
 	case Postmark:
 		return r.readPostmark(from, request, body)
+	case SendGrid:
+		return r.readSendGrid(from, request, body)
 	}
 	return nil, reason.DeliveryUnproven
+}
+
+// How far the time of a signature may lie from ours: providers send again for a day at most, with the signature of the first time, as
+// far as they say. It is far below the 7 days within which a repeat counts once, so that nobody can make an event count again by sending
+// what they once saw.
+const (
+	maxSignatureAge = 25 * time.Hour
+	maxClockSkew    = 5 * time.Minute
+)
+
+// fresh tells whether a signature of the time is to be believed still.
+func (r *Reader) fresh(signed time.Time) bool {
+	age := r.now().Sub(signed)
+	return age <= maxSignatureAge && age >= -maxClockSkew
 }
 
 // ignored is the report of an event that is not taken over, invalid that of one that is not in the provider's form.
@@ -140,6 +159,15 @@ func instant(text string) time.Time {
 		return time.Time{}
 	}
 	return at.UTC()
+}
+
+// unix reads a Unix time in seconds, perhaps with decimals; zero if it is none, or not of this age.
+func unix(text string) time.Time {
+	seconds, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(seconds >= 0 && seconds < 1e11) {
+		return time.Time{}
+	}
+	return time.UnixMilli(int64(math.Round(seconds * 1000))).UTC()
 }
 
 // decode reads a JSON object; the reason says why that can't be done, or is "".
