@@ -180,7 +180,7 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
-		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
+		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Getenv: func(string) string { return "mailgun-key" }, Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
 	}
 	for _, change := range changes {

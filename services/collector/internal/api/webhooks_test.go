@@ -3,10 +3,12 @@ package api_test
 import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/base64"
+	"encoding/hex"
 	"net/http"
 	"os"
 	"strings"
@@ -130,4 +132,17 @@ func TestABadEventOfABatchCostsItselfOnly(t *testing.T) {
 	require.Equal(t, johnsKey, e.publisher.events[0].GetMail().GetRecipientKey())
 	require.Equal(t, []string{"time_clamped", "recipient_invalid"}, e.publisher.events[1].GetFlags())
 	require.Empty(t, e.publisher.events[1].GetMail().GetRecipientKey())
+}
+
+func TestASignatureInTheBody(t *testing.T) {
+	e := on(t, `sites: [{id: shop, timezone: UTC, currency: EUR, mail_providers: {mailgun_secret_envs: [X]}}]`)
+	mac := hmac.New(sha256.New, []byte("mailgun-key"))
+	mac.Write([]byte("1795607990token"))
+	body := strings.NewReplacer("replaced by the test", hex.EncodeToString(mac.Sum(nil)), `"token": "0c5d9ac3fbd1b4b5c6cfd4ba2c6a7e6f9e1e31f0d5b1c2a3d4"`, `"token": "token"`).Replace(webhook(t, "mailgun/failed_permanent"))
+	require.Equal(t, http.StatusUnauthorized, e.post("/v1/mail/nowhere/mailgun", body).StatusCode)
+	require.Equal(t, "stored", e.post("/v1/mail/shop/mailgun", body).onepx())
+	require.Equal(t, http.StatusUnauthorized, e.post("/v1/mail/shop/mailgun", strings.Replace(body, "Ase7i2zsRYeDXztHGENqRA", "another", 1)).StatusCode, "a token is for one event")
+	event := e.stored()
+	require.Equal(t, []any{"email_bounced", "mailgun", "autumn-26", "m-1"}, []any{event.GetName(), event.GetTransport().GetDialect(), event.GetMail().GetCampaignId(), event.GetMail().GetMessageId()})
+	require.NotContains(t, event.String(), "alice")
 }

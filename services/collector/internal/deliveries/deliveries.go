@@ -10,6 +10,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"strconv"
@@ -25,12 +27,13 @@ type Provider string
 
 // The providers, as they are spelled in paths and in events (transport.dialect).
 const (
+	Mailgun  Provider = "mailgun"
 	Postmark Provider = "postmark"
 	SendGrid Provider = "sendgrid"
 )
 
 // Providers are all of them.
-var Providers = []Provider{Postmark, SendGrid}
+var Providers = []Provider{Mailgun, Postmark, SendGrid}
 
 // Path is what the paths of the webhooks begin with; site and provider follow.
 const Path = "/v1/mail/"
@@ -70,23 +73,43 @@ type Report struct {
 
 // Config is what a reader needs.
 type Config struct {
+	// Getenv returns the secret that is in the environment variable, or "".
+	Getenv func(name string) string
 	// Now is the clock.
 	Now func() time.Time
 }
 
 // Reader reads webhooks. It may be used from anywhere at once.
 type Reader struct {
-	now func() time.Time
+	Config
+	used *usedTokens
 }
 
 // New returns a reader.
-func New(cfg Config) *Reader { return &Reader{now: cfg.Now} }
+func New(cfg Config) *Reader {
+	return &Reader{Config: cfg, used: newUsedTokens(maxUsedTokens)}
+}
+
+// CheckSecrets says which environment variables are not set that the sites' configuration names.
+func CheckSecrets(sites *siteconfig.Config, getenv func(name string) string) error {
+	var errs []error
+	for i := range sites.Sites {
+		for _, name := range sites.Sites[i].MailProviders.MailgunSecretEnvs {
+			if getenv(name) == "" {
+				errs = append(errs, fmt.Errorf("site %s: mail_providers.mailgun_secret_envs names %s, which is not set in the environment", sites.Sites[i].ID, name))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
 
 // Read returns what the provider tells. from is by what it is known; nobody is known by the zero value, with the same answers and
 // as far as possible in the same time as one who is not the one that is known. If the webhook as a whole is not to be believed or can't be read,
 // the reason says why.
 func (r *Reader) Read(_ context.Context, provider Provider, from *siteconfig.MailProviders, request *http.Request, body []byte) ([]Report, reason.Reason) {
 	switch provider {
+	case Mailgun:
+		return r.readMailgun(from, body)
 	case Postmark:
 		return r.readPostmark(from, request, body)
 	case SendGrid:
@@ -105,7 +128,7 @@ const (
 
 // fresh tells whether a signature of the time is to be believed still.
 func (r *Reader) fresh(signed time.Time) bool {
-	age := r.now().Sub(signed)
+	age := r.Now().Sub(signed)
 	return age <= maxSignatureAge && age >= -maxClockSkew
 }
 

@@ -30,7 +30,7 @@ var ignored = []deliveries.Report{{Reason: reason.DeliveryIgnored}}
 func reader() *deliveries.Reader { return deliveries.New(config()) }
 
 func config() deliveries.Config {
-	return deliveries.Config{Now: func() time.Time { return now }}
+	return deliveries.Config{Getenv: getenv, Now: func() time.Time { return now }}
 }
 
 // file is the body of a webhook, of the shape that the provider's documentation shows.
@@ -44,7 +44,9 @@ func file(t testing.TB, provider deliveries.Provider, name string) []byte {
 // post is the request of a webhook, of which only the header matters.
 func post(header http.Header) *http.Request {
 	request := httptest.NewRequest(http.MethodPost, "/", nil)
-	request.Header = header
+	if header != nil {
+		request.Header = header
+	}
 	return request
 }
 
