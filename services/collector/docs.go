@@ -106,6 +106,8 @@ func examples() map[string][]example {
 				`{"e": "purchase", "id": "order-1001", "order_id": "1001", "value": 49.90, "currency": "EUR", "v": "visitor-5", "uid": "customer-77", "ip": "81.2.69.160", "ua": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "ts": "2026-11-25T11:59:00Z"}`, "'"},
 			{"A part of it that was paid back (without `value` and `items`: all that is left). [Reports](questions.md#revenue_ledger) show it on this day and on that of the sale:", "sh", `curl ` + host + `/v1/events -H "Authorization: Bearer $ONEPX_WRITE_KEY" -H "Content-Type: application/json" -d '`,
 				`{"e": "refund", "id": "refund-1001-1", "order_id": "1001", "value": 9.90, "currency": "EUR"}`, "'"},
+			{"A mail that was [delivered](#mail-that-was-sent):", "sh", `curl ` + host + `/v1/events -H "Authorization: Bearer $ONEPX_WRITE_KEY" -H "Content-Type: application/json" -d '`,
+				`{"e": "email_delivered", "id": "m-1-delivered", "ts": "2026-11-25T11:59:00Z", "mail_campaign": "autumn-26", "mail_message": "m-1", "mail_to": "anna@example.com"}`, "'"},
 			{"A file of events, one on each line:", "sh", `gzip -c events.ndjson | curl ` + host + `/v1/events -u "$ONEPX_WRITE_KEY:" -H "Content-Type: application/x-ndjson" -H "Content-Encoding: gzip" --data-binary @-`, "", ""},
 		},
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/deliveries"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/collector/internal/spool"
@@ -126,6 +127,9 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := deliveries.CheckSecrets(sites.Sites(), os.Getenv); err != nil {
+		return nil, err
+	}
 	transport, err := cfg.Kafka.Transport()
 	if err != nil {
 		return nil, err
@@ -167,7 +171,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	}
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {

@@ -70,6 +70,10 @@ const (
 	MailTest         Reason = "mail_test"
 	NotModifiedAsked Reason = "not_modified_asked"
 
+	DeliveryUnproven Reason = "delivery_unproven"
+	DeliveryInvalid  Reason = "delivery_invalid"
+	DeliveryIgnored  Reason = "delivery_ignored"
+
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
 	OptedOut         Reason = "opted_out"
@@ -110,6 +114,8 @@ const (
 	ConsentInvalid     Reason = "consent_invalid"
 	ForwardedInvalid   Reason = "forwarded_invalid"
 	IPInvalid          Reason = "ip_invalid"
+	MailMisplaced      Reason = "mail_misplaced"
+	RecipientInvalid   Reason = "recipient_invalid"
 )
 
 // Set by the collector: a visitor's wish on /optout or /optin was not carried out as asked.
@@ -167,7 +173,7 @@ var All = []Entry{
 	{CompressionInvalid, "collector", Rejected, "The body is not what its Content-Encoding says, or it is cut off; nothing of it is stored."},
 	{JSONInvalid, "collector", Rejected, "The body, or this line of it, is no JSON (or nested more than 10000 deep)."},
 	{EventNotObject, "collector", Rejected, "The event is JSON but no object."},
-	{TooManyEvents, "collector", Rejected, "The body has more than 500 events; nothing of it is stored."},
+	{TooManyEvents, "collector", Rejected, "The body has more than 500 events (5000 in the webhook of a provider of mail); nothing of it is stored."},
 	{WriteKeyMissing, "collector", Rejected, "The request to `/v1/events` has no write key."},
 	{WriteKeyWrong, "collector", Rejected, "The write key belongs to no site."},
 	{SiteMismatch, "collector", Rejected, "The event names another site than the one the write key belongs to."},
@@ -183,6 +189,9 @@ var All = []Entry{
 	{MailTokenExpired, "collector", Rejected, "The token in a URL of an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
 	{MailTest, "collector", Ignored, "The token in a URL of an e-mail is of a mail that is only tried out."},
 	{NotModifiedAsked, "collector", Ignored, "A conditional request for the image of an e-mail: who asks has it already, so the mail is not opened anew."},
+	{DeliveryUnproven, "collector", Rejected, "A request to `/v1/mail/…` is not proven to come from the provider: the site is unknown or has no `mail_providers` for it, or signature or password are wrong, too old or used before."},
+	{DeliveryInvalid, "collector", Rejected, "What a provider of mail tells is not in the form it has, or lacks id or recipient."},
+	{DeliveryIgnored, "collector", Ignored, "What a provider of mail tells is an open, a click or something else that is not taken from it ([mail.md](mail.md#deliveries))."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event; in the URLs of e-mails it is one, and marked."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},
@@ -219,6 +228,8 @@ var All = []Entry{
 	{ConsentInvalid, "collector", Flagged, "A consent signal (`gdpr`, `gdpr_consent`, `addtl_consent`, `gpp`, `gpp_sid`, `us_privacy`, `coppa`, `gcs`, `gcd`) is not in its format or no longer valid, and allows nothing; whoever fills it in should be told."},
 	{ForwardedInvalid, "collector", Flagged, "A trusted proxy sent an unreadable forwarding header; the event has no client address."},
 	{IPInvalid, "collector", Flagged, "`ip` is no IP address; the event has no client address."},
+	{MailMisplaced, "collector", Flagged, "Parameters of mail (`mail_…`), or the name of an event of mail, came where they mean nothing: only servers tell what became of a mail, under the names for it, and only tokens tell of opens and clicks. The parameters were left out, and the event is one of the site's own."},
+	{RecipientInvalid, "collector", Flagged, "`mail_to` is no e-mail address, or `mail_recipient` no key; the event of mail has no recipient."},
 	{LinkInvalid, "collector", Unmet, "The link to `/optout` is not one of ours, or it was changed or cut off; the page is for the browser alone then."},
 	{LinkExpired, "collector", Unmet, "The link to `/optout` has expired; the page is for the browser alone then."},
 	{OptInForeign, "collector", Unmet, "Another site's page sent `POST /optin`; nothing was changed, and the page is shown for the visitor to decide."},

@@ -35,6 +35,7 @@ var siteFields = []field[Site]{
 	{name: "segments", read: readSegments},
 	{name: "sync_partners", read: readPartners},
 	{name: "webhooks", read: readWebhooks},
+	{name: "mail_providers", read: readMailProviders},
 }
 
 var idPattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)

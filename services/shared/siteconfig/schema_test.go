@@ -63,8 +63,8 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	var schema struct {
 		object
 		Defs struct {
-			Site, Goal, Partner, TCF, Minimise, Mode, APIKey, Webhook, Segment, Condition, Band object
-			Props                                                                               struct{ MaxProperties int }
+			Site, Goal, Partner, TCF, Minimise, Mode, APIKey, Webhook, MailProviders, Segment, Condition, Band object
+			Props                                                                                              struct{ MaxProperties int }
 		} `json:"$defs"`
 	}
 	require.NoError(t, json.Unmarshal(siteconfig.Schema, &schema))
@@ -81,6 +81,7 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 		"sites: [{id: a, timezone: UTC, currency: EUR, api_keys: [{x: 1}]}]":                          schema.Defs.APIKey,
 		"sites: [{id: a, timezone: UTC, currency: EUR, sync_partners: [{x: 1}]}]":                     schema.Defs.Partner,
 		"sites: [{id: a, timezone: UTC, currency: EUR, webhooks: [{x: 1}]}]":                          schema.Defs.Webhook,
+		"sites: [{id: a, timezone: UTC, currency: EUR, mail_providers: {x: 1}}]":                      schema.Defs.MailProviders,
 	} {
 		_, err := siteconfig.Parse("f", []byte(yamlText))
 		known, required := keysIn(t, err)
@@ -104,6 +105,9 @@ func TestSchemaAndParserKnowTheSameKeysAndBounds(t *testing.T) {
 	require.Equal(t, siteconfig.MaxRetentionDays, days.Maximum)
 	require.EqualValues(t, siteconfig.DefaultRetentionDays, days.Default)
 	require.Equal(t, siteconfig.MaxWebhooks, site.Properties["webhooks"].MaxItems)
+	for name, list := range schema.Defs.MailProviders.Properties {
+		require.Equal(t, siteconfig.MaxMailCredentials, list.MaxItems, name)
+	}
 	require.Equal(t, siteconfig.MaxGoals, site.Properties["goals"].MaxItems)
 	segment := schema.Defs.Segment.Properties
 	require.Equal(t, siteconfig.MaxSegments, site.Properties["segments"].MaxItems)

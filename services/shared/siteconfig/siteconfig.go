@@ -139,14 +139,18 @@ type Site struct {
 	Partners []Partner
 	// Webhooks are the addresses that are sent what happens: at most MaxWebhooks, none unless set.
 	Webhooks []Webhook
+	// MailProviders are those that deliver the site's mail and tell what becomes of it; none unless set.
+	MailProviders MailProviders
 }
 
 // AcceptsKey reports whether key is one of the site's write keys. The time it
 // takes says nothing about how near the key came.
-func (s *Site) AcceptsKey(key string) bool {
+func (s *Site) AcceptsKey(key string) bool { return acceptsKey(s.WriteKeys, key) }
+
+func acceptsKey(hashes []KeyHash, key string) bool {
 	hash, found := HashKey(key), 0
-	for i := range s.WriteKeys {
-		found |= subtle.ConstantTimeCompare(hash[:], s.WriteKeys[i][:])
+	for i := range hashes {
+		found |= subtle.ConstantTimeCompare(hash[:], hashes[i][:])
 	}
 	return found == 1
 }

@@ -92,6 +92,11 @@ func TestEverySettingIsRead(t *testing.T) {
 			{URL: "https://crm.example.com:8443/hooks/onepx?team=a", SecretEnv: "CRM_WEBHOOK_SECRET", Events: []siteconfig.WebhookEvent{siteconfig.WebhookAudiences}},
 			{URL: "http://localhost:9000", SecretEnv: "X", Events: []siteconfig.WebhookEvent{siteconfig.WebhookAudiences}},
 		},
+		MailProviders: siteconfig.MailProviders{
+			SESTopics:    []string{"arn:aws:sns:eu-west-1:123456789012:mail", "arn:aws-cn:sns:cn-north-1:123456789012:mail-2"},
+			SendGridKeys: cfg.Sites[0].MailProviders.SendGridKeys, MailgunSecretEnvs: []string{"SHOP_MAILGUN_KEY"},
+			PostmarkCredentials: []siteconfig.KeyHash{siteconfig.HashKey("onepx:key")},
+		},
 	}, {
 		ID:             "mail_2",
 		Timezone:       time.UTC,
@@ -103,6 +108,11 @@ func TestEverySettingIsRead(t *testing.T) {
 		RetentionDays:  siteconfig.DefaultRetentionDays,
 		Goals:          []siteconfig.Goal{purchase},
 	}}, cfg.Sites)
+	providers := &cfg.Sites[0].MailProviders
+	require.Len(t, providers.SendGridKeys, 1)
+	require.True(t, providers.AcceptsPostmark("onepx", "key"))
+	require.False(t, providers.AcceptsPostmark("onepx", "kex"))
+	require.False(t, cfg.Sites[1].MailProviders.AcceptsPostmark("", ""))
 }
 
 func TestTheModeIsThatOfTheSmallestPlace(t *testing.T) {

@@ -91,12 +91,17 @@ func isLoopback(host string) bool {
 var envPattern = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,127}$`)
 
 func readSecretEnv(p *problems, path string, node ast.Node, w *Webhook) {
+	w.SecretEnv = readEnvName(p, path, node)
+}
+
+// readEnvName returns the name of an environment variable, or "" after adding a problem.
+func readEnvName(p *problems, path string, node ast.Node) string {
 	name, _ := textOf(node)
 	if !envPattern.MatchString(name) { // the value is not shown: it may be the secret itself
 		p.add(start(node), path, "is not the name of an environment variable; write 1 to 128 of A-Z, 0-9 and _, beginning with a letter, never the secret")
-		return
+		return ""
 	}
-	w.SecretEnv = name
+	return name
 }
 
 func readWebhookEvents(p *problems, path string, node ast.Node, w *Webhook) {

@@ -1,8 +1,9 @@
 package api
 
 import (
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
 	"github.com/onepx/onepx/services/collector/internal/api/params"
-	"github.com/onepx/onepx/services/shared/mailtoken"
 )
 
 // anonymise takes out of the event what would tell its visitor from others, where not even measuring is allowed: the
@@ -10,7 +11,7 @@ import (
 func (h *hit) anonymise() {
 	h.client.Prefix, h.event.Client.IpPrefix = "", ""
 	h.event.Marketing.ClickId = ""
-	if h.mail != nil && h.mail.Kind != mailtoken.Unsubscribe {
+	if h.event.Mail != nil && h.event.Kind != onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE {
 		h.event.Mail.RecipientKey, h.event.Mail.MessageId = nil, ""
 	}
 	for _, id := range params.ClickIDs {

@@ -38,6 +38,7 @@ var ownStatuses = map[reason.Reason]int{
 	reason.EncodingUnsupported: http.StatusUnsupportedMediaType,
 	reason.WriteKeyMissing:     http.StatusUnauthorized,
 	reason.WriteKeyWrong:       http.StatusUnauthorized,
+	reason.DeliveryUnproven:    http.StatusUnauthorized,
 	reason.RateLimited:         http.StatusTooManyRequests,
 	reason.WrongPath:           http.StatusNotFound,
 	reason.SharingRefused:      http.StatusUnavailableForLegalReasons,

@@ -29,6 +29,9 @@ func answering(word reason.Reason) func(*edge) {
 	return func(e *edge) { e.publisher.answer = word }
 }
 
+// ofPostmark is the header of Postmark's webhook of the site shop.
+var ofPostmark = []string{"Authorization", "Basic b25lcHg6cGFzc3dvcmQ="} // onepx:password
+
 // refused has one request for every reason for which the collector does not store an event.
 var refused = map[reason.Reason]hit{
 	reason.WrongPath:        {target: "/P.gif/?site=shop"},
@@ -44,6 +47,10 @@ var refused = map[reason.Reason]hit{
 	reason.MailTokenExpired: {target: "/o/" + expiredOpen + ".gif"},
 	reason.MailTest:         {target: openURL(func(t *mailtoken.Token) { t.Test = true })},
 	reason.NotModifiedAsked: {target: openURL(nil), headers: []string{"If-None-Match", `"x"`}},
+
+	reason.DeliveryUnproven: {target: "/v1/mail/shop/postmark", body: "{}"},
+	reason.DeliveryInvalid:  {target: "/v1/mail/shop/postmark", body: "{}", headers: ofPostmark},
+	reason.DeliveryIgnored:  {target: "/v1/mail/shop/postmark", body: `{"RecordType":"Open"}`, headers: ofPostmark},
 
 	reason.HeadRequest:   {method: http.MethodHead, target: "/p.gif?site=shop"},
 	reason.DebugRequest:  {target: "/p.gif?site=shop&debug=1"},
@@ -106,6 +113,8 @@ var flagged = map[reason.Reason]hit{
 	reason.Placeholder:        {target: "/p.gif?site=shop&uid=undefined"},
 	reason.ConsentInvalid:     {target: "/p.gif?site=shop&us_privacy=yes"},
 	reason.IPInvalid:          {target: "/v1/events", body: `{"ip":"unknown"}`, headers: withKey},
+	reason.MailMisplaced:      {target: "/p.gif?site=shop&mail_campaign=autumn"},
+	reason.RecipientInvalid:   {target: "/v1/events", body: `{"e":"email_sent","mail_to":"anna"}`, headers: withKey},
 	reason.ForwardedInvalid:   {target: "/p.gif?site=shop", headers: []string{"X-Forwarded-For", "unknown"}},
 }
 
@@ -142,7 +151,7 @@ var ofConnections = map[reason.Reason]bool{reason.MalformedRequest: true, reason
 // ownStatuses are those that don't follow from the effect.
 var ownStatuses = map[reason.Reason]int{
 	reason.EventTooLarge: 413, reason.BodyTooLarge: 413, reason.TooManyEvents: 413, reason.EncodingUnsupported: 415,
-	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429,
+	reason.WriteKeyMissing: 401, reason.WriteKeyWrong: 401, reason.RateLimited: 429, reason.DeliveryUnproven: 401,
 	reason.WrongPath: 404, reason.SharingRefused: 451, reason.SyncRedirect: 302,
 	reason.MailTokenInvalid: 200, reason.MailTokenExpired: 200, // an image that a mail program shows
 	reason.SiteMismatch: 200, // the reason of one event among the results

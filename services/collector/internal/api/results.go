@@ -72,7 +72,7 @@ func (s *Server) answerServerEvents(b *batch) {
 		}
 	}
 	if status == http.StatusUnauthorized {
-		header.Set("WWW-Authenticate", `Bearer realm="onepx"`)
+		header.Set("WWW-Authenticate", b.via.challenge)
 	}
 	writeJSON(b.writer, status, b.told())
 }

@@ -27,6 +27,7 @@ import (
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
 	"github.com/onepx/onepx/services/collector/internal/client"
+	"github.com/onepx/onepx/services/collector/internal/deliveries"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tag"
 	"github.com/onepx/onepx/services/collector/internal/tally"
@@ -71,6 +72,8 @@ type Deps struct {
 	Wishes       Wishes
 	// MailTokens has the keys of tokens in e-mails; nil accepts none.
 	MailTokens *mailtoken.Ring
+	// Deliveries reads webhooks of providers of mail.
+	Deliveries *deliveries.Reader
 	Publisher  Publisher
 	// Tally counts hits of which nothing is stored because the visitor wishes so.
 	Tally func(tally.Key)
@@ -179,6 +182,9 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	}
 	page := []string{http.MethodGet, http.MethodHead}
 	e.POST("/v1/events", s.receive(now, serverEvents)) // no preflight: no browser may hold a write key
+	for _, provider := range deliveries.Providers {
+		e.POST(deliveries.Path+":site/"+string(provider), s.receive(now, ofProvider(provider)))
+	}
 	e.Match(page, syncPath, s.receive(now, cookieSync))
 	e.Match(page, mailtoken.OpenPath+":token", s.receive(now, mailOpen))
 	e.Match(page, mailtoken.ClickPath+":token/:target", s.receive(now, mailClick))

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -47,6 +48,10 @@ type endpoint struct {
 	// kind is stamped on the events. TRANSPORT_KIND_SERVER means that a server speaks for the visitor: address, user agent
 	// and wishes are what it says, and no header or cookie of its own.
 	kind onepxv1.TransportKind
+	// dialect is stamped on the events; "" is our own.
+	dialect string
+	// challenge says how to authenticate (RFC 9110, 11.6.1) where that is needed.
+	challenge string
 	// parse fills in the hits.
 	parse func(*Server, *batch)
 	// answer writes what became of them.
@@ -88,6 +93,9 @@ type hit struct {
 	// sync is what it asks for if it came to /sync, mail what the token says if its URL stands in an e-mail; else nil.
 	sync *exchange
 	mail *mailHit
+
+	// delivery tells that a server says what became of an e-mail.
+	delivery bool
 
 	// reason is why the event is not stored, or "".
 	reason reason.Reason
@@ -245,7 +253,7 @@ func (s *Server) validate(b *batch, h *hit) {
 	h.event, h.flags, h.reason = h.params.Event, h.params.Flags, h.params.Reject
 	h.event.Schema = eventlog.Schema
 	h.event.SiteId = h.site.ID
-	h.event.Transport = &onepxv1.Transport{Kind: b.via.kind, Dialect: "onepx"}
+	h.event.Transport = &onepxv1.Transport{Kind: b.via.kind, Dialect: cmp.Or(b.via.dialect, "onepx")}
 	if h.event.EventId == nil {
 		id := uuid.Must(uuid.NewV7()) // fails only without a source of randomness
 		h.event.EventId, h.event.EventIdOrigin = id[:], onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR
@@ -255,6 +263,8 @@ func (s *Server) validate(b *batch, h *hit) {
 	}
 	if h.mail != nil {
 		h.mail.describe(b, h.event)
+	} else {
+		s.describeDelivery(b, h)
 	}
 }
 
@@ -296,8 +306,11 @@ func (s *Server) consent(b *batch, h *hit) {
 		signals.OptOut, signals.GPC, signals.DNT = optedOut(b.request), gpc(b.request), dnt(b.request)
 	}
 	h.decision = consent.Decide(signals, h.site, h.client.Country, h.client.Region)
-	if h.mail != nil {
+	switch {
+	case h.mail != nil:
 		h.decision = consent.OfMail(h.decision, &h.mail.Token)
+	case h.delivery:
+		h.decision = consent.OfDelivery(h.decision, h.event.Kind)
 	}
 	if !h.debug && !b.noCookie && signals.RefusesCookie(h.site) {
 		b.dropCookie(h, signals.OptOut)
@@ -334,6 +347,10 @@ func (s *Server) identity(b *batch, h *hit) {
 	if h.mail != nil && s.identifyReader(b, h) {
 		return
 	}
+	if h.delivery {
+		s.identifyDelivery(b, h)
+		return
+	}
 	maker, minted := s.deps.Identities, b.minted
 	if h.debug {
 		maker, minted = s.debugIdentities, ""
@@ -368,30 +385,5 @@ func (s *Server) identity(b *batch, h *hit) {
 	b.minted = result.SetCookie
 	if !b.noCookie {
 		b.cookies = []*http.Cookie{newCookie(names[0], result.SetCookie, b.place(h), h.site)}
-	}
-}
-
-func (s *Server) publish(ctx context.Context, b *batch) {
-	var hits []*hit
-	var events []*onepxv1.Event
-	for _, h := range b.hits {
-		if h.reason != "" {
-			continue
-		}
-		for _, flag := range h.flags {
-			h.event.Flags = append(h.event.Flags, string(flag))
-		}
-		if !h.debug {
-			hits, events = append(hits, h), append(events, h.event)
-		}
-	}
-	switch len(events) {
-	case 0:
-	case 1:
-		hits[0].reason = s.deps.Publisher.Publish(ctx, events[0])
-	default:
-		for i, word := range s.deps.Publisher.PublishAll(ctx, events) {
-			hits[i].reason = word
-		}
 	}
 }

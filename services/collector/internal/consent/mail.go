@@ -23,3 +23,19 @@ func OfMail(visitor Decision, t *mailtoken.Token) Decision {
 	}
 	return Decision{Store: true, Measure: true, By: signal}
 }
+
+// OfDelivery is the decision about what a server tells of an e-mail. sender is the one about the signals that the server gives of
+// its recipient. A mail server's word is not read off anybody's device, so the site's mode, which is about visitors who have said
+// nothing, does not hold here; what the recipient has said does.
+func OfDelivery(sender Decision, kind onepxv1.EventKind) Decision {
+	const signal = onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL
+	switch {
+	case kind == onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE: // as OfMail has it
+		return Decision{Store: true, By: signal}
+	case sender.By == onepxv1.ConsentSignal_CONSENT_SIGNAL_SITE_DEFAULT:
+		return Decision{Store: true, Measure: true, By: signal}
+	case sender.Store && !sender.Measure || sender.NoConsent: // one of nobody still counts for its campaign
+		return Decision{Store: true, By: sender.By}
+	}
+	return Decision{Store: sender.Store, Measure: sender.Measure, By: sender.By}
+}

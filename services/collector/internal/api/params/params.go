@@ -29,6 +29,7 @@ const (
 	maxProps     = 64
 	maxPropName  = 64   // characters
 	maxPropValue = 1024 // bytes
+	maxMailID    = 128  // characters
 )
 
 // MaxEvents is how many events a body may have.
@@ -52,6 +53,8 @@ type Hit struct {
 	VisitorID, UserID string
 	// IP and UserAgent are what a server says of its visitor (ip, ua), as sent; from anybody else they mean nothing.
 	IP, UserAgent string
+	// Mail is what a server says of an e-mail (mail_…); from anybody else it means nothing.
+	Mail Mail
 	// Consent is what the parameters say of the visitor's wish.
 	Consent consent.Signals
 	// Flags are the repairs so far.
@@ -69,6 +72,14 @@ type Hit struct {
 	unencoded, oursFollow bool
 	afterPage             []Pair
 	clicks                clicks
+}
+
+// Mail is what a server says of an e-mail.
+type Mail struct {
+	// Campaign, Message and Link are ids of the sender's.
+	Campaign, Message, Link string
+	// Address is the recipient's, as sent: to be hashed, never stored. Recipient is the key in its place, as sent.
+	Address, Recipient string
 }
 
 // Read fills an event from a query. at is the time of arrival; referer, the header, is the page URL unless `u` gives one.

@@ -97,6 +97,11 @@ var Table = []Param{
 	{"gcd", "`consent`", "as Google's tags write it; else `consent_invalid`", "Google's consent mode, version 2: also data for ads and personal ads.", "11t1t1t1t5", readGCD},
 	{"ip", "`client.ip_prefix`, `client.country`, `client.region`", "IPv4 or IPv6 address, else `ip_invalid`", "The visitor's address, cut at once. Read from `/v1/events` only; from elsewhere it is left out.", "81.2.69.160", func(h *Hit, p Pair) { h.IP = p.Value }},
 	{"ua", "`client.user_agent`", "1024 bytes, longer is cut", "The visitor's User-Agent header. Read from `/v1/events` only; from elsewhere it is left out.", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", func(h *Hit, p Pair) { h.UserAgent = p.Value }},
+	{"mail_campaign", "`mail.campaign_id`", mailIDLimit, "Campaign of the mail that a [server event](#mail-that-was-sent) tells of. This and the other `mail_…` are read there only; from elsewhere they are left out (`mail_misplaced`).", "autumn-26", mailID(func(m *Mail) *string { return &m.Campaign })},
+	{"mail_message", "`mail.message_id`", mailIDLimit, "The message: what one recipient got, as in the tokens of its URLs.", "m-1", mailID(func(m *Mail) *string { return &m.Message })},
+	{"mail_link", "`mail.link_id`", mailIDLimit, "The link by which somebody unsubscribed.", "footer", mailID(func(m *Mail) *string { return &m.Link })},
+	{"mail_to", "`mail.recipient_key`", "an e-mail address of 320 bytes, else `recipient_invalid`", "Address of the recipient; only its keyed hash is stored.", "anna@example.com", func(h *Hit, p Pair) { h.Mail.Address = p.Value }},
+	{"mail_recipient", "`mail.recipient_key`", "a UUID, else `recipient_invalid`", "The hash itself, as `console mail` prints it, in place of the address.", "6aafad4d-f46a-ab94-eb95-05b35448c9fb", func(h *Hit, p Pair) { h.Mail.Recipient = p.Value }},
 	{"debug", "nothing", "`1`", "Answers with JSON of what would be stored, or why not; stores nothing and sets no cookie.", "1", ignore},
 	{"p.NAME", "`props[NAME]`", "64 properties, else `too_many_props`; names 1 to 64 characters, else `prop_name_invalid`; values 1024 bytes, longer are cut", "A property of the site's own choice. Unknown parameters become properties too. In JSON also an object `props`.", "red", nil},
 }
@@ -134,6 +139,18 @@ func isSignal(name string) bool {
 
 // ignore reads parameters that the caller asks for before the event is read.
 func ignore(*Hit, Pair) {}
+
+const mailIDLimit = "128 characters, longer is cut"
+
+// mailID reads an id of the sender's. It stays what it is, as it must be that of the mail's tokens; the angle brackets of a
+// Message-ID make no placeholder of it.
+func mailID(field func(*Mail) *string) func(*Hit, Pair) {
+	return func(h *Hit, p Pair) {
+		if strings.Contains(p.Value, "@") || !h.placeholder(p) {
+			*field(&h.Mail) = cutRunes(p.Value, maxMailID, &h.Flags)
+		}
+	}
+}
 
 func utm(name, meaning, example string) Param {
 	return Param{name, "`marketing." + name + "`", "256 characters, longer is cut; name in any case", meaning + " Goes before the one in the page URL.", example, func(h *Hit, p Pair) {
