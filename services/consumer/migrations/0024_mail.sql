@@ -1,0 +1,282 @@
+-- oldest consumer: 1
+-- Opens, clicks and deliveries of e-mails; docs/mail-reports.md defines every word used here.
+CREATE TABLE IF NOT EXISTS {{.Database}}.mail_hits {{.OnCluster}}
+(
+    site_id         LowCardinality(String),
+    campaign        String,
+    recipient_key   UUID COMMENT '0 = a mail in mode aggregate',
+    message         String,
+    hit             LowCardinality(String) COMMENT 'open, click, unsubscribe; sent, delivered, bounced, complained',
+    link_id         String,
+    position        UInt16 COMMENT 'of the link in the message, where its id tells; else 0',
+    occurred_at     DateTime64(3, 'UTC'),
+    event_id        UUID,
+    site_day        Date,
+    sent_at         DateTime('UTC') COMMENT '1970-01-01 = not known',
+    visitor_id      UUID,
+    traffic_class   LowCardinality(String),
+    head            Bool,
+    ip_prefix       String,
+    network_class   LowCardinality(String),
+    user_agent      String CODEC(ZSTD(1)),
+    browser         LowCardinality(String),
+    os              LowCardinality(String),
+    device          LowCardinality(String),
+    kafka_topic     LowCardinality(String),
+    kafka_partition Int32,
+    kafka_offset    Int64,
+    expires_at      DateTime,
+
+    INDEX by_visitor_id    visitor_id    TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1
+)
+ENGINE = {{.Engine "MergeTree"}}
+PARTITION BY toYYYYMM(site_day)
+ORDER BY (site_id, campaign, recipient_key, occurred_at)
+TTL expires_at
+SETTINGS {{.Window}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.mail_hits_view {{.OnCluster}} TO {{.Database}}.mail_hits AS
+SELECT
+    site_id, mail_campaign_id AS campaign, recipient_key, mail_message_id AS message,
+    replaceOne(if(kind = 'email_delivery', name, kind), 'email_', '') AS hit,
+    link_id, toUInt16OrZero(extract(link_id, '^([0-9]{1,5})-[0-9a-f]{6}$')) AS position,
+    occurred_at, event_id, site_day, mail_sent_at AS sent_at, visitor_id, traffic_class, head, ip_prefix, network_class, user_agent, browser, os, device,
+    kafka_topic, kafka_partition, kafka_offset,
+    toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
+FROM {{.Database}}.events
+WHERE outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubscribe', 'email_delivery') AND mail_campaign_id != '';
+
+-- The campaign of the parameter, or those whose first hit is in the range: rows (campaign, first_day, last_day).
+{{define "mail_campaigns"}}SELECT campaign, min(site_day) AS first_day, max(site_day) AS last_day
+        FROM {{.Database}}.mail_hits
+        WHERE site_id = {site:String} AND ({campaign:Nullable(String)} IS NULL OR campaign = {campaign:Nullable(String)})
+        GROUP BY campaign
+        HAVING first_day BETWEEN ifNull({from:Nullable(Date)}, toDate(0)) AND ifNull({to:Nullable(Date)}, toDate(65535)){{end}}
+{{define "mail_chosen"}}site_id = {site:String} AND ({campaign:Nullable(String)} IS NULL OR campaign = {campaign:Nullable(String)}) AND campaign IN (SELECT campaign FROM campaigns){{end}}
+
+-- The hits of these campaigns, each with the rule that decides and its class; a WITH that others add to.
+{{define "mail_classified"}}campaigns AS
+    (
+        {{template "mail_campaigns" .}}
+    ),
+    page_views AS
+    (
+        SELECT visitor_id AS viewer, occurred_at AS viewed_at
+        FROM {{.Database}}.visitor_events
+        WHERE site_id = {site:String} AND kind = 'page_view' AND visitor_kind = 'cookie' AND NOT is_bot AND visitor_id IN
+        (
+            SELECT visitor_id FROM {{.Database}}.mail_hits WHERE {{template "mail_chosen" .}} AND hit = 'click' AND visitor_id != {{.NoID}}
+        )
+    ),
+    crowded AS
+    (
+        SELECT campaign, ip_prefix, arrayJoin([half - 1, half]) AS minute
+        FROM (SELECT campaign, ip_prefix, recipient_key, intDiv(toUnixTimestamp64Milli(occurred_at), {{.MailLimits.NetworkHalfMs}}) AS half FROM {{.Database}}.mail_hits
+            WHERE {{template "mail_chosen" .}} AND hit = 'click' AND ip_prefix != '' AND recipient_key != {{.NoID}})
+        GROUP BY campaign, ip_prefix, minute
+        HAVING uniqExact(recipient_key) > {{.MailLimits.NetworkRecipients}}
+    ),
+    ordered AS
+    (
+        SELECT campaign, recipient_key, message
+        FROM
+        (
+            SELECT
+                campaign, recipient_key, message,
+                arraySort(groupArray((toUnixTimestamp64Milli(occurred_at), event_id, position))) AS all,
+                arrayMap(c -> toInt32(c.3), arrayFilter(c -> c.1 <= all[1].1 + {{.MailLimits.OrderMs}}, all)) AS positions
+            FROM {{.Database}}.mail_hits
+            WHERE {{template "mail_chosen" .}} AND hit = 'click' AND position > 0 AND recipient_key != {{.NoID}}
+            GROUP BY campaign, recipient_key, message
+            HAVING length(positions) >= {{.MailLimits.OrderLinks}}
+        ) AS m
+        LEFT ANY JOIN
+        (
+            SELECT campaign, uniqExact(position) AS links FROM {{.Database}}.mail_hits
+            WHERE {{template "mail_chosen" .}} AND hit = 'click' AND position > 0 AND recipient_key != {{.NoID}}
+            GROUP BY campaign
+        ) AS l ON l.campaign = m.campaign
+        WHERE length(positions) = links AND arrayAll(step -> step > 0, arrayPopFront(arrayDifference(positions)))
+    ),
+    -- In levels: each needs what the one below it has found in other hits.
+    classified AS
+    (
+        SELECT * EXCEPT (found), {{.MailRule}} AS rule, {{.MailClass}} AS class
+        FROM
+        (
+            SELECT *, max({{.MailIsScan}}) OVER (PARTITION BY campaign, who, ip_prefix) AND ip_prefix != '' AS of_scanner
+            FROM
+            (
+                SELECT
+                    *,
+                    max(sweeping) OVER (of_message RANGE BETWEEN {{.MailLimits.SweepNearMs}} PRECEDING AND {{.MailLimits.SweepNearMs}} FOLLOWING) AS by_sweep,
+                    hit = 'click' AND at <= first_click + {{.MailLimits.OrderMs}} AND (campaign, recipient_key, message) IN ordered AS in_order,
+                    hit IN ('open', 'click') AND known AND ((campaign, ip_prefix, half) IN crowded OR (campaign, ip_prefix, half - 1) IN crowded) AS by_network,
+                    hit IN ('open', 'click') AND known AND since != 0 AND at >= since - {{.MailLimits.EarlyBeforeMs}} AND at < since + {{.MailLimits.EarlyMs}} AS early,
+                    {{.MailFound}} AS found
+                FROM
+                (
+                    SELECT
+                        *,
+                        intDiv(at, {{.MailLimits.NetworkHalfMs}}) AS half,
+                        if(delivered != 0, delivered, 1000 * toInt64(toUnixTimestamp(sent_at))) AS since,
+                        hit = 'click' AND max(links_ahead) OVER (of_message RANGE BETWEEN {{.MailLimits.SweepMs}} PRECEDING AND CURRENT ROW) >= {{.MailLimits.SweepLinks}} AS sweeping
+                    FROM
+                    (
+                        SELECT
+                            *,
+                            uniqExactIf(link_id, hit = 'click') OVER (of_message RANGE BETWEEN CURRENT ROW AND {{.MailLimits.SweepMs}} FOLLOWING) AS links_ahead,
+                            minIf(at, hit = 'click' AND position > 0) OVER all_of_message AS first_click,
+                            minIf(at, hit = 'delivered') OVER all_of_message AS delivered,
+                            hit = 'click' AND max(hit = 'unsubscribe') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING)
+                                OR hit = 'unsubscribe' AND max(hit = 'click') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING) AS together,
+                            max(hit = 'click' AND link_id = '{{.MailLimits.HoneypotLink}}') OVER
+                                (PARTITION BY campaign, who ORDER BY at RANGE BETWEEN {{.MailLimits.HoneypotMs}} PRECEDING AND {{.MailLimits.HoneypotMs}} FOLLOWING) AS by_honeypot
+                        FROM
+                        (
+                            SELECT
+                                h.*, toUnixTimestamp64Milli(h.occurred_at) AS at,
+                                h.hit = 'click' AND v.viewed_at BETWEEN h.occurred_at AND h.occurred_at + toIntervalMillisecond({{.MailLimits.OnSiteMs}}) AS on_site
+                            FROM
+                            (
+                                -- A hit without a recipient is one of nobody else.
+                                SELECT *, recipient_key != {{.NoID}} AS known, if(known, recipient_key, event_id) AS who
+                                FROM {{.Database}}.mail_hits
+                                WHERE {{template "mail_chosen" .}}
+                            ) AS h
+                            ASOF LEFT JOIN page_views AS v ON v.viewer = h.visitor_id AND v.viewed_at >= h.occurred_at
+                        )
+                        WINDOW all_of_message AS (PARTITION BY campaign, who, message), of_message AS (PARTITION BY campaign, who, message ORDER BY at)
+                    )
+                    WINDOW of_message AS (PARTITION BY campaign, who, message ORDER BY at)
+                )
+                WINDOW of_message AS (PARTITION BY campaign, who, message ORDER BY at)
+            )
+        )
+    ){{end}}
+
+-- Each open, click and unsubscription with its class, and the rule that decided.
+--   SELECT * FROM mail_hits_explained(site = 'shop', campaign = 'autumn-26', recipient = '6aafad4d-…')
+CREATE VIEW IF NOT EXISTS {{.Database}}.mail_hits_explained {{.OnCluster}} AS
+WITH {{template "mail_classified" .}}
+SELECT campaign, recipient_key, message, hit, link_id, occurred_at, event_id, class, rule, traffic_class, network_class, ip_prefix, user_agent
+FROM classified
+WHERE hit IN ('open', 'click', 'unsubscribe') AND ({recipient:Nullable(UUID)} IS NULL OR recipient_key = {recipient:Nullable(UUID)})
+ORDER BY campaign, recipient_key, occurred_at, event_id;
+
+-- What each recipient did; a hit without a recipient has a row of its own, by its event id.
+{{define "mail_recipients"}}{{template "mail_classified" .}},
+    recipients AS
+    (
+        SELECT
+            campaign, who, any(known) AS of_recipient,
+            countIf(hit = 'sent') > 0 AS sent,
+            maxIf(at, hit = 'delivered') AS delivered_at,
+            maxIf(at, hit = 'bounced') AS bounced_at,
+            countIf(hit = 'complained') > 0 AS complained,
+            countIf(hit = 'open' AND class = 'human') AS human_opens,
+            countIf(hit = 'open' AND class = 'proxy') AS proxy_opens,
+            countIf(hit = 'open' AND class = 'unknown') AS unknown_opens,
+            countIf(hit = 'open' AND class = 'machine') AS machine_opens,
+            countIf(hit = 'click' AND class = 'human') AS human_clicks,
+            countIf(hit = 'click' AND class = 'unknown') AS unknown_clicks,
+            countIf(hit = 'click' AND class = 'machine') AS machine_clicks,
+            countIf(hit = 'unsubscribe' AND class != 'machine') AS unsubscribes,
+            countIf(hit = 'unsubscribe' AND class = 'machine') AS machine_unsubscribes,
+            of_recipient AND human_opens + proxy_opens + human_clicks > 0 AS confirmed
+        FROM classified
+        GROUP BY campaign, who
+    ){{end}}
+
+{{define "z"}}1.959963984540054{{end}}{{define "zz"}}3.8414588206941245{{end}}
+-- Who has opens by Apple Mail, and on which days: of those nobody knows when they read.
+{{define "mail_hidden"}}hidden AS
+    (
+        SELECT recipient_key AS reader, groupUniqArray(site_day) AS days
+        FROM {{.Database}}.mail_hits
+        WHERE site_id = {site:String} AND hit = 'open' AND traffic_class = 'machine_open' AND recipient_key != {{.NoID}}
+        GROUP BY reader
+    ){{end}}
+
+--   SELECT * FROM email_stats(site = 'shop', campaign = 'autumn-26')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_stats {{.OnCluster}} AS
+WITH
+    {{template "mail_recipients" .}},
+    {{template "mail_hidden" .}},
+    reached AS
+    (
+        SELECT
+            r.*, first_day, last_day,
+            max(r.delivered_at > 0) OVER (PARTITION BY campaign) AS with_deliveries,
+            bounced_at = 0 OR delivered_at > bounced_at AS not_bounced,
+            not_bounced AND if(with_deliveries, delivered_at > 0, sent) AS arrived,
+            arrived AND of_recipient AND NOT arrayExists(d -> d >= first_day - 90 AND d <= last_day, days) AS trackable
+        FROM recipients AS r
+        LEFT ANY JOIN (SELECT campaign AS chosen, first_day, last_day FROM campaigns) AS c ON c.chosen = r.campaign
+        LEFT ANY JOIN hidden AS h ON h.reader = r.who
+    ),
+    sums AS
+    (
+        SELECT
+            campaign, any(first_day) AS first_day,
+            multiIf(any(with_deliveries), 'delivered', max(reached.sent), 'sent', 'none') AS denominator,
+            countIf(reached.sent) AS sent,
+            if(denominator = 'none', NULL, countIf(arrived)) AS delivered,
+            countIf(NOT not_bounced) AS bounced,
+            countIf(reached.complained) AS complained,
+            sum(human_opens) AS opens_human, sum(proxy_opens) AS opens_proxy, sum(unknown_opens) AS opens_unknown, sum(reached.machine_opens) AS machine_opens,
+            countIf(of_recipient AND human_opens > 0) AS openers_human,
+            countIf(of_recipient AND proxy_opens > 0) AS openers_proxy,
+            countIf(of_recipient AND reached.machine_opens > 0) AS machine_openers,
+            countIf(reached.confirmed) AS confirmed,
+            if(denominator = 'none', NULL, countIf(reached.trackable)) AS trackable,
+            if(denominator = 'none', NULL, countIf(reached.trackable AND reached.confirmed)) AS confirmed_trackable,
+            toFloat64(countIf(arrived AND NOT reached.trackable AND reached.confirmed)) AS confirmed_hidden,
+            sum(human_clicks) AS clicks, sum(reached.unknown_clicks) AS clicks_unknown, sum(reached.machine_clicks) AS machine_clicks,
+            countIf(of_recipient AND human_clicks > 0) AS clickers,
+            countIf(of_recipient AND reached.unsubscribes > 0) AS unsubscribed,
+            countIf(of_recipient AND reached.machine_unsubscribes > 0) AS machine_unsubscribed,
+            sumIf(human_opens + proxy_opens + unknown_opens + human_clicks + reached.unknown_clicks, NOT of_recipient) AS hits_without_recipient
+        FROM reached
+        GROUP BY campaign
+    )
+SELECT
+    campaign, first_day, denominator, sent, delivered, bounced, complained,
+    opens_human, opens_proxy, opens_unknown, machine_opens, openers_human, openers_proxy, machine_openers,
+    confirmed, confirmed / nullIf(delivered, 0) AS open_rate,
+    trackable, confirmed_trackable, confirmed_trackable / nullIf(trackable, 0) AS open_rate_trackable,
+    confirmed_trackable + greatest(others * open_rate_trackable, confirmed_hidden) AS estimated_openers,
+    confirmed_trackable + greatest(others * (middle - half), confirmed_hidden) AS estimated_low,
+    confirmed_trackable + greatest(others * (middle + half), confirmed_hidden) AS estimated_high,
+    clicks, clicks_unknown, machine_clicks, clickers,
+    clickers / nullIf(delivered, 0) AS ctr, clickers / nullIf(confirmed, 0) AS ctor,
+    unsubscribed, machine_unsubscribed, unsubscribed / nullIf(delivered, 0) AS unsubscribe_rate, hits_without_recipient
+FROM
+(
+    -- Wilson's interval, for as many observations as have the variance of what is foretold.
+    SELECT
+        *, toFloat64(delivered - trackable) AS others,
+        confirmed_trackable / nullIf(trackable, 0) AS p,
+        ifNull(trackable * others / nullIf(delivered, 0), 0) AS n,
+        (p * n + {{template "zz"}} / 2) / (n + {{template "zz"}}) AS middle,
+        {{template "z"}} * sqrt(n * p * (1 - p) + {{template "zz"}} / 4) / (n + {{template "zz"}}) AS half
+    FROM sums
+)
+ORDER BY first_day, campaign;
+
+--   SELECT * FROM link_stats(site = 'shop', campaign = 'autumn-26')
+CREATE VIEW IF NOT EXISTS {{.Database}}.link_stats {{.OnCluster}} AS
+WITH {{template "mail_classified" .}}
+SELECT
+    campaign, link_id,
+    countIf(class = 'human') AS clicks,
+    uniqExactIf(recipient_key, class = 'human' AND known) AS clickers,
+    if(sum(clicks) OVER of_campaign = 0, NULL, clicks / sum(clicks) OVER of_campaign) AS share,
+    countIf(class = 'unknown') AS clicks_unknown,
+    countIf(class = 'machine') AS machine_clicks
+FROM classified
+WHERE hit = 'click'
+GROUP BY campaign, link_id
+WINDOW of_campaign AS (PARTITION BY campaign)
+ORDER BY campaign, clicks DESC, machine_clicks DESC, link_id;
