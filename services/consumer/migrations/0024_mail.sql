@@ -102,18 +102,18 @@ WHERE outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubsc
     -- In levels: each needs what the one below it has found in other hits.
     classified AS
     (
-        SELECT * EXCEPT (found), {{.MailRule}} AS rule, {{.MailClass}} AS class
+        SELECT * EXCEPT (found), {{.MailRule}} AS rule, {{.MailClass}} AS class, concat(hit, ' ', class) AS what
         FROM
         (
-            SELECT *, max({{.MailIsScan}}) OVER (PARTITION BY campaign, who, ip_prefix) AND ip_prefix != '' AS of_scanner
+            SELECT *, if(ip_prefix = '', 0, max({{.MailIsScan}}) OVER (PARTITION BY campaign, who, ip_prefix)) AS of_scanner
             FROM
             (
                 SELECT
                     *,
                     max(sweeping) OVER (of_message RANGE BETWEEN {{.MailLimits.SweepNearMs}} PRECEDING AND {{.MailLimits.SweepNearMs}} FOLLOWING) AS by_sweep,
-                    hit = 'click' AND at <= first_click + {{.MailLimits.OrderMs}} AND (campaign, recipient_key, message) IN ordered AS in_order,
-                    hit IN ('open', 'click') AND known AND ((campaign, ip_prefix, half) IN crowded OR (campaign, ip_prefix, half - 1) IN crowded) AS by_network,
-                    hit IN ('open', 'click') AND known AND since != 0 AND at >= since - {{.MailLimits.EarlyBeforeMs}} AND at < since + {{.MailLimits.EarlyMs}} AS early,
+                    if(hit = 'click', if(at <= first_click + {{.MailLimits.OrderMs}}, (campaign, recipient_key, message) IN ordered, false), false) AS in_order,
+                    if(read, arrayExists(minute -> (campaign, ip_prefix, minute) IN crowded, [half - 1, half]), false) AS by_network,
+                    multiIf(NOT read, false, since = 0, false, at < since - {{.MailLimits.EarlyBeforeMs}}, false, at < since + {{.MailLimits.EarlyMs}}) AS early,
                     {{.MailFound}} AS found
                 FROM
                 (
@@ -121,27 +121,30 @@ WHERE outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubsc
                         *,
                         intDiv(at, {{.MailLimits.NetworkHalfMs}}) AS half,
                         if(delivered != 0, delivered, 1000 * toInt64(toUnixTimestamp(sent_at))) AS since,
-                        hit = 'click' AND max(links_ahead) OVER (of_message RANGE BETWEEN {{.MailLimits.SweepMs}} PRECEDING AND CURRENT ROW) >= {{.MailLimits.SweepLinks}} AS sweeping
+                        if(hit = 'click', max(links_ahead) OVER (of_message RANGE BETWEEN {{.MailLimits.SweepMs}} PRECEDING AND CURRENT ROW) >= {{.MailLimits.SweepLinks}}, false) AS sweeping
                     FROM
                     (
                         SELECT
                             *,
                             uniqExactIf(link_id, hit = 'click') OVER (of_message RANGE BETWEEN CURRENT ROW AND {{.MailLimits.SweepMs}} FOLLOWING) AS links_ahead,
-                            minIf(at, hit = 'click' AND position > 0) OVER all_of_message AS first_click,
+                            minIf(at, position > 0) OVER all_of_message AS first_click,
                             minIf(at, hit = 'delivered') OVER all_of_message AS delivered,
-                            hit = 'click' AND max(hit = 'unsubscribe') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING)
-                                OR hit = 'unsubscribe' AND max(hit = 'click') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING) AS together,
-                            max(hit = 'click' AND link_id = '{{.MailLimits.HoneypotLink}}') OVER
-                                (PARTITION BY campaign, who ORDER BY at RANGE BETWEEN {{.MailLimits.HoneypotMs}} PRECEDING AND {{.MailLimits.HoneypotMs}} FOLLOWING) AS by_honeypot
+                            multiIf(
+                                hit = 'click', max(hit = 'unsubscribe') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING),
+                                hit = 'unsubscribe', max(hit = 'click') OVER (of_message RANGE BETWEEN {{.MailLimits.TogetherMs}} - 1 PRECEDING AND {{.MailLimits.TogetherMs}} - 1 FOLLOWING),
+                                0) AS together,
+                            max(hidden_link) OVER (PARTITION BY campaign, who ORDER BY at RANGE BETWEEN {{.MailLimits.HoneypotMs}} PRECEDING AND {{.MailLimits.HoneypotMs}} FOLLOWING) AS by_honeypot
                         FROM
                         (
                             SELECT
                                 h.*, toUnixTimestamp64Milli(h.occurred_at) AS at,
-                                h.hit = 'click' AND v.viewed_at BETWEEN h.occurred_at AND h.occurred_at + toIntervalMillisecond({{.MailLimits.OnSiteMs}}) AS on_site
+                                multiIf(h.hit != 'click', false, v.viewed_at < h.occurred_at, false, v.viewed_at <= h.occurred_at + toIntervalMillisecond({{.MailLimits.OnSiteMs}})) AS on_site
                             FROM
                             (
                                 -- A hit without a recipient is one of nobody else.
-                                SELECT *, recipient_key != {{.NoID}} AS known, if(known, recipient_key, event_id) AS who
+                                SELECT
+                                    *, recipient_key != {{.NoID}} AS known, if(known, recipient_key, event_id) AS who,
+                                    known AND hit IN ('open', 'click') AS read, hit = 'click' AND link_id = '{{.MailLimits.HoneypotLink}}' AS hidden_link
                                 FROM {{.Database}}.mail_hits
                                 WHERE {{template "mail_chosen" .}}
                             ) AS h
@@ -171,20 +174,20 @@ ORDER BY campaign, recipient_key, occurred_at, event_id;
     (
         SELECT
             campaign, who, any(known) AS of_recipient,
-            countIf(hit = 'sent') > 0 AS sent,
+            countIf(hit = 'sent') > 0 AS is_sent,
             maxIf(at, hit = 'delivered') AS delivered_at,
             maxIf(at, hit = 'bounced') AS bounced_at,
-            countIf(hit = 'complained') > 0 AS complained,
-            countIf(hit = 'open' AND class = 'human') AS human_opens,
-            countIf(hit = 'open' AND class = 'proxy') AS proxy_opens,
-            countIf(hit = 'open' AND class = 'unknown') AS unknown_opens,
-            countIf(hit = 'open' AND class = 'machine') AS machine_opens,
-            countIf(hit = 'click' AND class = 'human') AS human_clicks,
-            countIf(hit = 'click' AND class = 'unknown') AS unknown_clicks,
-            countIf(hit = 'click' AND class = 'machine') AS machine_clicks,
-            countIf(hit = 'unsubscribe' AND class != 'machine') AS unsubscribes,
-            countIf(hit = 'unsubscribe' AND class = 'machine') AS machine_unsubscribes,
-            of_recipient AND human_opens + proxy_opens + human_clicks > 0 AS confirmed
+            countIf(hit = 'complained') > 0 AS has_complained,
+            countIf(what = 'open human') AS human_opens,
+            countIf(what = 'open proxy') AS proxy_opens,
+            countIf(what = 'open unknown') AS unknown_opens,
+            countIf(what = 'open machine') AS open_machines,
+            countIf(what = 'click human') AS human_clicks,
+            countIf(what = 'click unknown') AS unknown_clicks,
+            countIf(what = 'click machine') AS click_machines,
+            countIf(hit = 'unsubscribe') - countIf(what = 'unsubscribe machine') AS unsubscribes,
+            countIf(what = 'unsubscribe machine') AS unsubscribe_machines,
+            if(of_recipient, human_opens + proxy_opens + human_clicks, 0) AS confirmations
         FROM classified
         GROUP BY campaign, who
     ){{end}}
@@ -209,9 +212,9 @@ WITH
         SELECT
             r.*, first_day, last_day,
             max(r.delivered_at > 0) OVER (PARTITION BY campaign) AS with_deliveries,
-            bounced_at = 0 OR delivered_at > bounced_at AS not_bounced,
-            not_bounced AND if(with_deliveries, delivered_at > 0, sent) AS arrived,
-            arrived AND of_recipient AND NOT arrayExists(d -> d >= first_day - 90 AND d <= last_day, days) AS trackable
+            if(bounced_at = 0, false, bounced_at >= delivered_at) AS is_bounced,
+            multiIf(is_bounced, false, with_deliveries, delivered_at > 0, is_sent) AS arrived,
+            multiIf(NOT arrived, false, NOT of_recipient, false, NOT arrayExists(d -> if(d >= first_day - 90, d <= last_day, false), days)) AS is_trackable
         FROM recipients AS r
         LEFT ANY JOIN (SELECT campaign AS chosen, first_day, last_day FROM campaigns) AS c ON c.chosen = r.campaign
         LEFT ANY JOIN hidden AS h ON h.reader = r.who
@@ -220,24 +223,24 @@ WITH
     (
         SELECT
             campaign, any(first_day) AS first_day,
-            multiIf(any(with_deliveries), 'delivered', max(reached.sent), 'sent', 'none') AS denominator,
-            countIf(reached.sent) AS sent,
+            multiIf(any(with_deliveries), 'delivered', max(is_sent), 'sent', 'none') AS denominator,
+            countIf(is_sent) AS sent,
             if(denominator = 'none', NULL, countIf(arrived)) AS delivered,
-            countIf(NOT not_bounced) AS bounced,
-            countIf(reached.complained) AS complained,
-            sum(human_opens) AS opens_human, sum(proxy_opens) AS opens_proxy, sum(unknown_opens) AS opens_unknown, sum(reached.machine_opens) AS machine_opens,
-            countIf(of_recipient AND human_opens > 0) AS openers_human,
-            countIf(of_recipient AND proxy_opens > 0) AS openers_proxy,
-            countIf(of_recipient AND reached.machine_opens > 0) AS machine_openers,
-            countIf(reached.confirmed) AS confirmed,
-            if(denominator = 'none', NULL, countIf(reached.trackable)) AS trackable,
-            if(denominator = 'none', NULL, countIf(reached.trackable AND reached.confirmed)) AS confirmed_trackable,
-            toFloat64(countIf(arrived AND NOT reached.trackable AND reached.confirmed)) AS confirmed_hidden,
-            sum(human_clicks) AS clicks, sum(reached.unknown_clicks) AS clicks_unknown, sum(reached.machine_clicks) AS machine_clicks,
-            countIf(of_recipient AND human_clicks > 0) AS clickers,
-            countIf(of_recipient AND reached.unsubscribes > 0) AS unsubscribed,
-            countIf(of_recipient AND reached.machine_unsubscribes > 0) AS machine_unsubscribed,
-            sumIf(human_opens + proxy_opens + unknown_opens + human_clicks + reached.unknown_clicks, NOT of_recipient) AS hits_without_recipient
+            countIf(is_bounced) AS bounced,
+            countIf(has_complained) AS complained,
+            sum(human_opens) AS opens_human, sum(proxy_opens) AS opens_proxy, sum(unknown_opens) AS opens_unknown, sum(open_machines) AS machine_opens,
+            countIf(of_recipient * human_opens > 0) AS openers_human,
+            countIf(of_recipient * proxy_opens > 0) AS openers_proxy,
+            countIf(of_recipient * open_machines > 0) AS machine_openers,
+            countIf(confirmations > 0) AS confirmed,
+            if(denominator = 'none', NULL, countIf(is_trackable)) AS trackable,
+            if(denominator = 'none', NULL, countIf(is_trackable * confirmations > 0)) AS confirmed_trackable,
+            toFloat64(countIf((arrived - is_trackable) * confirmations > 0)) AS confirmed_hidden,
+            sum(human_clicks) AS clicks, sum(unknown_clicks) AS clicks_unknown, sum(click_machines) AS machine_clicks,
+            countIf(of_recipient * human_clicks > 0) AS clickers,
+            countIf(of_recipient * unsubscribes > 0) AS unsubscribed,
+            countIf(of_recipient * unsubscribe_machines > 0) AS machine_unsubscribed,
+            sumIf(human_opens + proxy_opens + unknown_opens + human_clicks + unknown_clicks, NOT of_recipient) AS hits_without_recipient
         FROM reached
         GROUP BY campaign
     )
@@ -271,7 +274,7 @@ WITH {{template "mail_classified" .}}
 SELECT
     campaign, link_id,
     countIf(class = 'human') AS clicks,
-    uniqExactIf(recipient_key, class = 'human' AND known) AS clickers,
+    uniqExactIf(recipient_key, if(known, class = 'human', false)) AS clickers,
     if(sum(clicks) OVER of_campaign = 0, NULL, clicks / sum(clicks) OVER of_campaign) AS share,
     countIf(class = 'unknown') AS clicks_unknown,
     countIf(class = 'machine') AS machine_clicks

@@ -86,7 +86,7 @@ var Rules = []Rule{
 	{"early", Machine, "early", fmt.Sprintf("is an open or click less than %d s after the mail was delivered (without a report of that: sent), and at most %d s before", EarlyMs/1000, EarlyBeforeMs/1000)},
 	{"network", Machine, "by_network", fmt.Sprintf("is an open or click from a network that clicks links of more than %d recipients of the campaign within a minute (from :00 or :30)", NetworkRecipients)},
 	{"reported", Unknown, "traffic_class = 'server'", "is reported by a server, which does not show who did it"},
-	{"aggregate", Unknown, "NOT known AND traffic_class != 'mail_proxy'", "names no recipient (mode `aggregate`), so that nothing can be put beside it"},
+	{"aggregate", Unknown, "if(known, false, traffic_class != 'mail_proxy')", "names no recipient (mode `aggregate`), so that nothing can be put beside it"},
 	{ScannerNetwork, Unknown, "", "is of a recipient of whom another hit from the same network is a scanner's (`" + strings.Join(scans, "`, `") + "`), where that network may be the recipient's own"},
 	{"image_proxy", Proxy, "traffic_class = 'mail_proxy'", "is by a mail provider, when its reader reads or unsubscribes"},
 	{"calm", Human, "true", "is none of these"},
@@ -109,7 +109,7 @@ func IsScan() string { return "found IN " + words(scans) }
 
 // Final is the SQL expression of the rule of a hit whose network is, by the column of_scanner, a scanner's.
 func Final() string {
-	return "if(of_scanner AND found IN " + words(people) + ", '" + ScannerNetwork + "', found)"
+	return "multiIf(NOT of_scanner, found, found IN " + words(people) + ", '" + ScannerNetwork + "', found)"
 }
 
 // Class is the SQL expression of the class of the rule in the column rule.
