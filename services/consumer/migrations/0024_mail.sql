@@ -202,12 +202,8 @@ ORDER BY campaign, recipient_key, occurred_at, event_id;
         GROUP BY reader
     ){{end}}
 
---   SELECT * FROM email_stats(site = 'shop', campaign = 'autumn-26')
-CREATE VIEW IF NOT EXISTS {{.Database}}.email_stats {{.OnCluster}} AS
-WITH
-    {{template "mail_recipients" .}},
-    {{template "mail_hidden" .}},
-    reached AS
+-- What each recipient did, whether the mail arrived, and whether opens can be seen.
+{{define "mail_reached"}}reached AS
     (
         SELECT
             r.*, first_day, last_day,
@@ -218,7 +214,13 @@ WITH
         FROM recipients AS r
         LEFT ANY JOIN (SELECT campaign AS chosen, first_day, last_day FROM campaigns) AS c ON c.chosen = r.campaign
         LEFT ANY JOIN hidden AS h ON h.reader = r.who
-    ),
+    ){{end}}
+--   SELECT * FROM email_stats(site = 'shop', campaign = 'autumn-26')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_stats {{.OnCluster}} AS
+WITH
+    {{template "mail_recipients" .}},
+    {{template "mail_hidden" .}},
+    {{template "mail_reached" .}},
     sums AS
     (
         SELECT
@@ -283,3 +285,133 @@ WHERE hit = 'click'
 GROUP BY campaign, link_id
 WINDOW of_campaign AS (PARTITION BY campaign)
 ORDER BY campaign, clicks DESC, machine_clicks DESC, link_id;
+
+-- When people read: the first open by a person, shown or hidden by a proxy, and the first click by a person, of each recipient.
+--   SELECT * FROM email_timeline(site = 'shop', campaign = 'autumn-26', tz = 'Europe/Berlin')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_timeline {{.OnCluster}} AS
+WITH {{template "mail_classified" .}}
+SELECT
+    campaign, toStartOfHour(toTimeZone(moment.2, ifNull({tz:Nullable(String)}, 'UTC'))) AS hour,
+    countIf(moment.1 = 'open') AS openers,
+    countIf(moment.1 = 'click') AS clickers,
+    countIf(moment.1 = 'machine') AS machine_opens
+FROM
+(
+    SELECT
+        campaign, who,
+        minIf(occurred_at, what IN ('open human', 'open proxy')) AS opened_at,
+        minIf(occurred_at, what = 'click human') AS clicked_at,
+        arrayConcat(
+            if(any(known), [('open', opened_at), ('click', clicked_at)], []),
+            groupArrayIf(('machine', occurred_at), what = 'open machine')) AS moments
+    FROM classified
+    GROUP BY campaign, who
+)
+ARRAY JOIN moments AS moment
+WHERE moment.2 != 0
+GROUP BY campaign, hour
+ORDER BY campaign, hour;
+
+-- In what mails are read.
+--   SELECT * FROM email_clients(site = 'shop', campaign = 'autumn-26')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_clients {{.OnCluster}} AS
+WITH {{template "mail_classified" .}}
+SELECT
+    campaign, client, os_shown AS os, device_shown AS device,
+    countIf(what IN ('open human', 'open proxy')) AS opens,
+    uniqExactIf(recipient_key, if(known, what IN ('open human', 'open proxy'), false)) AS openers,
+    opens / nullIf(sum(opens) OVER of_campaign, 0) AS share,
+    countIf(what = 'open unknown') AS opens_unknown,
+    countIf(what = 'open machine') AS machine_opens
+FROM
+(
+    SELECT
+        campaign, recipient_key, known, what,
+        multiIf(
+            position(user_agent, 'GoogleImageProxy') > 0, 'Gmail',
+            position(user_agent, 'YahooMailProxy') > 0, 'Yahoo Mail',
+            traffic_class = 'machine_open', 'Apple Mail',
+            traffic_class = 'mail_proxy', 'other proxy',
+            multiSearchAny(user_agent, ['Microsoft Outlook', 'ms-office', 'MSOffice']), 'Outlook',
+            position(user_agent, 'Thunderbird') > 0, 'Thunderbird',
+            match(user_agent, 'Mac OS X.*AppleWebKit/[0-9.]+ \\(KHTML, like Gecko\\)( Mobile/[0-9A-Z]+)?$'), 'Apple Mail',
+            'browser or app') AS client,
+        traffic_class IN ('mail_proxy', 'machine_open') AS concealed,
+        if(concealed, '', os) AS os_shown, if(concealed, '', device) AS device_shown
+    FROM classified
+    WHERE hit = 'open'
+)
+GROUP BY campaign, client, os, device
+WINDOW of_campaign AS (PARTITION BY campaign)
+ORDER BY campaign, opens DESC, machine_opens DESC, client, os, device;
+
+-- Of how many recipients opens can be seen, and why of the others they can't.
+--   SELECT * FROM email_trackable(site = 'shop', campaign = 'autumn-26')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_trackable {{.OnCluster}} AS
+WITH
+    {{template "mail_recipients" .}},
+    {{template "mail_hidden" .}},
+    {{template "mail_reached" .}}
+SELECT
+    campaign,
+    multiIf(
+        NOT of_recipient, 'no_recipient',
+        NOT is_trackable, 'apple_mail',
+        human_opens + proxy_opens + unknown_opens + open_machines > 0, 'trackable',
+        human_clicks > 0, 'images_blocked',
+        'trackable') AS state,
+    count() AS recipients,
+    recipients / sum(recipients) OVER of_campaign AS share,
+    countIf(confirmations > 0) AS confirmed
+FROM reached
+WHERE arrived
+GROUP BY campaign, state
+WINDOW of_campaign AS (PARTITION BY campaign)
+ORDER BY campaign, recipients DESC, state;
+
+-- Which networks, user agents or rules machines come by: opens and clicks of all these campaigns.
+--   SELECT * FROM machine_share(site = 'shop', campaign = 'autumn-26', by = 'user_agent')
+CREATE VIEW IF NOT EXISTS {{.Database}}.machine_share {{.OnCluster}} AS
+WITH {{template "mail_classified" .}}
+SELECT
+    multiIf(grouping = 'network', ip_prefix, grouping = 'user_agent', user_agent, rule) AS key,
+    count() AS hits,
+    countIf(class = 'machine') AS machine_hits,
+    countIf(class = 'unknown') AS unknown_hits,
+    machine_hits / hits AS share,
+    uniqExactIf(recipient_key, known) AS recipients,
+    arraySort(groupUniqArrayIf(rule, class = 'machine')) AS rules
+FROM (SELECT *, ifNull({by:Nullable(String)}, 'network') AS grouping FROM classified WHERE hit IN ('open', 'click'))
+WHERE throwIf(grouping NOT IN ('network', 'user_agent', 'rule'), 'by: write network, user_agent or rule') = 0
+GROUP BY key
+ORDER BY machine_hits DESC, hits DESC, key;
+
+-- What clicks in mails bring, of conversions in the range: credits of the touches that are these clicks. Those that turned out to be a
+-- machine's stand apart.
+--   SELECT * FROM email_revenue(site = 'shop', from = '2026-11-01', to = '2026-11-30', campaign = 'autumn-26', model = 'linear')
+CREATE VIEW IF NOT EXISTS {{.Database}}.email_revenue {{.OnCluster}} AS
+WITH
+    {{template "model"}} AS models,
+    clicks AS
+    (
+        SELECT h.campaign AS mail_campaign, h.class AS class, t.occurred_at AS touched_at, t.channel AS channel, t.source AS source, t.medium AS medium, t.campaign AS campaign
+        FROM {{.Database}}.touches AS t
+        INNER JOIN
+        (
+            SELECT campaign, event_id, occurred_at, class
+            FROM {{.Database}}.mail_hits_explained(site = {site:String}, campaign = {campaign:Nullable(String)})
+            WHERE hit = 'click'
+        ) AS h ON h.event_id = t.event_id AND h.occurred_at = t.occurred_at
+        WHERE {{template "touched" .}} AND t.kind = 'click'
+    )
+SELECT
+    c.goal AS goal, currency, rate_missing, mail_campaign AS campaign,
+    toDecimal128(sumIf(conversion_micros, class != 'machine'), 6) / 1000000 AS conversions,
+    toDecimal128(sumIf(credit_micros, class != 'machine'), 6) / 1000000 AS revenue,
+    sumIf(c.credits, class != 'machine') AS clicks,
+    toDecimal128(sumIf(credit_micros, class = 'machine'), 6) / 1000000 AS machine_revenue
+FROM ({{template "credits" .}}) AS c
+INNER ANY JOIN clicks AS m ON m.touched_at = c.touched_at AND m.channel = c.channel AND m.source = c.source AND m.medium = c.medium AND m.campaign = c.campaign
+WHERE c.kind = 'click'
+GROUP BY goal, currency, rate_missing, campaign
+ORDER BY goal, rate_missing, currency, revenue DESC, campaign;
