@@ -2,7 +2,7 @@ package store
 
 import "github.com/onepx/onepx/services/consumer/internal/mailrules"
 
-// The functions here are template functions of 0024_mail.sql; docs/mail-reports.md defines what they compute.
+// The functions here are template functions of 0024_mail.sql and 0025_mail_reports.sql; docs/mail-reports.md defines what they compute.
 
 // MailFound is the rule that was found for a hit of an e-mail.
 func (s Schema) MailFound() string { return mailrules.Found() }

@@ -164,3 +164,96 @@ func TestTheRuleOfAHitOfAMail(t *testing.T) {
 		}
 	}
 }
+
+// mailAnswers are questions, the answers to which follow from their campaign, whose name is the key; columns and rows as in askSite.
+var mailAnswers = map[string]struct {
+	hits, view, columns string
+	want                []string
+}{
+	"rates are null when no report tells how many there are": {"1h open", "email_stats", "denominator; delivered; confirmed; open_rate; trackable; estimated_openers; ctr; ctor", []string{"none null 1 null null null null 0"}},
+	"sent mails are the denominator without deliveries": {
+		"-1s sent to=anna; -1s sent to=ben; -1s sent to=cid; 1m bounced to=cid; 1h open to=anna", "email_stats", "denominator; sent; delivered; bounced; open_rate", []string{"sent 3 2 1 0.5"},
+	},
+	"with deliveries the sent ones are none": {"-1s sent to=anna; -1s sent to=ben; 0s delivered to=ben; 1h open to=anna", "email_stats", "denominator; delivered; confirmed; open_rate", []string{"delivered 1 1 1"}},
+	"delivered at last":                      {"0s bounced; 5m delivered", "email_stats", "delivered; bounced", []string{"1 0"}},
+	"bounced at last":                        {"0s delivered; 5m bounced", "email_stats", "delivered; bounced", []string{"0 1"}},
+	"bounced at the same instant":            {"0s delivered; 0s bounced", "email_stats", "delivered; bounced; open_rate", []string{"0 1 null"}},
+	"one reader who opens ten times is one": {
+		"0s delivered; " + strings.Repeat("1h open; ", 10) + "2h complained", "email_stats", "opens_human; openers_human; confirmed; open_rate; complained", []string{"10 1 1 1 1"},
+	},
+	"who clicks has read":              {"0s delivered; 1h click link=a; 2h click link=a", "email_stats", "openers_human; confirmed; clicks; clickers; ctr; ctor", []string{"0 1 2 1 1 1"}},
+	"machines are beside people":       {"0s delivered; 1h open class=machine_open; 1h click link=a head; 1h unsubscribe class=crawler", "email_stats", "machine_opens; machine_openers; machine_clicks; machine_unsubscribed; confirmed; unsubscribed; ctr; ctor", []string{"1 1 1 1 0 0 0 null"}},
+	"whoever unsubscribes by a report": {"0s delivered; 1h unsubscribe class=server", "email_stats", "unsubscribed; unsubscribe_rate; machine_unsubscribed", []string{"1 1 0"}},
+	"without a recipient nobody is unique": {
+		"1h open aggregate; 1h open aggregate class=mail_proxy; 1h click link=a aggregate; 1h open aggregate class=machine_open", "email_stats",
+		"opens_unknown; opens_proxy; machine_opens; clicks_unknown; openers_proxy; machine_openers; confirmed; clickers; hits_without_recipient", []string{"1 1 1 1 0 0 0 0 3"},
+	},
+	"an estimate from one of two who can be tracked": {
+		"0s delivered to=anna; 0s delivered to=ben; 0s delivered to=cid; 0s delivered to=dora; 1h open to=anna; 1h open class=machine_open to=cid; 1h open class=machine_open to=dora", "email_stats",
+		"trackable; confirmed_trackable; open_rate_trackable; estimated_openers; round(estimated_low, 4); round(estimated_high, 4)", []string{"2 1 0.5 2 1.1092 2.8908"},
+	},
+	"an estimate is not less than what is known": {
+		"0s delivered to=anna; 0s delivered to=ben; 1h open class=machine_open to=ben; 2h click link=a to=ben", "email_stats", "confirmed; estimated_openers; estimated_low; estimated_high", []string{"1 1 1 1"},
+	},
+	"links apart, by who clicked": {
+		"1h click link=a; 2h click link=a; 3h click link=a to=ben; 3h click link=b to=ben; 3h click link=b aggregate; 3h click link=c head to=eve", "link_stats", "link_id; clicks; clickers; share; clicks_unknown; machine_clicks",
+		[]string{"a 3 2 0.75 0 0", "b 1 1 0.25 1 0", "c 0 0 0 0 1"},
+	},
+	"readers by the hour of their first open": {
+		"59m59s open; 1h30m open; 2h open to=ben class=mail_proxy; 2h click link=a to=ben; 2h open class=machine_open to=cid", "email_timeline", "hour; openers; clickers; machine_opens",
+		[]string{"2026-11-24 10:00:00 1 0 0", "2026-11-24 12:00:00 1 1 1"},
+	},
+	"clients by what they say": {
+		"1h open; 1h open class=mail_proxy to=ben; 2h open class=mail_proxy to=ben; 1h open class=machine_open to=cid", "email_clients", "client; opens; openers; round(share, 2); machine_opens",
+		[]string{"other proxy 2 1 0.67 0", "browser or app 1 1 0.33 0", "Apple Mail 0 0 0 1"},
+	},
+	"who can be tracked, and why not": {
+		"0s delivered to=anna; 0s delivered to=ben; 0s delivered to=cid; 0s delivered aggregate; 1h open to=anna; 1h click link=a to=ben; 1h open class=machine_open to=cid; 1h click link=a to=cid; 1h open to=dora", "email_trackable",
+		"state; recipients; share; confirmed", []string{"apple_mail 1 0.25 1", "images_blocked 1 0.25 1", "no_recipient 1 0.25 0", "trackable 1 0.25 1"},
+	},
+	"machines by network": {
+		"1h open; 1h click link=a head net=198.51.100.0 to=ben; 2h click link=a net=198.51.100.0 to=ben; 1h unsubscribe", "machine_share", "key; hits; machine_hits; unknown_hits; share; recipients; toString(rules)",
+		[]string{"198.51.100.0 2 1 1 0.5 1 ['head']", "192.0.2.0 1 0 0 0 1 []"},
+	},
+}
+
+func TestAnswersAboutMails(t *testing.T) {
+	d := migrated(t)
+	var rows []store.Row
+	for name, c := range mailAnswers {
+		for n, line := range strings.Split(c.hits, "; ") {
+			row := mailed(t, name, n, line)
+			row.SiteID = name
+			rows = append(rows, row)
+		}
+	}
+	d.add(rows...)
+	for name, c := range mailAnswers {
+		t.Run(name, func(t *testing.T) {
+			require.Equal(t, c.want, d.of(t).askSite(name, c.columns, c.view, 24, 24, ""))
+		})
+	}
+	require.Empty(t, d.askSite("delivered at last", "campaign", "email_stats", 25, 30, ""), "the campaign began before")
+	require.Equal(t, []string{"1"}, d.askSite("delivered at last", "delivered", "email_stats", 24, 24, ", campaign='delivered at last'"))
+	require.Empty(t, d.askSite("delivered at last", "campaign", "email_stats", 24, 24, ", campaign='another'"))
+	require.Equal(t, []string{"2026-11-24 16:00:00", "2026-11-24 17:00:00"}, d.askSite("readers by the hour of their first open", "hour", "email_timeline", 24, 24, ", tz='Asia/Kolkata'"))
+	query := "SELECT * FROM " + d.name + ".machine_share(site='shop', by='country')"
+	require.ErrorContains(t, d.conn.Exec(t.Context(), query), "by: write network, user_agent or rule")
+}
+
+// A mail two months ago that Apple Mail fetched tells that opens of this one can't be seen; one four months ago doesn't.
+func TestAppleMailIsRemembered(t *testing.T) {
+	d := migrated(t)
+	var rows []store.Row
+	for n, line := range []string{"-2160h open class=machine_open to=anna", "-2184h open class=machine_open to=ben"} {
+		rows = append(rows, mailed(t, "before", n, line))
+	}
+	for n, line := range []string{"0s delivered to=anna", "0s delivered to=ben", "1h open to=ben"} {
+		rows = append(rows, mailed(t, "now", n, line))
+	}
+	for i := range rows {
+		rows[i].SiteDay = rows[i].OccurredAt.Truncate(24 * time.Hour)
+	}
+	d.add(rows...)
+	require.Equal(t, []string{"2 1 1 2"}, d.askSite("shop", "delivered; trackable; confirmed_trackable; estimated_openers", "email_stats", 24, 24, ""))
+}
