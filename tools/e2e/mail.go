@@ -72,8 +72,12 @@ func (l *letters) hit(client *http.Client, target, message string, open bool) {
 	if err != nil {
 		panic(err) // not reached: there is room for the texts
 	}
+	request, err := http.NewRequestWithContext(context.Background(), http.MethodGet, url, nil) // what was sent is waited for
+	if err != nil {
+		panic(err) // not reached: the URL is our own
+	}
 	stored := false
-	if answer, err := client.Get(url); err == nil {
+	if answer, err := client.Do(request); err == nil {
 		_, _ = io.Copy(io.Discard, answer.Body)
 		_ = answer.Body.Close()
 		word := answer.Header.Get("Onepx-Event")
