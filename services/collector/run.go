@@ -171,7 +171,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	}
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
@@ -181,6 +181,11 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// toProviders fetches what is needed once in a long while, so it keeps no connection.
+func toProviders() http.RoundTripper {
+	return &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true, ForceAttemptHTTP2: true, TLSHandshakeTimeout: flushTimeout}
 }
 
 // openClients reads what is known of addresses; geo is to be closed after the last request.

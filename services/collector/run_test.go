@@ -379,6 +379,11 @@ func TestItDoesNotStartOnSettingsThatCannotWork(t *testing.T) {
 		"data-centre file":   func(s *settings) { s.DatacenterFile = "missing.txt" },
 		"site configuration": func(s *settings) { s.Config = "missing.yaml" },
 		"authorities":        func(s *settings) { s.Kafka.TLS, s.Kafka.TLSCAFile = true, "missing.pem" },
+		"a provider's secret": func(s *settings) {
+			s.Config = filepath.Join(t.TempDir(), "onepx.yaml")
+			sites := "sites: [{id: missing, timezone: UTC, currency: EUR, mail_providers: {mailgun_secret_envs: [ONEPX_TEST_UNSET]}}]"
+			require.NoError(t, os.WriteFile(s.Config, []byte(sites), 0o600))
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			cfg := testSettings(t, "127.0.0.1:1")

@@ -70,9 +70,10 @@ const (
 	MailTest         Reason = "mail_test"
 	NotModifiedAsked Reason = "not_modified_asked"
 
-	DeliveryUnproven Reason = "delivery_unproven"
-	DeliveryInvalid  Reason = "delivery_invalid"
-	DeliveryIgnored  Reason = "delivery_ignored"
+	DeliveryUnproven    Reason = "delivery_unproven"
+	DeliveryInvalid     Reason = "delivery_invalid"
+	DeliveryIgnored     Reason = "delivery_ignored"
+	ProviderUnreachable Reason = "provider_unreachable"
 
 	HeadRequest      Reason = "head_request"
 	DebugRequest     Reason = "debug_request"
@@ -192,6 +193,7 @@ var All = []Entry{
 	{DeliveryUnproven, "collector", Rejected, "A request to `/v1/mail/…` is not proven to come from the provider: the site is unknown or has no `mail_providers` for it, or signature or password are wrong, too old or used before."},
 	{DeliveryInvalid, "collector", Rejected, "What a provider of mail tells is not in the form it has, or lacks id or recipient."},
 	{DeliveryIgnored, "collector", Ignored, "What a provider of mail tells is an open, a click or something else that is not taken from it ([mail.md](mail.md#deliveries))."},
+	{ProviderUnreachable, "collector", Lost, "The certificate of Amazon SNS, by which a webhook is proven, or its confirmation of a subscription could not be fetched; SNS sends again."},
 	{HeadRequest, "collector", Ignored, "HEAD asks for the headers only and is no event; in the URLs of e-mails it is one, and marked."},
 	{DebugRequest, "collector", Ignored, "`debug=1` asks what would be stored, and stores nothing."},
 	{OptedOut, "collector", Suppressed, "The visitor carries the opt-out cookie, or the parameter `c` refuses measurement."},

@@ -45,7 +45,7 @@ sites:
     allowed_origins: ["https://shop.example"]
     write_keys: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"] # of the word "key"
     sync_partners: [{id: adnet, url: "https://sync.adnet.example/match?v={visitor}&to={callback}$UID", redirects: [sync.adnet.example]}, {id: begins}]
-    mail_providers: {postmark_credentials: ["sha256:1fb03c0b1c26fed72f193a58481c3dc6707fe798025933839c7e61108214a778"]} # of onepx:password
+    mail_providers: {ses_topics: ["arn:aws:sns:us-east-1:123456789012:mail"], postmark_credentials: ["sha256:1fb03c0b1c26fed72f193a58481c3dc6707fe798025933839c7e61108214a778"]} # of onepx:password
   - {id: blog, timezone: UTC, currency: USD}
   - {id: named, timezone: UTC, currency: USD, paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}}
   - {id: half, timezone: UTC, currency: USD, paths: {tag: /half.js}, privacy: cookieless, consent: {regions: {opt_out: [US]}}} # cookies in the US
@@ -180,7 +180,7 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
-		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Getenv: func(string) string { return "mailgun-key" }, Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
+		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Transport: unreachable{}, Getenv: func(string) string { return "mailgun-key" }, Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
 	}
 	for _, change := range changes {

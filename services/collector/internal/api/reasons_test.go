@@ -48,9 +48,10 @@ var refused = map[reason.Reason]hit{
 	reason.MailTest:         {target: openURL(func(t *mailtoken.Token) { t.Test = true })},
 	reason.NotModifiedAsked: {target: openURL(nil), headers: []string{"If-None-Match", `"x"`}},
 
-	reason.DeliveryUnproven: {target: "/v1/mail/shop/postmark", body: "{}"},
-	reason.DeliveryInvalid:  {target: "/v1/mail/shop/postmark", body: "{}", headers: ofPostmark},
-	reason.DeliveryIgnored:  {target: "/v1/mail/shop/postmark", body: `{"RecordType":"Open"}`, headers: ofPostmark},
+	reason.DeliveryUnproven:    {target: "/v1/mail/shop/postmark", body: "{}"},
+	reason.ProviderUnreachable: {target: "/v1/mail/shop/ses", body: notification},
+	reason.DeliveryInvalid:     {target: "/v1/mail/shop/postmark", body: "{}", headers: ofPostmark},
+	reason.DeliveryIgnored:     {target: "/v1/mail/shop/postmark", body: `{"RecordType":"Open"}`, headers: ofPostmark},
 
 	reason.HeadRequest:   {method: http.MethodHead, target: "/p.gif?site=shop"},
 	reason.DebugRequest:  {target: "/p.gif?site=shop&debug=1"},

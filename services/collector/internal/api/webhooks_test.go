@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
+	"errors"
 	"net/http"
 	"os"
 	"strings"
@@ -18,6 +19,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/deliveries"
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -55,21 +57,46 @@ func TestAWebhookIsAnEventOfTheMail(t *testing.T) {
 	require.NotContains(t, event.String(), "john")
 }
 
-func TestAnUnknownSiteIsAnsweredAsAWrongPassword(t *testing.T) {
-	for _, body := range []string{"{", "{}", webhook(t, "postmark/delivery")} {
-		e := start(t)
-		want := e.post("/v1/mail/shop/postmark", body, "Authorization", "Basic eDp5")
-		require.Equal(t, http.StatusUnauthorized, want.StatusCode)
-		require.Equal(t, `Basic realm="onepx"`, want.Header.Get("WWW-Authenticate"))
-		for _, target := range []string{"/v1/mail/nowhere/postmark", "/v1/mail/blog/postmark", "/v1/mail/%20/postmark"} {
-			got := e.post(target, body, ofPostmark...)
-			want.Header.Set("Date", got.Header.Get("Date"))
-			require.Equal(t, want.Header, got.Header, target)
-			require.Equal(t, want.StatusCode, got.StatusCode)
-			require.Equal(t, string(want.body), string(got.body))
+// notification is one of Amazon SNS that asks for a certificate.
+const notification = `{"Type":"Notification","TopicArn":"arn:aws:sns:us-east-1:123456789012:mail","Timestamp":"2026-11-25T12:00:00Z","SignatureVersion":"1",` +
+	`"SigningCertURL":"https://sns.us-east-1.amazonaws.com/SimpleNotificationService-0.pem"}`
+
+// unreachable is an internet in which nobody answers.
+type unreachable struct{}
+
+func (unreachable) RoundTrip(*http.Request) (*http.Response, error) {
+	return nil, errors.New("no such host")
+}
+
+func TestAnUnknownSiteIsAnsweredAsAWrongSignature(t *testing.T) {
+	e := on(t, `
+sites:
+  - id: shop
+    timezone: UTC
+    currency: EUR
+    mail_providers:
+      ses_topics: ["arn:aws:sns:us-east-1:123456789012:mail"]
+      sendgrid_public_keys: [MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEEDr2LjtURuePQzplybdC+u4CwrqDqBaWjcMMsTbhdbcwHBcepxo7yAQGhHPTnlvFYPAZFceEu/1FwCM/QmGUhA==]
+      mailgun_secret_envs: [X]
+      postmark_credentials: ["sha256:2c70e12b7a0646f92279f427c7b38e7334d8e5389cff167a1dc30e73f826b683"]
+  - {id: blog, timezone: UTC, currency: EUR}
+`)
+	forged := strings.Replace(notification, "SimpleNotificationService", "x", 1)
+	for _, provider := range deliveries.Providers {
+		for _, body := range []string{"", "{", "{}", "[]", forged, webhook(t, "postmark/delivery"), webhook(t, "mailgun/delivered"), webhook(t, "sendgrid/batch")} {
+			want := e.post("/v1/mail/shop/"+string(provider), body, ofPostmark...)
+			require.Contains(t, []int{http.StatusUnauthorized, http.StatusBadRequest}, want.StatusCode)
+			require.Equal(t, want.StatusCode == http.StatusUnauthorized, want.Header.Get("WWW-Authenticate") == `Basic realm="onepx"`)
+			for _, site := range []string{"nowhere", "blog", "%20"} {
+				got := e.post("/v1/mail/"+site+"/"+string(provider), body, ofPostmark...)
+				want.Header.Set("Date", got.Header.Get("Date"))
+				require.Equal(t, want.Header, got.Header, "%s %s", site, provider)
+				require.Equal(t, want.StatusCode, got.StatusCode)
+				require.Equal(t, string(want.body), string(got.body))
+			}
 		}
-		require.Empty(t, e.publisher.events)
 	}
+	require.Empty(t, e.publisher.events)
 }
 
 func TestWhatOfAWebhookIsRefused(t *testing.T) {

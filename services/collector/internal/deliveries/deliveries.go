@@ -29,11 +29,12 @@ type Provider string
 const (
 	Mailgun  Provider = "mailgun"
 	Postmark Provider = "postmark"
+	SES      Provider = "ses"
 	SendGrid Provider = "sendgrid"
 )
 
 // Providers are all of them.
-var Providers = []Provider{Mailgun, Postmark, SendGrid}
+var Providers = []Provider{Mailgun, Postmark, SES, SendGrid}
 
 // Path is what the paths of the webhooks begin with; site and provider follow.
 const Path = "/v1/mail/"
@@ -73,6 +74,8 @@ type Report struct {
 
 // Config is what a reader needs.
 type Config struct {
+	// Transport fetches certificates of Amazon SNS, and confirms subscriptions.
+	Transport http.RoundTripper
 	// Getenv returns the secret that is in the environment variable, or "".
 	Getenv func(name string) string
 	// Now is the clock.
@@ -83,11 +86,12 @@ type Config struct {
 type Reader struct {
 	Config
 	used *usedTokens
+	aws  *awsClient
 }
 
 // New returns a reader.
 func New(cfg Config) *Reader {
-	return &Reader{Config: cfg, used: newUsedTokens(maxUsedTokens)}
+	return &Reader{Config: cfg, used: newUsedTokens(maxUsedTokens), aws: newAWSClient(cfg)}
 }
 
 // CheckSecrets says which environment variables are not set that the sites' configuration names.
@@ -106,12 +110,14 @@ func CheckSecrets(sites *siteconfig.Config, getenv func(name string) string) err
 // Read returns what the provider tells. from is by what it is known; nobody is known by the zero value, with the same answers and
 // as far as possible in the same time as one who is not the one that is known. If the webhook as a whole is not to be believed or can't be read,
 // the reason says why.
-func (r *Reader) Read(_ context.Context, provider Provider, from *siteconfig.MailProviders, request *http.Request, body []byte) ([]Report, reason.Reason) {
+func (r *Reader) Read(ctx context.Context, provider Provider, from *siteconfig.MailProviders, request *http.Request, body []byte) ([]Report, reason.Reason) {
 	switch provider {
 	case Mailgun:
 		return r.readMailgun(from, body)
 	case Postmark:
 		return r.readPostmark(from, request, body)
+	case SES:
+		return r.readSES(ctx, from, body)
 	case SendGrid:
 		return r.readSendGrid(from, request, body)
 	}

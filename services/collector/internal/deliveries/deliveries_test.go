@@ -84,7 +84,7 @@ func requireTold(t *testing.T, r *deliveries.Reader, provider deliveries.Provide
 
 // fuzz reads any body with the credentials that sign makes for it: no body makes a reader panic, and no event that is told lacks an id, a
 // known name or a recipient.
-func fuzz(f *testing.F, provider deliveries.Provider, from siteconfig.MailProviders, sign func(body []byte) (http.Header, []byte)) {
+func fuzz(f *testing.F, r *deliveries.Reader, provider deliveries.Provider, from siteconfig.MailProviders, sign func(body []byte) (http.Header, []byte)) {
 	f.Helper()
 	files, err := filepath.Glob(filepath.Join("testdata", string(provider), "*.json"))
 	require.NoError(f, err)
@@ -97,7 +97,7 @@ func fuzz(f *testing.F, provider deliveries.Provider, from siteconfig.MailProvid
 	names := map[string]bool{"email_sent": true, "email_delivered": true, "email_bounced": true, "email_complained": true, "email_unsubscribe": true}
 	f.Fuzz(func(t *testing.T, body []byte) {
 		header, signed := sign(bytes.Clone(body))
-		reports, word := read(reader(), provider, from, header, signed)
+		reports, word := read(r, provider, from, header, signed)
 		require.False(t, word != "" && reports != nil)
 		for _, report := range reports {
 			if report.Reason != "" {

@@ -102,5 +102,5 @@ func TestWhatPostmarkDoesNotWrite(t *testing.T) {
 }
 
 func FuzzPostmark(f *testing.F) {
-	fuzz(f, deliveries.Postmark, withPostmark, func(body []byte) (http.Header, []byte) { return basic("onepx", "password"), body })
+	fuzz(f, reader(), deliveries.Postmark, withPostmark, func(body []byte) (http.Header, []byte) { return basic("onepx", "password"), body })
 }

@@ -156,5 +156,5 @@ func TestWhatSendGridDoesNotWrite(t *testing.T) {
 }
 
 func FuzzSendGrid(f *testing.F) {
-	fuzz(f, deliveries.SendGrid, withSendGrid, func(body []byte) (http.Header, []byte) { return signSendGrid(sendGridKey, now, body), body })
+	fuzz(f, reader(), deliveries.SendGrid, withSendGrid, func(body []byte) (http.Header, []byte) { return signSendGrid(sendGridKey, now, body), body })
 }
