@@ -62,7 +62,7 @@ func mailParser(kind mailtoken.Kind) func(*Server, *batch) {
 			return
 		}
 		query := params.ParseQuery(b.request.URL.RawQuery)
-		h := &hit{mail: mail, debug: query.Get("debug") == "1"}
+		h := &hit{mail: mail, debug: query.Get("debug") == "1" && kind != mailtoken.Unsubscribe}
 		b.hits = append(b.hits, h)
 		if mail.target != "" {
 			h.query.Pairs = []params.Pair{{Name: "u", Value: mail.target}}
@@ -116,7 +116,8 @@ func (m *mailHit) describe(b *batch, event *onepxv1.Event) {
 }
 
 // identifyReader tells whether there is nobody else to identify than the recipient: who does not want to be measured, though may
-// want no more mail, and who reads a mail. A cookie would say of other sites who that is; with a click it is the visitor's.
+// want no more mail, and who reads a mail. A cookie would say of other sites who that is; with a click it is the visitor's, if the
+// browser's own signals and the site's terms allow to know one: mails are forwarded, and only the recipient was asked.
 func (s *Server) identifyReader(b *batch, h *hit) bool {
 	m := h.mail
 	named := m.Recipient != [mailtoken.RecipientSize]byte{}
@@ -124,9 +125,10 @@ func (s *Server) identifyReader(b *batch, h *hit) bool {
 		h.reason = reason.OnSuppression
 		return true
 	}
-	if m.Kind == mailtoken.Click {
+	if m.Kind == mailtoken.Click && h.decision.By != onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL {
 		return false
 	}
+	h.dropClickIDs()
 	h.event.Visitor = &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}
 	return true
 }

@@ -162,6 +162,10 @@ func TestWhatARecipientAllows(t *testing.T) {
 				return
 			}
 			event := e.stored()
+			if test.by == mail {
+				require.Equal(t, onepxv1.VisitorKind_VISITOR_KIND_NONE, event.GetVisitor().GetKind(), "only the recipient was asked")
+				require.Empty(t, event.GetMarketing().GetClickId())
+			}
 			require.Equal(t, test.by, event.GetConsent().GetDecidedBy())
 			require.Equal(t, "autumn", event.GetMail().GetCampaignId())
 			require.Equal(t, test.of == all, event.GetConsent().GetMeasure())
@@ -223,6 +227,17 @@ func TestOneClickUnsubscribesWhateverElseIsAllowed(t *testing.T) {
 		require.Equal(t, recipient[:], event.GetMail().GetRecipientKey(), name)
 		require.Equal(t, "m-1", event.GetMail().GetMessageId(), name)
 		require.False(t, event.GetConsent().GetMeasure(), name)
+	}
+}
+
+func TestAFormAlwaysDoesWhatItSays(t *testing.T) {
+	e := on(t, mailSites)
+	require.Contains(t, string(e.post(unsubscribeURL(nil)+"?debug=1", "").body), "You have unsubscribed")
+	require.Equal(t, "email_unsubscribe", e.stored().GetName())
+	for _, method := range []string{http.MethodGet, http.MethodPost} {
+		gone := e.do(method, unsubscribeURL(onSite("gone")))
+		require.Equal(t, http.StatusNotFound, gone.StatusCode, "a site that is not configured any more")
+		require.NotContains(t, string(gone.body), "<form")
 	}
 }
 

@@ -27,15 +27,22 @@ func (t *wishTexts) unsubscribeFailed() *wishView {
 }
 
 // showUnsubscribe is GET and HEAD /u/{token}. It changes nothing, and is no event.
-func (s *Server) showUnsubscribe(c echo.Context) error {
-	b := &batch{request: c.Request(), writer: c.Response()}
-	uncached(c.Response().Header())
-	if _, word := s.readToken(mailtoken.Unsubscribe, b.request); word != "" {
-		s.answerMailPage(b, http.StatusNotFound, (*wishTexts).mailLinkBad)
+func (s *Server) showUnsubscribe(now *snapshot) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		b := &batch{request: c.Request(), writer: c.Response()}
+		uncached(c.Response().Header())
+		mail, word := s.readToken(mailtoken.Unsubscribe, b.request)
+		known := false
+		if word == "" {
+			_, known = now.sites.Site(mail.Site)
+		}
+		if !known {
+			s.answerMailPage(b, http.StatusNotFound, (*wishTexts).mailLinkBad)
+			return nil
+		}
+		s.answerMailPage(b, http.StatusOK, (*wishTexts).unsubscribe)
 		return nil
 	}
-	s.answerMailPage(b, http.StatusOK, (*wishTexts).unsubscribe)
-	return nil
 }
 
 // answerUnsubscribe says whether it is done. Who sends one click for the recipient reads the status only.
@@ -43,7 +50,7 @@ func (s *Server) answerUnsubscribe(b *batch) {
 	h := s.beginMail(b)
 	switch {
 	case h == nil:
-	case h.mail == nil:
+	case h.mail == nil, h.reason == reason.SiteUnknown:
 		s.answerMailPage(b, http.StatusNotFound, (*wishTexts).mailLinkBad)
 	case durable(h.reason), h.reason == reason.MailTest:
 		s.answerMailPage(b, http.StatusOK, (*wishTexts).unsubscribed)

@@ -188,7 +188,7 @@ func (s *Server) routes(now *snapshot) http.Handler {
 	e.Match(page, syncPath, s.receive(now, cookieSync))
 	e.Match(page, mailtoken.OpenPath+":token", s.receive(now, mailOpen))
 	e.Match(page, mailtoken.ClickPath+":token/:target", s.receive(now, mailClick))
-	e.Match(page, mailtoken.UnsubscribePath+":token", s.showUnsubscribe)
+	e.Match(page, mailtoken.UnsubscribePath+":token", s.showUnsubscribe(now))
 	e.POST(mailtoken.UnsubscribePath+":token", s.receive(now, mailUnsubscribe))
 	e.Match(page, "/optout", s.showWish(now, "/optout"))
 	e.POST("/optout", s.optOut(now))
