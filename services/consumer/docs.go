@@ -17,6 +17,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/exports"
+	"github.com/onepx/onepx/services/consumer/internal/mailrules"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
 	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/shared/refdocs"
@@ -33,6 +34,7 @@ func (c *docsCmd) Run() error {
 	return refdocs.Write(c.Dir, "consumer docs", map[string]func(*bytes.Buffer) error{
 		"configuration-consumer.md": configurationPage,
 		"metrics-consumer.md":       metricsPage,
+		"mail-rules.md":             mailRulesPage,
 	})
 }
 
@@ -45,6 +47,21 @@ exit code 2. Secrets have no default and are never logged.
 
 `)
 	return table.Markdown(page, &cli{}, kong.Name("consumer"))
+}
+
+func mailRulesPage(page *bytes.Buffer) error {
+	page.WriteString(`# Rules for hits of e-mails
+
+The first rule that applies to a hit decides its class; [mail-reports.md](mail-reports.md) says what the classes are and who asks. Those from ` + "`crawler` to `datacenter`" + ` are [traffic classes](quality.md) given
+at the arrival. A limit is included unless it says "less than" or "more than".
+
+| Rule | Class | The hit … |
+|---|---|---|
+`)
+	for _, r := range mailrules.Rules {
+		fmt.Fprintf(page, "| `%s` | `%s` | %s |\n", r.ID, r.Class, r.Meaning)
+	}
+	return nil
 }
 
 func metricsPage(page *bytes.Buffer) error {

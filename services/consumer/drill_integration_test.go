@@ -281,7 +281,7 @@ func (d *drill) requireSame(other string) {
 	for table, columns := range map[string]string{
 		"events": "* EXCEPT (batch_first, batch_last, batch_day, declared_at, insert_until)", "event_ids": "* EXCEPT batch_day",
 		"conversion_hits": "* EXCEPT expires_at", "order_entries": "* EXCEPT expires_at", "touches": "* EXCEPT expires_at",
-		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at", "segment_hits": "* EXCEPT expires_at",
+		"identities": "* EXCEPT expires_at", "visitor_events": "* EXCEPT expires_at", "segment_hits": "* EXCEPT expires_at", "mail_hits": "* EXCEPT expires_at",
 		"profile_refusals": "site_id, visitor_id, max(refused_at)",
 		"product_interest": "site_id, visitor_id, product, max(viewed_at), max(carted_at), max(bought_at), min(first_at), max(price), max(category)",
 		"share_consents":   "site_id, visitor_id, max(allowed_at), max(refused_at)",

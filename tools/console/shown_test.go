@@ -37,9 +37,16 @@ func (b *bazaar) minute() (text, value string) {
 	return text, "'" + text + "'"
 }
 
+// variety is how many products there are, with so few categories and prices that several are as near; wanted how many of them
+// visitors see.
+const (
+	variety = 40
+	wanted  = 12
+)
+
 // product is an id of a product, of a group, or of what the feed does not have.
 func (b *bazaar) product() string {
-	return fmt.Sprintf("%s%d", b.one("p", "p", "p", "g", "x"), b.IntN(12))
+	return fmt.Sprintf("%s%d", b.one("p", "p", "p", "g", "x"), b.IntN(wanted))
 }
 
 func (b *bazaar) category() string { return b.one("tea", "cups", "it's", "") }
@@ -77,7 +84,7 @@ func (b *bazaar) visitors(n int) []uuid.UUID {
 			}
 			priceAt, _ := b.minute()
 			categoryAt, _ := b.minute()
-			price := fmt.Sprintf("%s %s %d", priceAt, b.one("EUR", "USD"), b.IntN(6)*1e6)
+			price := fmt.Sprintf("%s %s %d", priceAt, b.one("EUR", "USD"), b.IntN(10)*1e6)
 			category := categoryAt + " " + strings.ReplaceAll(b.category(), "'", `\'`)
 			seen = append(seen, fmt.Sprintf("('market', '%s', '%s', %s, '%s', '%s', now() + 9999)", all[i], product, strings.Join(did, ", "), b.one(price, price, ""), b.one(category, category, "")))
 		}
@@ -95,7 +102,7 @@ func (b *bazaar) visitors(n int) []uuid.UUID {
 // feed sells some of the products, at few prices.
 func (b *bazaar) feed() {
 	var rows []string
-	for i := range 12 {
+	for i := range variety {
 		sale, from, until := "NULL", "now() - 9999", "now() + 9999"
 		switch b.IntN(6) {
 		case 0:
@@ -105,8 +112,8 @@ func (b *bazaar) feed() {
 		case 2:
 			sale, from = "500000", "now() + 999"
 		}
-		rows = append(rows, fmt.Sprintf("('market', 'p%d', %d, '%s', %s, %s, %s, '%s', '%s', '%s')", i, b.IntN(6)*1e6, b.one("EUR", "EUR", "USD"), sale, from, until,
-			b.one("in_stock", "out_of_stock", "out_of_stock", "preorder", "backorder"), strings.ReplaceAll(b.category(), "'", `\'`), b.one("", fmt.Sprint("g", b.IntN(12)), fmt.Sprint("p", b.IntN(12)))))
+		rows = append(rows, fmt.Sprintf("('market', 'p%d', %d, '%s', %s, %s, %s, '%s', '%s', '%s')", i, b.IntN(10)*1e6, b.one("EUR", "EUR", "USD"), sale, from, until,
+			b.one("in_stock", "in_stock", "out_of_stock", "out_of_stock", "out_of_stock", "preorder", "backorder"), strings.ReplaceAll(b.category(), "'", `\'`), b.one("", fmt.Sprint("g", b.IntN(wanted)), fmt.Sprint("p", b.IntN(wanted)))))
 	}
 	b.insert("products", "site_id, product_id, price_micros, currency, sale_micros, sale_from, sale_until, availability, category, item_group_id", rows)
 }

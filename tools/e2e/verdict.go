@@ -30,19 +30,20 @@ var shop = reference.Site{Zone: time.UTC, Currency: "EUR", Goals: []reference.Go
 type verdict struct {
 	balance ledger.Balance
 	facts   ledger.Facts
+	mail    mailBalance
 	// fragile is the sum of the fragile view.
 	fragile int
 }
 
 // Err says what is wrong, or nil.
 func (v verdict) Err() error {
-	return errors.Join(v.balance.Err(), v.facts.Err(), want(v.fragile == v.balance.Rows, "the fragile view sums up to %d events, events has %d", v.fragile, v.balance.Rows))
+	return errors.Join(v.balance.Err(), v.facts.Err(), v.mail.Err(), want(v.fragile == v.balance.Rows, "the fragile view sums up to %d events, events has %d", v.fragile, v.balance.Rows))
 }
 
 func (v verdict) String() string {
 	b := v.balance
-	return fmt.Sprintf("accepted=%d rows=%d lost=%d double=%d conversions_lost=%d conversions_double=%d memberships_wrong=%d",
-		b.Accepted, b.Rows, b.Lost, b.Double, len(v.facts.Lost), len(v.facts.Double), v.facts.Of(ledger.Members))
+	return fmt.Sprintf("accepted=%d rows=%d lost=%d double=%d conversions_lost=%d conversions_double=%d memberships_wrong=%d email_lost=%d email_double=%d",
+		b.Accepted, b.Rows, b.Lost, b.Double, len(v.facts.Lost), len(v.facts.Double), v.facts.Of(ledger.Members), v.mail.Lost, v.mail.Double)
 }
 
 // settle waits until every event in a spool is in Kafka and every offset of Kafka has a row, and compares the ledger with
@@ -79,6 +80,9 @@ func (w *world) compare(ctx context.Context) (v verdict, err error) {
 		return v, err
 	}
 	v.fragile = fragile.Events
+	if v.mail, err = w.compareMail(ctx); err != nil {
+		return v, err
+	}
 	if v.balance.MissingOffsets == 0 {
 		v.facts, err = w.ledger.CompareFacts(ctx, w.sql(), site, shop)
 	}

@@ -44,6 +44,7 @@ type world struct {
 	proxies    [pairs]proxy
 	proxyPorts *localstack.Ports
 	ledger     *ledger.Ledger
+	letters    *letters
 	// verdict is that of the last round, answers are those of this one.
 	verdict verdict
 	noting  sync.Mutex // guards answers and ledger while there is load
@@ -54,6 +55,9 @@ type world struct {
 func start(ctx context.Context, dir string, rate float64, seed uint64) (*world, error) {
 	w := &world{dir: dir, rate: rate, seed: seed, ledger: ledger.New(), random: rand.New(rand.NewPCG(seed, 2))}
 	var err error
+	if w.letters, err = newLetters(); err != nil {
+		return w, err
+	}
 	if w.proxies, w.proxyPorts, err = newProxies(); err != nil {
 		return w, err
 	}
@@ -96,7 +100,7 @@ func (w *world) startServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	forCollector := []string{fmt.Sprint("ONEPX_SPOOL_QUOTA_BYTES=", spoolQuota), "ONEPX_STOP_GRACE=" + stopGrace.String()}
+	forCollector := []string{fmt.Sprint("ONEPX_SPOOL_QUOTA_BYTES=", spoolQuota), "ONEPX_STOP_GRACE=" + stopGrace.String(), "ONEPX_MAIL_KEYS=" + w.letters.keys}
 	var forConsumer []string
 	for i := range 2 {
 		if i == 1 {
@@ -149,7 +153,7 @@ func (w *world) sites() string { return filepath.Join(w.dir, "onepx.yaml") }
 
 // writeSites writes the configuration; the time zone is part of the rules.
 func (w *world) writeSites(timezone string) error {
-	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: %s\n%s    goals:\n%s", site, timezone, shop.Currency, ledger.Rules, goals), 0o600)
+	return os.WriteFile(w.sites(), fmt.Appendf(nil, "sites:\n  - id: %s\n    timezone: %s\n    currency: %s\n%s    goals:\n%s  - {id: "+mailSite+", timezone: UTC, currency: EUR}\n", site, timezone, shop.Currency, ledger.Rules, goals), 0o600)
 }
 
 func (w *world) sql() ledger.ClickHouse { return ledger.ClickHouse{URL: w.clickHouse.HTTPURL()} }
@@ -160,7 +164,7 @@ func (w *world) makeFragileView(ctx context.Context) error {
 	for _, statement := range []string{
 		"CREATE TABLE onepx.e2e_switch (x UInt8) ENGINE = MergeTree ORDER BY x",
 		"CREATE TABLE onepx.e2e_counts (events UInt64) ENGINE = MergeTree ORDER BY tuple()" + window,
-		"CREATE MATERIALIZED VIEW onepx.e2e_view TO onepx.e2e_counts AS SELECT countIf(outcome = 'event') + throwIf((SELECT count() FROM onepx.e2e_switch) > 0) AS events FROM onepx.events",
+		"CREATE MATERIALIZED VIEW onepx.e2e_view TO onepx.e2e_counts AS SELECT countIf(outcome = 'event' AND site_id = '" + site + "') + throwIf((SELECT count() FROM onepx.e2e_switch) > 0) AS events FROM onepx.events",
 	} {
 		if err := w.sql().Query(ctx, statement, nil); err != nil {
 			return err
@@ -215,7 +219,10 @@ func (w *world) load(ctx context.Context, number int, k kind) {
 			cfg.Ready = append(cfg.Ready, c.Admin+"/readyz")
 		}
 	}
+	var reading sync.WaitGroup
+	reading.Go(func() { w.letters.read(ctx, number, cfg.Targets) })
 	load.Run(ctx, cfg, w.note)
+	reading.Wait()
 }
 
 // note takes what became of an event.

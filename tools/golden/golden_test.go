@@ -27,6 +27,7 @@ func TestEveryAnswerIsThatOfTheReference(t *testing.T) {
 	w.await(t, len(events)+len(browsed))
 	compareAudiences(t, w, browsed)
 	compareLift(t, w, browsed)
+	compareMail(t, w)
 	require.NoError(t, w.rollup(t.Context()))
 	c := newComparison(w.clickHouse, siteID, events)
 	reference := answers.New(site, events)

@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.profile_refusals {{.OnCluster}}
 ENGINE = {{.Engine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
-SETTINGS {{.Window}};
+SETTINGS index_granularity = 512, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.profile_refusals_view {{.OnCluster}} TO {{.Database}}.profile_refusals AS
 SELECT

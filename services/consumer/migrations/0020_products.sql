@@ -49,16 +49,6 @@ FROM
 WHERE NOT (SELECT argMax(wished, position) FROM {{.Database}}.suppressed_visitors WHERE id_hash = cityHash64({visitor:UUID}))
 ORDER BY newest_at DESC, product;
 
--- The same of several visitors, with what the choice of a product to show needs; price and category are 0 and empty where none was
--- seen. Of people who are suppressed it has rows: whoever asks has asked for their audiences first.
---   SELECT * FROM products_seen_of(site = 'shop', visitors = ['0190b5ad-…'])
-CREATE VIEW IF NOT EXISTS {{.Database}}.products_seen_of {{.OnCluster}} AS
-SELECT visitor_id, product, state, newest AS newest_at, price_micros, price_currency AS currency, category_name AS category
-FROM
-(
-{{.Interest "visitor_id IN {visitors:Array(UUID)}" "now64(3, 'UTC')"}}
-);
-
 -- What a site sells, from its product feed (docs/imports.md). A partition is one feed, put in place as a whole.
 CREATE TABLE IF NOT EXISTS {{.Database}}.products {{.OnCluster}}
 (

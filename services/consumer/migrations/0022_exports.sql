@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.share_consents {{.OnCluster}}
 ENGINE = {{.Engine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
-SETTINGS {{.Window}};
+SETTINGS index_granularity = 512, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.share_consents_view {{.OnCluster}} TO {{.Database}}.share_consents AS
 SELECT

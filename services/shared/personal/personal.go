@@ -62,6 +62,7 @@ var Tables = []Table{
 	{"audience_states", visitorOnly, AudienceKey},
 	{"audience_changes", visitorOnly, AudienceKey},
 	{"audience_dues", visitorOnly, AudienceKey},
+	{"mail_hits", map[string]suppression.Kind{"visitor_id": suppression.Visitor, "recipient_key": suppression.Recipient}, OffsetKey},
 }
 
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-	"time"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -116,10 +115,20 @@ func (m *mailHit) describe(b *batch, event *onepxv1.Event) {
 	event.Transport.Head = b.request.Method == http.MethodHead
 }
 
-// keepOut tells whether the recipient does not want to be measured, or was erased since. Who wants no more mail is heard.
-func (m *mailHit) keepOut(list Suppressions, at time.Time) bool {
-	return m.Kind != mailtoken.Unsubscribe && m.Recipient != [mailtoken.RecipientSize]byte{} &&
-		list.Contains(suppression.Recipient, m.Recipient[:], at)
+// identifyReader tells whether there is nobody else to identify than the recipient: who does not want to be measured, though may
+// want no more mail, and who reads a mail. A cookie would say of other sites who that is; with a click it is the visitor's.
+func (s *Server) identifyReader(b *batch, h *hit) bool {
+	m := h.mail
+	named := m.Recipient != [mailtoken.RecipientSize]byte{}
+	if m.Kind != mailtoken.Unsubscribe && named && s.deps.Suppressions.Contains(suppression.Recipient, m.Recipient[:], b.at) {
+		h.reason = reason.OnSuppression
+		return true
+	}
+	if m.Kind == mailtoken.Click {
+		return false
+	}
+	h.event.Visitor = &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}
+	return true
 }
 
 // answerOpen writes the image. Its status is 200 whatever became of the event: mail programs show what is broken.

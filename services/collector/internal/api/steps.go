@@ -21,7 +21,6 @@ import (
 	"github.com/onepx/onepx/services/collector/internal/identity"
 	"github.com/onepx/onepx/services/collector/internal/tally"
 	"github.com/onepx/onepx/services/shared/eventlog"
-	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
@@ -345,12 +344,7 @@ func (s *Server) consent(b *batch, h *hit) {
 func (b *batch) fromServer() bool { return b.via.kind == onepxv1.TransportKind_TRANSPORT_KIND_SERVER }
 
 func (s *Server) identity(b *batch, h *hit) {
-	if h.mail != nil && h.mail.keepOut(s.deps.Suppressions, b.at) {
-		h.reason = reason.OnSuppression
-		return
-	}
-	if h.mail != nil && h.mail.Kind != mailtoken.Click { // who reads a mail, the token says; a cookie would say it of other sites
-		h.event.Visitor = &onepxv1.Visitor{Kind: onepxv1.VisitorKind_VISITOR_KIND_NONE}
+	if h.mail != nil && s.identifyReader(b, h) {
 		return
 	}
 	if h.delivery {

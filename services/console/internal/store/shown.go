@@ -20,18 +20,15 @@ type membership struct {
 	candidates []tailor.Seen
 }
 
-// show says for each membership which product to show, by a few queries that are planned in no time.
-func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]lookup.Facts) error {
+// show says for each membership which product to show, by a few queries that are planned in no time. seen are the products by
+// visitor, the newest first; sells tells that the site has a feed.
+func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]lookup.Facts, seen map[uuid.UUID][]tailor.Seen, sells bool) error {
 	ctx = clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"max_query_size": 64 << 20})) // of many long ids
-	memberships, err := s.candidates(ctx, site, facts)
-	if err != nil || len(memberships) == 0 {
-		return err
-	}
-	sells, err := s.hasFeed(ctx, site) // the cheapest of the questions, and without a feed the last one
-	if err != nil {
-		return err
-	}
-	if !sells {
+	memberships := candidates(facts, seen)
+	switch {
+	case len(memberships) == 0:
+		return nil
+	case !sells:
 		for _, m := range memberships {
 			shown := tailor.WithoutFeed(m.candidates)
 			m.Show = &shown
@@ -49,35 +46,9 @@ func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]looku
 }
 
 // candidates are the memberships that count and have candidates.
-func (s *Store) candidates(ctx context.Context, site string, facts map[uuid.UUID]lookup.Facts) ([]membership, error) {
-	var visitors []uuid.UUID
-	for visitor, f := range facts {
-		if slices.ContainsFunc(f.Memberships, func(m lookup.Membership) bool { return !m.HeldOut }) {
-			visitors = append(visitors, visitor)
-		}
-	}
-	if len(visitors) == 0 {
-		return nil, nil
-	}
-	var rows []struct {
-		Visitor  uuid.UUID `ch:"visitor_id"`
-		Product  string    `ch:"product"`
-		State    string    `ch:"state"`
-		Price    int64     `ch:"price_micros"`
-		Currency string    `ch:"currency"`
-		Category string    `ch:"category"`
-	}
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, product, state, price_micros, currency, category FROM "+
-		s.view("products_seen_of", named("site", text(site)), named("visitors", ids(visitors)))+" ORDER BY visitor_id, newest_at DESC, product")
-	if err != nil {
-		return nil, failed("list products that were seen", err)
-	}
-	seen := map[uuid.UUID][]tailor.Seen{}
-	for _, r := range rows {
-		seen[r.Visitor] = append(seen[r.Visitor], tailor.Seen{ID: r.Product, State: r.State, PriceMicros: r.Price, Currency: r.Currency, Category: r.Category})
-	}
+func candidates(facts map[uuid.UUID]lookup.Facts, seen map[uuid.UUID][]tailor.Seen) []membership {
 	var all []membership
-	for _, visitor := range visitors {
+	for visitor := range facts {
 		for i := range facts[visitor].Memberships {
 			m := &facts[visitor].Memberships[i]
 			if candidates := tailor.Candidates(m.Products, seen[visitor]); !m.HeldOut && len(candidates) > 0 {
@@ -85,7 +56,7 @@ func (s *Store) candidates(ctx context.Context, site string, facts map[uuid.UUID
 			}
 		}
 	}
-	return all, nil
+	return all
 }
 
 // price is the present price of a product.

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"strconv"
 	"sync"
 	"time"
 
@@ -11,16 +12,20 @@ import (
 	"github.com/onepx/onepx/services/console/internal/lookup"
 )
 
-// factRow is the newest refusal of a visitor, the views of a campaign, or that sharing is allowed.
+// factRow is the newest refusal of a visitor, an ad that was seen, or that sharing is allowed.
 type factRow struct {
-	Visitor  uuid.UUID `ch:"visitor_id"`
-	Refused  int64     `ch:"refused_ms"`
-	Campaign string    `ch:"campaign"`
-	Views    uint64    `ch:"views"`
-	Share    bool      `ch:"share"`
+	Visitor uuid.UUID `ch:"visitor_id"`
+	Refused int64     `ch:"refused_ms"`
+	// Campaign is of the ad that was seen at SeenAt.
+	Campaign string `ch:"campaign"`
+	SeenAt   int64  `ch:"seen_ms"`
+	Share    bool   `ch:"share"`
 }
 
-// VisitorFacts asks for hits and for all else at once, and then for what to show whoever is in audiences. Views of ads that a
+// mostViews is how many views of a campaign by a visitor are counted at most.
+const mostViews = 1000
+
+// VisitorFacts asks for all that is known of the visitors at once, and then for what the site sells of it. Views of ads that a
 // visitor saw before a refusal count for nothing, as all that came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
 	now := time.Now()
@@ -30,27 +35,19 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	}
 	var hits []hitRow
 	var facts []factRow
-	var errs [2]error
-	var both sync.WaitGroup
-	both.Go(func() { hits, errs[0] = s.hits(ctx, site, rules, visitors, now) })
-	both.Go(func() { facts, errs[1] = s.facts(ctx, site, day, visitors) })
-	both.Wait()
+	var interest []interestRow
+	var sells bool
+	var errs [4]error
+	var asking sync.WaitGroup
+	asking.Go(func() { hits, errs[0] = s.hits(ctx, site, rules, visitors, now) })
+	asking.Go(func() { facts, errs[1] = s.facts(ctx, site, day, visitors) })
+	asking.Go(func() { interest, errs[2] = s.interest(ctx, site, visitors) })
+	asking.Go(func() { sells, errs[3] = s.hasFeed(ctx, site) })
+	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	all, refused := map[uuid.UUID]lookup.Facts{}, map[uuid.UUID]int64{}
-	for _, r := range facts {
-		f := all[r.Visitor]
-		f.Share = f.Share || r.Share
-		if r.Views > 0 {
-			if f.Views == nil {
-				f.Views = map[string]uint64{}
-			}
-			f.Views[r.Campaign] += r.Views
-		}
-		all[r.Visitor] = f
-		refused[r.Visitor] = max(refused[r.Visitor], r.Refused)
-	}
+	all, refused := told(facts)
 	memberships, err := s.memberships(ctx, site, rules, hits, refused, now)
 	if err != nil {
 		return nil, err
@@ -60,17 +57,36 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 		f.Memberships = list
 		all[visitor] = f
 	}
-	return all, s.show(ctx, site, all)
+	return all, s.show(ctx, site, all, seen(interest, refused, now), sells)
+}
+
+// told puts the facts together; refused has the newest refusal of each visitor, in ms.
+func told(rows []factRow) (all map[uuid.UUID]lookup.Facts, refused map[uuid.UUID]int64) {
+	all, refused = map[uuid.UUID]lookup.Facts{}, map[uuid.UUID]int64{}
+	for _, r := range rows {
+		refused[r.Visitor] = max(refused[r.Visitor], r.Refused)
+	}
+	for _, r := range rows {
+		f := all[r.Visitor]
+		f.Share = f.Share || r.Share
+		if r.Campaign != "" && r.SeenAt > refused[r.Visitor] {
+			if f.Views == nil {
+				f.Views = map[string]uint64{}
+			}
+			f.Views[r.Campaign]++
+		}
+		all[r.Visitor] = f
+	}
+	return all, refused
 }
 
 func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
 	of := "site_id = " + text(site) + " AND visitor_id IN " + ids(visitors)
-	refusals := "(SELECT visitor_id, max(refused_at) AS refused_at FROM " + s.database + ".profile_refusals WHERE " + of + " GROUP BY visitor_id)"
 	var rows []factRow
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toUnixTimestamp64Milli(refused_at) AS refused_ms, '' AS campaign, toUInt64(0) AS views, false AS share FROM "+refusals+
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toUnixTimestamp64Milli(max(refused_at)) AS refused_ms, '' AS campaign, toInt64(0) AS seen_ms, false AS share FROM "+s.database+".profile_refusals WHERE "+of+" GROUP BY visitor_id"+
 		" UNION ALL "+
-		"SELECT visitor_id, 0, toString(campaign), count(), false FROM "+s.database+".touches LEFT JOIN "+refusals+" AS refusal USING (visitor_id) "+
-		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' AND occurred_at > refusal.refused_at GROUP BY visitor_id, campaign"+
+		"SELECT visitor_id, 0, toString(campaign), toUnixTimestamp64Milli(occurred_at), false FROM "+s.database+".touches "+
+		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' LIMIT "+strconv.Itoa(mostViews)+" BY visitor_id, campaign"+
 		" UNION ALL "+
 		"SELECT visitor_id, 0, '', 0, max(allowed_at) > max(refused_at) FROM "+s.database+".share_consents WHERE "+of+" GROUP BY visitor_id")
 	if err != nil {

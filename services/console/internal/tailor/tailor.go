@@ -51,8 +51,9 @@ type Choice struct {
 const (
 	// maxCandidates is how many products a visitor may be shown for a membership.
 	maxCandidates = 10
-	stateBought   = "bought"
-	stateMatched  = "matched"
+	// StateBought is the state of a product that is not shown unless a membership is by it.
+	StateBought  = "bought"
+	stateMatched = "matched"
 	// The reasons that are not states.
 	reasonSameCategory = "same_category"
 	reasonNoFeed       = "no_feed"
@@ -77,7 +78,7 @@ func Candidates(products []string, seen []Seen) []Seen {
 		all = append(all, one)
 	}
 	for _, s := range seen {
-		if s.State != stateBought && !named[s.ID] {
+		if s.State != StateBought && !named[s.ID] {
 			all = append(all, s)
 		}
 	}

@@ -261,7 +261,7 @@ func testHoldout(t *testing.T, d db) {
 	require.Len(t, held, 5000)
 	some := slices.Compact(held)[1:]
 	require.InDelta(t, 1000, len(some), 120, "20 %")
-	require.ElementsMatch(t, some, w.texts("SELECT toString(visitor_id) FROM %s.audiences_of(site = 'shop', at = '"+instant("1h")+"', visitors = ['"+strings.Join(some, "', '")+"']) WHERE held_out"))
+	require.ElementsMatch(t, some, w.texts("SELECT toString(visitor_id) FROM %s.audiences_of(site = 'shop', at = '"+instant("1h")+"', visitors = ['"+strings.Join(some, "', '")+"']) WHERE held_out AND segment = 'held'"))
 	w.segment("held", store.Segment{HoldoutPermille: 100, SavedAt: origin.Add(time.Second)})
 	fewer := slices.Compact(w.members("if(held_out, toString(visitor_id), '')", "held", "0s", ""))[1:]
 	require.InDelta(t, 500, len(fewer), 100, "10 %")

@@ -26,7 +26,7 @@ func (w audienceWorld) judge() goJudge {
 	j := goJudge{map[string][]segments.StoredHit{}, map[uuid.UUID]int64{}}
 	rows, err := w.conn.Query(w.t.Context(), "SELECT segment, visitor_id, step, product, nth, toUnixTimestamp64Milli(occurred_at), event_id, value_micros, item_micros FROM "+w.name+".segment_hits WHERE site_id = 'shop' AND version = 'v'")
 	require.NoError(w.t, err)
-	defer rows.Close() //nolint:errcheck // read to its end
+	defer rows.Close()
 	for rows.Next() {
 		var segment, step string
 		var visitor uuid.UUID
@@ -38,7 +38,7 @@ func (w audienceWorld) judge() goJudge {
 	require.NoError(w.t, rows.Err())
 	refused, err := w.conn.Query(w.t.Context(), "SELECT visitor_id, toUnixTimestamp64Milli(max(refused_at)) FROM "+w.name+".profile_refusals WHERE site_id = 'shop' GROUP BY visitor_id")
 	require.NoError(w.t, err)
-	defer refused.Close() //nolint:errcheck // read to its end
+	defer refused.Close()
 	for refused.Next() {
 		var visitor uuid.UUID
 		var at int64
