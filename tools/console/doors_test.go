@@ -216,7 +216,7 @@ func (d *doors) told() map[string]string {
 func testDoors(t *testing.T, w *world) {
 	d := &doors{world: w, names: map[uuid.UUID]string{}}
 	browsers := map[string]*browser{}
-	for _, name := range []string{"allows", "refuses", "sends GPC", "opts out", "is erased", "has refused", "has sent GPC", "has opted out"} {
+	for _, name := range []string{"allows", "refuses", "sends GPC", "opts out", byLink, "is erased", "has refused", "has sent GPC", "has opted out"} {
 		browsers[name] = &browser{w: w, name: name}
 	}
 	browsers["has sent GPC"].gpc = true
@@ -224,13 +224,17 @@ func testDoors(t *testing.T, w *world) {
 	early.send(http.MethodGet, "/p.gif", "e", "page_view", "p.who", early.name)
 	require.Equal(t, http.StatusSeeOther, early.send(http.MethodPost, "/optout").StatusCode)
 	for name, b := range browsers {
-		if name == "has refused" {
+		switch name {
+		case "has refused":
 			b.cart("c", "0")
-			continue
+		case byLink:
+			b.cart()
+			b.send(http.MethodGet, "/p.gif", "e", "identify", "uid", address)
+		default:
+			b.cart()
 		}
-		b.cart()
 	}
-	everybody := []string{"allows", "is erased", "opts out", "refuses", "sends GPC"}
+	everybody := []string{"allows", "is erased", "opts out", byLink, "refuses", "sends GPC"}
 	w.eventually("everybody who has not refused is a member", patience, func() bool {
 		d.meet()
 		own, partners := d.lookups(browsers)
@@ -244,23 +248,43 @@ func testDoors(t *testing.T, w *world) {
 	browsers["sends GPC"].gpc = true
 	browsers["sends GPC"].send(http.MethodGet, "/p.gif", "e", "page_view")
 	require.Equal(t, http.StatusSeeOther, browsers["opts out"].send(http.MethodPost, "/optout").StatusCode)
+	d.optOutByLink()
 	d.eraseOne("is erased")
 	only := []string{"allows"}
 	w.eventually("only who allows it is a member", patience, func() bool {
 		own, partners := d.lookups(browsers)
 		told := d.told()
 		return slices.Equal(d.view(), only) && slices.Equal(own, only) && slices.Equal(partners, only) &&
-			told["refuses"] != entered && told["sends GPC"] != entered && told["opts out"] != entered
+			told["refuses"] != entered && told["sends GPC"] != entered && told["opts out"] != entered && told[byLink] != entered
 	})
 	require.Equal(t, only, d.list())
-	require.Equal(t, []string{"opts out", "refuses", "sends GPC"}, d.export("removed"), "of the erased nothing is said")
+	require.Equal(t, []string{"opts out", byLink, "refuses", "sends GPC"}, d.export("removed"), "of the erased nothing is said")
 	require.Equal(t, only, d.export("members"))
 	const left = entered + ", audience_left suppressed"
-	require.Equal(t, map[string]string{"allows": entered, "is erased": entered, "refuses": left, "sends GPC": left, "opts out": left}, d.told())
+	require.Equal(t, map[string]string{"allows": entered, "is erased": entered, "refuses": left, "sends GPC": left, "opts out": left, byLink: left}, d.told())
 }
 
 // entered is all that the stream tells of somebody who comes into the audience and stays.
 const entered = "audience_entered"
+
+// byLink is a visitor who gives an address, and opts out by the link of a mail to it, in another browser.
+const (
+	byLink  = "opts out by a link"
+	address = "linked@example.com"
+)
+
+func (d *doors) optOutByLink() {
+	d.t.Helper()
+	link, err := d.pipeline.Collector(d.t.Context(), "optout-link", "--url", d.collector.URL, "--site", "doors", address)
+	require.NoError(d.t, err, link)
+	request, err := http.NewRequestWithContext(d.t.Context(), http.MethodPost, strings.TrimSpace(link), nil)
+	require.NoError(d.t, err)
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	require.NoError(d.t, err)
+	require.NoError(d.t, response.Body.Close())
+	require.Equal(d.t, http.StatusSeeOther, response.StatusCode)
+}
 
 // eraseOne has the visitor of that name erased.
 func (d *doors) eraseOne(name string) {

@@ -108,4 +108,4 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.suppressed_visitors {{.OnCluster}}
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "position"}}
 ORDER BY id_hash
-SETTINGS {{.Window}};
+SETTINGS index_granularity = 512, {{.Window}};

@@ -146,7 +146,7 @@ func (r *Rule) newest(counted, ofKey []StoredHit) int64 {
 		if i+1 < len(counted) && counted[i+1].At == h.At {
 			continue // all of one instant are judged together
 		}
-		for ; counted[oldest].At <= h.At-r.WithinMs; oldest++ {
+		for ; oldest < i && counted[oldest].At <= h.At-r.WithinMs; oldest++ {
 			value.Sub(value, r.worth(counted[oldest]))
 		}
 		follow(h.At)

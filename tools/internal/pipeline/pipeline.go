@@ -93,6 +93,11 @@ func (p *Pipeline) Consumer(ctx context.Context, args ...string) (string, error)
 	return p.run(ctx, "consumer", args)
 }
 
+// Collector runs one command of the collector to its end and returns what it printed.
+func (p *Pipeline) Collector(ctx context.Context, args ...string) (string, error) {
+	return p.run(ctx, "collector", args)
+}
+
 // Console runs one command of the console to its end and returns what it printed.
 func (p *Pipeline) Console(ctx context.Context, args ...string) (string, error) {
 	return p.run(ctx, "console", args)

@@ -50,7 +50,7 @@ func (s *Store) memberships(ctx context.Context, site string, rules []segments.R
 		i := slices.IndexFunc(rules, func(r segments.Rule) bool { return r.Segment == first.Segment && r.Version == first.Version })
 		switch {
 		case i < 0:
-		case n > segments.MostHits:
+		case n > segments.MostHits && own[n-1].At > at-rules[i].Reach(): // the newest come first
 			crowded[first.Visitor] = true
 		default:
 			if m, in := rules[i].Judge(stored(own), refused[first.Visitor], at); in {
@@ -124,7 +124,7 @@ func (s *Store) hits(ctx context.Context, site string, rules []segments.Rule, vi
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toString(segment) AS segment, toString(version) AS version, toString(step) AS step, product, nth, toUnixTimestamp64Milli(occurred_at) AS at_ms, event_id, value_micros, item_micros, "+
 		"toUInt16(cityHash64("+text(site)+", segment, visitor_id) % 1000) AS holdout FROM "+s.database+".segment_hits "+
 		"WHERE site_id = "+text(site)+" AND visitor_id IN "+ids(visitors)+" AND occurred_at > fromUnixTimestamp64Milli(toInt64("+strconv.FormatInt(now.UnixMilli()-reach, 10)+")) "+
-		"ORDER BY visitor_id, segment, version LIMIT "+strconv.Itoa(segments.MostHits+1)+" BY visitor_id, segment, version")
+		"ORDER BY visitor_id, segment, version, occurred_at DESC LIMIT "+strconv.Itoa(segments.MostHits+1)+" BY visitor_id, segment, version")
 	if err != nil {
 		return nil, failed("look hits of visitors up", err)
 	}
@@ -134,12 +134,26 @@ func (s *Store) hits(ctx context.Context, site string, rules []segments.Rule, vi
 // ruleCache has the rules of sites for as long as they are as good as new.
 type ruleCache struct {
 	mu    sync.Mutex
-	sites map[string]siteRules
+	sites map[string]*siteRules
 }
 
 type siteRules struct {
+	mu     sync.Mutex
 	rules  []segments.Rule
 	readAt time.Time
+}
+
+// of returns those of a site, perhaps not read yet.
+func (c *ruleCache) of(site string) *siteRules {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.sites == nil {
+		c.sites = map[string]*siteRules{}
+	}
+	if c.sites[site] == nil {
+		c.sites[site] = &siteRules{}
+	}
+	return c.sites[site]
 }
 
 // keepRules is how long rules are used again: each change of them is one of the configuration, which takes longer to be everywhere.
@@ -147,9 +161,10 @@ const keepRules = time.Second
 
 // rules are those of a site's segments that are in force. Whoever comes while they are read waits for them.
 func (s *Store) rules(ctx context.Context, site string, now time.Time) ([]segments.Rule, error) {
-	s.ruleCache.mu.Lock()
-	defer s.ruleCache.mu.Unlock()
-	if kept, ok := s.ruleCache.sites[site]; ok && now.Sub(kept.readAt) < keepRules {
+	kept := s.ruleCache.of(site)
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	if now.Sub(kept.readAt) < keepRules {
 		return kept.rules, nil
 	}
 	var rules []segments.Rule
@@ -157,9 +172,6 @@ func (s *Store) rules(ctx context.Context, site string, now time.Time) ([]segmen
 	if err != nil {
 		return nil, failed("read the rules of segments", err)
 	}
-	if s.ruleCache.sites == nil {
-		s.ruleCache.sites = map[string]siteRules{}
-	}
-	s.ruleCache.sites[site] = siteRules{rules, now}
+	kept.rules, kept.readAt = rules, now
 	return rules, nil
 }

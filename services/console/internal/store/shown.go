@@ -39,6 +39,9 @@ func (s *Store) show(ctx context.Context, site string, facts map[uuid.UUID]looku
 	if err != nil {
 		return err
 	}
+	if feed.Stocked, err = s.stocked(ctx, site, feed, memberships); err != nil {
+		return err
+	}
 	if feed.Nearest, err = s.nearest(ctx, site, feed, memberships); err != nil {
 		return err
 	}
@@ -146,19 +149,43 @@ func (s *Store) hasFeed(ctx context.Context, site string) (bool, error) {
 	return some, nil
 }
 
-// nearest are the products in stock that may have to stand for others.
-func (s *Store) nearest(ctx context.Context, site string, feed tailor.Feed, memberships []membership) (map[tailor.Want]string, error) {
-	nearest, categories, wants := map[tailor.Want]string{}, map[string]bool{}, []string{}
+// stocked are the categories of candidates that have a product in stock.
+func (s *Store) stocked(ctx context.Context, site string, feed tailor.Feed, memberships []membership) (map[string]bool, error) {
+	asked := map[string]bool{}
 	for _, m := range memberships {
-		for _, want := range feed.Wanted(m.candidates) {
-			if _, asked := nearest[want]; !asked {
-				nearest[want] = ""
-				categories[want.Category] = true
-				wants = append(wants, "("+text(want.Category)+", toInt64("+strconv.FormatInt(want.PriceMicros, 10)+"))")
-			}
+		for _, category := range feed.Categories(m.candidates) {
+			asked[category] = true
 		}
 	}
-	if len(wants) == 0 {
+	stocked := map[string]bool{}
+	if len(asked) == 0 {
+		return stocked, nil
+	}
+	var rows []struct {
+		Category string `ch:"category"`
+	}
+	err := s.conn.Select(ctx, &rows, "SELECT DISTINCT category FROM "+s.database+".products WHERE site_id = "+text(site)+" AND availability = 'in_stock' AND category IN "+texts(slices.Sorted(maps.Keys(asked))))
+	if err != nil {
+		return nil, failed("look for categories in stock", err)
+	}
+	for _, r := range rows {
+		stocked[r.Category] = true
+	}
+	return stocked, nil
+}
+
+// nearest are the products in stock that have to stand for others: of the next cheaper and the next dearer one the nearer.
+func (s *Store) nearest(ctx context.Context, site string, feed tailor.Feed, memberships []membership) (map[tailor.Want]string, error) {
+	nearest := map[tailor.Want]string{}
+	var categories, prices []string
+	for _, m := range memberships {
+		want, needed := feed.Wanted(m.candidates)
+		if _, asked := nearest[want]; needed && !asked {
+			nearest[want] = ""
+			categories, prices = append(categories, want.Category), append(prices, strconv.FormatInt(want.PriceMicros, 10))
+		}
+	}
+	if len(categories) == 0 {
 		return nearest, nil
 	}
 	var rows []struct {
@@ -166,9 +193,12 @@ func (s *Store) nearest(ctx context.Context, site string, feed tailor.Feed, memb
 		Micros   int64  `ch:"near"`
 		ID       string `ch:"product"`
 	}
-	err := s.conn.Select(ctx, &rows, "SELECT w.category AS category, w.near AS near, argMin(product_id, (abs(price_micros - w.near), price_micros, product_id)) AS product FROM "+
-		"(SELECT category, price_micros, product_id FROM "+s.database+".products WHERE site_id = "+text(site)+" AND availability = 'in_stock' AND category IN "+texts(slices.Sorted(maps.Keys(categories)))+") AS p "+
-		"INNER JOIN (SELECT want.1 AS category, want.2 AS near FROM (SELECT arrayJoin(["+strings.Join(wants, ", ")+"]) AS want)) AS w ON w.category = p.category GROUP BY w.category, w.near")
+	stock := "(SELECT category, price_micros, min(product_id) AS product_id FROM " + s.database + ".products WHERE site_id = " + text(site) + " AND availability = 'in_stock' AND category IN " + texts(categories) + " GROUP BY category, price_micros)"
+	err := s.conn.Select(ctx, &rows, "SELECT w.category AS category, w.near AS near, multiIf(below.product_id = '', above.product_id, above.product_id = '', below.product_id, "+
+		"w.near - below.price_micros <= above.price_micros - w.near, below.product_id, above.product_id) AS product FROM "+
+		"(SELECT want.1 AS category, want.2 AS near FROM (SELECT arrayJoin(arrayZip("+texts(categories)+", CAST(["+strings.Join(prices, ", ")+"], 'Array(Int64)'))) AS want)) AS w "+
+		"ASOF LEFT JOIN "+stock+" AS below ON below.category = w.category AND below.price_micros <= w.near "+
+		"ASOF LEFT JOIN "+stock+" AS above ON above.category = w.category AND above.price_micros >= w.near")
 	if err != nil {
 		return nil, failed("look for products of a category", err)
 	}

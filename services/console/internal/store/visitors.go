@@ -12,7 +12,7 @@ import (
 	"github.com/onepx/onepx/services/console/internal/lookup"
 )
 
-// factRow is the newest refusal of a visitor, an ad that was seen, or that sharing is allowed.
+// factRow is the newest refusal of a visitor, an ad that was seen, that sharing is allowed, or that nothing may be told.
 type factRow struct {
 	Visitor uuid.UUID `ch:"visitor_id"`
 	Refused int64     `ch:"refused_ms"`
@@ -20,6 +20,9 @@ type factRow struct {
 	Campaign string `ch:"campaign"`
 	SeenAt   int64  `ch:"seen_ms"`
 	Share    bool   `ch:"share"`
+	// Wished tells that the visitor is not to be counted, perhaps because a customer who was seen with the id wishes so: who that
+	// is, the suppression list alone does not say.
+	Wished bool `ch:"wished"`
 }
 
 // mostViews is how many views of a campaign by a visitor are counted at most.
@@ -57,6 +60,11 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 		f.Memberships = list
 		all[visitor] = f
 	}
+	for _, r := range facts {
+		if r.Wished {
+			delete(all, r.Visitor)
+		}
+	}
 	return all, s.show(ctx, site, all, seen(interest, refused, now), sells)
 }
 
@@ -83,12 +91,15 @@ func told(rows []factRow) (all map[uuid.UUID]lookup.Facts, refused map[uuid.UUID
 func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
 	of := "site_id = " + text(site) + " AND visitor_id IN " + ids(visitors)
 	var rows []factRow
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toUnixTimestamp64Milli(max(refused_at)) AS refused_ms, '' AS campaign, toInt64(0) AS seen_ms, false AS share FROM "+s.database+".profile_refusals WHERE "+of+" GROUP BY visitor_id"+
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toUnixTimestamp64Milli(max(refused_at)) AS refused_ms, '' AS campaign, toInt64(0) AS seen_ms, false AS share, false AS wished FROM "+s.database+".profile_refusals WHERE "+of+" GROUP BY visitor_id"+
 		" UNION ALL "+
-		"SELECT visitor_id, 0, toString(campaign), toUnixTimestamp64Milli(occurred_at), false FROM "+s.database+".touches "+
-		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' LIMIT "+strconv.Itoa(mostViews)+" BY visitor_id, campaign"+
+		"SELECT visitor_id, 0, toString(campaign), toUnixTimestamp64Milli(occurred_at), false, false FROM "+s.database+".touches "+
+		"WHERE "+of+" AND site_day = "+text(day)+" AND kind = 'view' AND campaign != '' ORDER BY occurred_at DESC LIMIT "+strconv.Itoa(mostViews)+" BY visitor_id, campaign"+
 		" UNION ALL "+
-		"SELECT visitor_id, 0, '', 0, max(allowed_at) > max(refused_at) FROM "+s.database+".share_consents WHERE "+of+" GROUP BY visitor_id")
+		"SELECT visitor_id, 0, '', 0, max(allowed_at) > max(refused_at), false FROM "+s.database+".share_consents WHERE "+of+" GROUP BY visitor_id"+
+		" UNION ALL "+
+		"SELECT visitor_id, 0, '', 0, false, true FROM (SELECT arrayJoin(CAST("+ids(visitors)+", 'Array(UUID)')) AS visitor_id) WHERE cityHash64(visitor_id) IN "+
+		"(SELECT id_hash FROM "+s.database+".suppressed_visitors WHERE id_hash IN (SELECT cityHash64(arrayJoin(CAST("+ids(visitors)+", 'Array(UUID)')))) GROUP BY id_hash HAVING argMax(wished, position))")
 	if err != nil {
 		return nil, failed("look visitors up", err)
 	}

@@ -2,7 +2,7 @@
 // does the same in one query, which takes the database most of a second to plan; ad servers wait for this one. A test of
 // tools/console holds both equal.
 //
-// It decides by what it is given: Candidates, then Wanted, for which the caller asks the feed, then Choose.
+// It decides by what it is given: Candidates, then Categories and Wanted, for which the caller asks the feed, then Choose.
 package tailor
 
 // Seen is a product as a visitor saw it last.
@@ -29,6 +29,8 @@ type Offer struct {
 type Feed struct {
 	// Offers are by the product's id, Groups by the group's.
 	Offers, Groups map[string]Offer
+	// Stocked are the categories that have a product in stock.
+	Stocked map[string]bool
 	// Nearest are the ids of products in stock that stand for others.
 	Nearest map[Want]string
 }
@@ -85,19 +87,31 @@ func Candidates(products []string, seen []Seen) []Seen {
 	return all[:min(len(all), maxCandidates)]
 }
 
-// Wanted are the products that may have to stand for others.
-func (f Feed) Wanted(candidates []Seen) []Want {
-	var all []Want
+// Categories are those of which a product may have to stand for a candidate.
+func (f Feed) Categories(candidates []Seen) []string {
+	var all []string
 	for _, c := range candidates {
 		offer, want := f.find(c)
 		if offer.Available {
 			break // what follows is not shown
 		}
 		if want.Category != "" {
-			all = append(all, want)
+			all = append(all, want.Category)
 		}
 	}
 	return all
+}
+
+// Wanted is what has to stand for a candidate, if anything has: of the first whose category has something, unless one before is
+// there itself.
+func (f Feed) Wanted(candidates []Seen) (Want, bool) {
+	for _, c := range candidates {
+		offer, want := f.find(c)
+		if offer.Available || f.Stocked[want.Category] {
+			return want, !offer.Available
+		}
+	}
+	return Want{}, false
 }
 
 // Choose returns the first candidate that there is something to show for.

@@ -28,29 +28,40 @@ func TestTheFirstCandidateThatThereIsSomethingForIsShown(t *testing.T) {
 	offer := func(id string, available bool, category string) tailor.Offer {
 		return tailor.Offer{ID: id, Available: available, Category: category, PriceMicros: 7e6}
 	}
-	tea := tailor.Want{Category: "Tea", PriceMicros: 7e6}
+	tea, gone := tailor.Want{Category: "Tea", PriceMicros: 7e6}, tailor.Want{Category: "Tea", PriceMicros: 5e6}
+	stocked := map[string]bool{"Tea": true}
 	for _, test := range []struct {
-		name   string
-		feed   tailor.Feed
-		wanted []tailor.Want
-		want   string
+		name string
+		feed tailor.Feed
+		// categories are those that are asked about, wanted what is then, or zero.
+		categories []string
+		wanted     tailor.Want
+		want       string
 	}{
-		{"itself, when it is available", tailor.Feed{Offers: map[string]tailor.Offer{"a": offer("a", true, "Tea"), "b": offer("b", false, "Tea")}}, nil, "a viewed a"},
+		{"itself, when it is available", tailor.Feed{Offers: map[string]tailor.Offer{"a": offer("a", true, "Tea"), "b": offer("b", false, "Tea")}, Stocked: stocked}, nil, tailor.Want{}, "a viewed a"},
 		{"one of its category at the feed's price, when it is not", tailor.Feed{
-			Offers: map[string]tailor.Offer{"a": offer("a", false, "Tea"), "b": offer("b", true, "")}, Nearest: map[tailor.Want]string{tea: "near"},
-		}, []tailor.Want{tea}, "near same_category a"},
-		{"one of the category and at the price that were seen, when it is gone", tailor.Feed{Nearest: map[tailor.Want]string{{Category: "Tea", PriceMicros: 5e6}: "near"}},
-			[]tailor.Want{{Category: "Tea", PriceMicros: 5e6}, {Category: "Tea", PriceMicros: 5e6}}, "near same_category a"},
-		{"the next candidate, when nothing is of its category", tailor.Feed{Offers: map[string]tailor.Offer{"a": offer("a", false, "Cups"), "b": offer("b", true, "")}},
-			[]tailor.Want{{Category: "Cups", PriceMicros: 7e6}}, "b carted b"},
-		{"a product of its group", tailor.Feed{Groups: map[string]tailor.Offer{"a": offer("a-red", true, "Cups")}}, nil, "a-red viewed a"},
+			Offers: map[string]tailor.Offer{"a": offer("a", false, "Tea"), "b": offer("b", true, "")}, Stocked: stocked, Nearest: map[tailor.Want]string{tea: "near"},
+		}, []string{"Tea"}, tea, "near same_category a"},
+		{"one of the category and at the price that were seen, when it is gone", tailor.Feed{Stocked: stocked, Nearest: map[tailor.Want]string{gone: "near"}},
+			[]string{"Tea", "Tea"}, gone, "near same_category a"},
+		{"the next candidate, when nothing is of its category", tailor.Feed{Offers: map[string]tailor.Offer{"a": offer("a", false, "Cups"), "b": offer("b", true, "")}, Stocked: stocked},
+			[]string{"Cups"}, tailor.Want{}, "b carted b"},
+		{"one of the next candidate's category, when nothing is of its own", tailor.Feed{
+			Offers: map[string]tailor.Offer{"a": offer("a", false, "Cups")}, Stocked: stocked, Nearest: map[tailor.Want]string{gone: "near"},
+		}, []string{"Cups", "Tea"}, gone, "near same_category b"},
+		{"a product of its group", tailor.Feed{Groups: map[string]tailor.Offer{"a": offer("a-red", true, "Cups")}}, nil, tailor.Want{}, "a-red viewed a"},
 		{"the category of the group of its name, when it has none itself", tailor.Feed{
 			Offers: map[string]tailor.Offer{"a": offer("a", false, ""), "b": offer("b", false, "")}, Groups: map[string]tailor.Offer{"a": {ID: "a-red", Available: true, Category: "Cups", PriceMicros: 1}},
-		}, []tailor.Want{{Category: "Cups", PriceMicros: 7e6}, tea}, ""},
+		}, []string{"Cups", "Tea"}, tailor.Want{}, ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			candidates := []tailor.Seen{seen("a", "viewed"), seen("b", "carted")}
-			require.Equal(t, test.wanted, test.feed.Wanted(candidates))
+			require.Equal(t, test.categories, test.feed.Categories(candidates))
+			wanted, needed := test.feed.Wanted(candidates)
+			require.Equal(t, test.wanted != tailor.Want{}, needed)
+			if needed {
+				require.Equal(t, test.wanted, wanted)
+			}
 			choice, ok := test.feed.Choose(candidates)
 			require.Equal(t, test.want != "", ok)
 			if ok {
