@@ -94,6 +94,9 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 		}
 		out = append(append(out, h.raw[at:f.from]...), changed...)
 		at = f.to
+		if err := bounded(len(out)); err != nil {
+			return nil, err
+		}
 	}
 	added, err := h.added(r, had, reencoded)
 	if err != nil {

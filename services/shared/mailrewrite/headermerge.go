@@ -39,6 +39,7 @@ func decodedHeader(value string) string {
 func (r *rendering) mergeHeader(f headerField) (string, error) {
 	text := decodedHeader(f.value)
 	var values []string
+	size := len(text)
 	for _, m := range fieldForm.FindAllStringSubmatch(text, -1) {
 		value, known, err := r.field(m[1])
 		switch {
@@ -46,6 +47,9 @@ func (r *rendering) mergeHeader(f headerField) (string, error) {
 			return "", err
 		case strings.ContainsAny(value, "\r\n"):
 			return "", fmt.Errorf("%w %s: has a line break, and stands in the header", ErrField, m[1])
+		}
+		if size += len(value); size > maxField {
+			return "", fmt.Errorf("%w: %s is too long with it", ErrField, f.name)
 		}
 		values = append(values, value)
 	}

@@ -25,8 +25,9 @@ const (
 	maxLinks = 10_000
 	// maxPieces bounds links, fields, and what is between them.
 	maxPieces = 100_000
-	// maxBody is how long a part may become with merge data.
-	maxBody = 2 * MaxSize
+	// maxMerged is how many bytes a message may have with merge data, and maxField a field of its header.
+	maxMerged = 2 * MaxSize
+	maxField  = 64 << 10
 )
 
 // Why a message can't be rewritten. Errors say more, and repeat nothing of the message.
@@ -183,8 +184,19 @@ func (t *Template) Render(recipient Recipient) ([]byte, error) {
 		if out, err = c.render(r, out); err != nil {
 			return nil, err
 		}
+		if err = bounded(len(out)); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// bounded is the error of a message, or what is written of it, that merge data have made too long.
+func bounded(size int) error {
+	if size > maxMerged {
+		return fmt.Errorf("%w: the message has more than %d bytes with merge data", ErrField, maxMerged)
+	}
+	return nil
 }
 
 // maxGrowth is about what a link adds.

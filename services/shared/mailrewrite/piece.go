@@ -93,8 +93,8 @@ func (l *leaf) body(r *rendering) ([]byte, error) {
 		if out, err = p.write(r, l, out); err != nil {
 			return nil, err
 		}
-		if len(out) > maxBody {
-			return nil, fmt.Errorf("%w: a part has more than %d bytes with merge data", ErrField, maxBody)
+		if err = bounded(len(out)); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -265,6 +265,9 @@ func (r *rendering) merge(target string) (string, bool, error) {
 		merged.WriteString(target[at:m[0]])
 		merged.WriteString(strings.ReplaceAll(trim(value), " ", "%20")) // spaces may end an attribute
 		at = m[1]
+		if err = bounded(merged.Len()); err != nil {
+			return "", false, err
+		}
 	}
 	merged.WriteString(target[at:])
 	return merged.String(), true, nil
