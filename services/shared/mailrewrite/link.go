@@ -63,7 +63,7 @@ func (p *parser) link(raw []byte, value, mark, name string) piece {
 		return nil
 	}
 	t := p.template
-	link := Link{ID: p.linkID(value, name), Target: value}
+	link := Link{ID: p.linkID(value, name), Target: value, Merged: field}
 	target, left := p.judge(fieldForm.ReplaceAllString(value, "x"))
 	switch {
 	case strings.EqualFold(mark, "off"):

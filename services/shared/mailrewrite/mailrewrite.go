@@ -79,6 +79,16 @@ type Link struct {
 	Target string
 	// Left says why the link is left alone; Wrapped if it is not.
 	Left Left
+	// Merged tells that the link has merge fields.
+	Merged bool
+}
+
+// LeftIn is why the link is left alone in messages of this mode, if links are wrapped in it.
+func (l Link) LeftIn(mode mailtoken.Mode) Left {
+	if l.Left == Wrapped && l.Merged && mode == mailtoken.Aggregate {
+		return LeftPersonal
+	}
+	return l.Left
 }
 
 // Left is why a link is left alone.
@@ -93,6 +103,8 @@ const (
 	LeftListed      Left = "listed"      // Config.Leave
 	LeftPlaceholder Left = "placeholder" // it has a placeholder of another program
 	LeftTarget      Left = "target"      // mailtoken refuses it
+	// LeftPersonal is said of links with merge fields in mode Aggregate: their targets, which are stored, may tell who clicks.
+	LeftPersonal Left = "personal"
 )
 
 // Template is a message that was read. It may be used from anywhere at once.

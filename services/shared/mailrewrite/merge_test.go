@@ -128,3 +128,21 @@ func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {
 		require.Contains(t, out, "<p>Zo&#233; &#9731;</p>")
 	}
 }
+
+func TestInModeAggregateLinksThatFieldsMakePersonalAreNotMeasured(t *testing.T) {
+	template, err := mailrewrite.HTML([]byte(`<a href="https://shop.example/?id={{id}}">a</a><a href="{{id}}">b</a><a href="https://shop.example/">c</a>`), config(t))
+	require.NoError(t, err)
+	for mode, want := range map[mailtoken.Mode]struct {
+		wrapped int
+		left    mailrewrite.Left
+	}{mailtoken.Full: {3, mailrewrite.Wrapped}, mailtoken.Aggregate: {1, mailrewrite.LeftPersonal}} {
+		token := anna
+		token.Mode = mode
+		out, err := template.Render(mailrewrite.Recipient{Token: token, Data: map[string]string{"id": "https://a.example/"}})
+		require.NoError(t, err)
+		require.Len(t, clickForm.FindAll(out, -1), want.wrapped)
+		require.Equal(t, mode == mailtoken.Aggregate, strings.Contains(string(out), `<a href="https://shop.example/?id=https%3A%2F%2Fa.example%2F">a</a><a href="https://a.example/">b</a>`))
+		links := template.Links()
+		require.Equal(t, []mailrewrite.Left{want.left, want.left, mailrewrite.Wrapped}, []mailrewrite.Left{links[0].LeftIn(mode), links[1].LeftIn(mode), links[2].LeftIn(mode)})
+	}
+}

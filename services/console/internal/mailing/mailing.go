@@ -91,6 +91,9 @@ func (m *Mailing) Write(r Recipient) ([]byte, error) {
 // modes are those of recipients.
 var modes = map[string]mailtoken.Mode{"": mailtoken.Full, "full": mailtoken.Full, "aggregate": mailtoken.Aggregate, "none": mailtoken.None}
 
+// Mode is that of recipients who don't say otherwise.
+func (m *Mailing) Mode() mailtoken.Mode { return modes[m.Options.Mode] }
+
 // Token is what the recipient's tokens say. The error is ErrRecipient.
 func (m *Mailing) Token(r Recipient) (mailtoken.Token, error) {
 	name := r.Mode
