@@ -68,6 +68,8 @@ func (p *parser) link(raw []byte, value, mark, name string) piece {
 	switch {
 	case strings.EqualFold(mark, "off"):
 		left = LeftOff
+	case p.template.unsubscribes[oneForm(value)]:
+		left = LeftUnsubscribe
 	case !isAbsolute(value): // it begins with a field: only its value tells
 		left = Wrapped
 	case left == Wrapped && !field:
@@ -102,7 +104,7 @@ func (p *parser) judge(to string) (string, Left) {
 	switch {
 	case strings.HasPrefix(to, base+mailtoken.OpenPath), strings.HasPrefix(to, base+mailtoken.ClickPath), strings.HasPrefix(to, base+mailtoken.UnsubscribePath):
 		return "", LeftOurs
-	case p.unsubscribes[to], containsAny(strings.ToLower(to), unsubscribeWords):
+	case p.template.unsubscribes[to], containsAny(strings.ToLower(to), unsubscribeWords):
 		return "", LeftUnsubscribe
 	case hasPlaceholder(to):
 		return "", LeftPlaceholder

@@ -112,6 +112,8 @@ type Template struct {
 	config Config
 	chunks []chunk
 	links  []Link
+	// unsubscribes are the URLs of the message's own List-Unsubscribe, in the form of oneForm.
+	unsubscribes map[string]bool
 	// newline is how lines end in the message.
 	newline string
 	size    int
@@ -148,10 +150,8 @@ func Message(message []byte, config Config) (*Template, error) {
 // parser reads one message.
 type parser struct {
 	template *Template
-	// unsubscribes are the URLs of the message's own List-Unsubscribe.
-	unsubscribes map[string]bool
-	leaves       []*leaf
-	parts        int
+	leaves   []*leaf
+	parts    int
 	// boundaries are those of the multiparts that are being read, after a line break.
 	boundaries []string
 }
@@ -161,7 +161,7 @@ func newParser(message []byte, config Config) *parser {
 	if i := bytes.IndexByte(message, '\n'); i > 0 && message[i-1] == '\r' {
 		newline = "\r\n"
 	}
-	return &parser{template: &Template{config: config, newline: newline, size: len(message)}, unsubscribes: map[string]bool{}}
+	return &parser{template: &Template{config: config, newline: newline, size: len(message), unsubscribes: map[string]bool{}}}
 }
 
 // finish puts the pixel into the last HTML part: of alternatives it is the one that is shown, of parts in a row all are.
@@ -221,6 +221,8 @@ type rendering struct {
 	// measured is what the tokens of opens and clicks say, whole what that of the unsubscribe link says.
 	measured, whole mailtoken.Token
 	unsubscribe     string
+	// unsubscribes are those of the template with merge data, once they are needed.
+	unsubscribes map[string]bool
 }
 
 // named tells whether it is known who the recipient is.

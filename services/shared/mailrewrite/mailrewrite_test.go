@@ -99,13 +99,14 @@ func TestTheUnsubscribeHeader(t *testing.T) {
 		"mailto is kept":        {"List-Unsubscribe: <mailto:leave@shop.example?subject=a,b>\r\n", ",\r\n <mailto:leave@shop.example?subject=a,b>"},
 		"https is replaced":     {"LIST-UNSUBSCRIBE: <https://shop.example/u>, <mailto:leave@shop.example>\r\nList-unsubscribe-post: List-Unsubscribe=One-Click\r\n", ",\r\n <mailto:leave@shop.example>"},
 		"folded, without space": {"List-Unsubscribe:\r\n <http://shop.example/u>,\r\n\t<MAILTO:leave@shop.example>\r\n", ",\r\n <MAILTO:leave@shop.example>"},
+		"mailto with fields":    {"List-Unsubscribe: <mailto:leave-{{id}}@shop.example?subject={{ id }}>\r\n", ",\r\n <mailto:leave-a%3E%0D%0A@shop.example?subject=a%3E%0D%0A>"},
 		"broken":                {"List-Unsubscribe: <mailto:leave@shop.example\r\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, mode := range []mailtoken.Mode{mailtoken.Full, mailtoken.Aggregate, mailtoken.None} {
 				token := anna
 				token.Mode = mode
-				out := render(t, test.had+head+"\r\nbody\r\n", mailrewrite.Recipient{Token: token})
+				out := render(t, test.had+head+"\r\nbody\r\n", mailrewrite.Recipient{Token: token, Data: map[string]string{"id": "a>\r\n"}})
 				u := unsubscribeForm.FindStringSubmatch(out)
 				require.NotNil(t, u)
 				require.Equal(t, head+"List-Unsubscribe: "+u[0]+test.more+"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nbody\r\n", out)

@@ -146,3 +146,23 @@ func TestInModeAggregateLinksThatFieldsMakePersonalAreNotMeasured(t *testing.T) 
 		require.Equal(t, []mailrewrite.Left{want.left, want.left, mailrewrite.Wrapped}, []mailrewrite.Left{links[0].LeftIn(mode), links[1].LeftIn(mode), links[2].LeftIn(mode)})
 	}
 }
+
+func TestTheURLsOfTheHeaderAreLeftAloneWithTheirFields(t *testing.T) {
+	for header, test := range map[string]struct{ link, want string }{
+		"https://shop.example/u?{{id}}":   {"https://shop.example/u?{{ id }}", "https://shop.example/u?a%26b"},
+		"{{url}}":                         {"{{ url }}", "https://shop.example/u"},
+		"https://shop.example/{{letter}}": {"{{url}}", "https://shop.example/u"},
+	} {
+		out := render(t, "List-Unsubscribe: <"+header+">\r\n"+head+"Content-Type: text/html\r\n\r\n<a href=\""+test.link+"\">u</a>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"id": "a&b", "url": "https://shop.example/u", "letter": "u"}})
+		require.True(t, strings.Contains(out, "\r\n\r\n<a href=\""+test.want+"\">u</a>"), out)
+	}
+}
+
+func TestAHeaderURLTooLongWithMergeDataIsRefused(t *testing.T) {
+	template, err := mailrewrite.Message([]byte("List-Unsubscribe: <mailto:{{id}}@shop.example>\r\n"+head+"\r\n"), config(t))
+	require.NoError(t, err)
+	_, err = template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{"id": strings.Repeat("x", 1000)}})
+	require.ErrorIs(t, err, mailrewrite.ErrField)
+	_, err = template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{}})
+	require.ErrorContains(t, err, "merge field id: the recipient has no value for it")
+}

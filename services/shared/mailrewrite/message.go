@@ -29,7 +29,7 @@ func (p *parser) message(data []byte) error {
 			}
 		case "list-unsubscribe":
 			for _, u := range urisOf(f.value) {
-				p.unsubscribes[u] = true
+				p.template.unsubscribes[oneForm(u)] = true
 			}
 		}
 	}

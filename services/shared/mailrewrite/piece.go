@@ -233,7 +233,7 @@ func (p *linkPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 			return append(out, p.raw...), nil
 		}
 		var left Left
-		if target, left = p.judge(merged); left != Wrapped || r.measured.Mode != mailtoken.Full {
+		if target, left = p.judge(merged); left != Wrapped || r.measured.Mode != mailtoken.Full || r.endsSubscription(merged) {
 			if l.html {
 				merged = html.EscapeString(merged)
 			}
