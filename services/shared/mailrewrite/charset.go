@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -85,6 +86,19 @@ func (c charset) decode(text []byte) string {
 		return string(text)
 	}
 	return string(out)
+}
+
+// maxCharacter is how many bytes a character may have, with the escape sequence before it.
+const maxCharacter = 8
+
+// first is the character with which text begins, where no escape sequence was before; U+FFFD if it can't be read, 0 if there is
+// none.
+func (c charset) first(text []byte) rune {
+	if len(text) == 0 {
+		return 0
+	}
+	r, _ := utf8.DecodeRuneInString(c.decode(text[:min(len(text), maxCharacter)]))
+	return r
 }
 
 // encode writes text; in HTML, characters that the charset has not become references.

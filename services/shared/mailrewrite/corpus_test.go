@@ -238,7 +238,9 @@ func checkText(t testing.TB, before, after string) {
 	t.Helper()
 	sameBut(t, before, after, false)
 	for _, left := range bareURL.FindAllString(clickForm.ReplaceAllString(after, ""), -1) {
-		require.Regexp(t, leftAlone, left, "not wrapped")
+		if !beyondASCII.MatchString(left) { // its end is not certain
+			require.Regexp(t, leftAlone, left, "not wrapped")
+		}
 	}
 }
 

@@ -118,7 +118,14 @@ func (p *parser) readTag(l *leaf, element string, tag []byte, at int) error {
 	}
 	value := func(s span) string { return unescape(l.charset.decode(l.source[at+s.from : at+s.to])) }
 	from, to := at+href.from, at+href.to
-	return p.edit(l, from, to, value(href), value(mark), value(name))
+	m := marks{name: value(name)}
+	switch strings.ToLower(value(mark)) {
+	case "off":
+		m.left = LeftOff
+	case "unsubscribe":
+		m.unsubscribe = true
+	}
+	return p.edit(l, from, to, value(href), m)
 }
 
 // span is a part of a tag.

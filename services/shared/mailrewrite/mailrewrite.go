@@ -103,6 +103,8 @@ const (
 	LeftListed      Left = "listed"      // Config.Leave
 	LeftPlaceholder Left = "placeholder" // it has a placeholder of another program
 	LeftTarget      Left = "target"      // mailtoken refuses it
+	// LeftUnclear is said of URLs in plain text that seem to go on beyond ASCII.
+	LeftUnclear Left = "unclear"
 	// LeftPersonal is said of links with merge fields in mode Aggregate: their targets, which are stored, may tell who clicks.
 	LeftPersonal Left = "personal"
 )

@@ -163,15 +163,21 @@ func TestTheParametersOfATarget(t *testing.T) {
 
 func TestURLsInPlainText(t *testing.T) {
 	for text, want := range map[string][]string{
-		"See https://a.example/b.":                          {"https://a.example/b"},
-		"(https://a.example/b_(c)), [https://a.example/d]":  {"https://a.example/b_(c)", "https://a.example/d"},
-		"<https://a.example/?b=c&d=e>":                      {"https://a.example/?b=c&d=e"},
-		"\"https://a.example\"!? *https://b.example*":       {"https://a.example", "https://b.example"},
-		"https://a.example/日本 https://b.example/é":          {"https://a.example/", "https://b.example/"},
-		"xhttps://a.example http:// https://. http://-":     {"http://-"},
-		"https://a.example/|https://b.example/":             {"https://a.example/|https://b.example/"},
-		"{https://a.example/} https://b.example/{c}'":       {"https://a.example/", "https://b.example/{c}"},
-		"www.a.example mailto:a@b.example ftp://c.example/": nil,
+		"See https://a.example/b.":                           {"https://a.example/b"},
+		"(https://a.example/b_(c)), [https://a.example/d]":   {"https://a.example/b_(c)", "https://a.example/d"},
+		"<https://a.example/?b=c&d=e>":                       {"https://a.example/?b=c&d=e"},
+		"\"https://a.example\"!? *https://b.example*":        {"https://a.example", "https://b.example"},
+		"https://a.example/日本 https://b.example/é":           {"https://a.example/"},
+		"https://müller.example/a http://日本.example/":        nil,
+		"https://shop.example/straße?x=1":                    nil,
+		"https://shop.example/e\u0301 https://shop.example“": nil,
+		"https://a.example?q=ß https://a.example?q=日":        {"https://a.example?q="},
+		"http://shop.example/b」 „https://a.example/c“ …":     {"http://shop.example/b", "https://a.example/c"},
+		"https://a.example/b_ https://a.example/c~":          {"https://a.example/b_", "https://a.example/c~"},
+		"xhttps://a.example http:// https://. http://-":      {"http://-"},
+		"https://a.example/|https://b.example/":              {"https://a.example/|https://b.example/"},
+		"{https://a.example/} https://b.example/{c}'":        {"https://a.example/", "https://b.example/{c}"},
+		"www.a.example mailto:a@b.example ftp://c.example/":  nil,
 	} {
 		out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\n"+text+"\r\n", mailrewrite.Recipient{Token: anna})
 		var got []string
@@ -214,4 +220,24 @@ func TestLinesStayShortEnoughForMail(t *testing.T) {
 	out := render(t, string(long), mailrewrite.Recipient{Token: anna})
 	require.NotContains(t, out, "7bit")
 	require.Contains(t, out, "\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+}
+
+func TestWhereAURLEndsIsReadInThePartsCharset(t *testing.T) {
+	for charset, tests := range map[string]map[string]bool{
+		"windows-1252": {"https://a.example/stra\xdfe": false, "https://a.example/b\x93": true},
+		"koi8-r":       {"https://a.example/\xd0\xd1": false},
+		"shift_jis":    {"https://a.example/b\x81\x76": true, "https://a.example\x81\x76": false},
+		"iso-2022-jp":  {"https://a.example/b\x1b$B!W\x1b(B": true},
+		"gb18030":      {"https://a.example/b\xa1\xb1": true},
+		"us-ascii":     {"https://a.example/stra\xdfe": false},
+		"utf-8":        {"https://a.example/b\xff": false},
+	} {
+		for text, wrapped := range tests {
+			out := render(t, head+"Content-Type: text/plain; charset="+charset+"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"+text+"\r\n", mailrewrite.Recipient{Token: anna})
+			require.Equal(t, wrapped, clickForm.MatchString(out), "%s %q", charset, text)
+			require.Equal(t, !wrapped, strings.HasSuffix(out, text+"\r\n"))
+		}
+	}
+	out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\nhttps://a.example/{{name}}é\r\n", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a b"}})
+	require.True(t, strings.HasSuffix(out, "\r\n\r\nhttps://a.example/a%20bé\r\n"), "left alone with its fields")
 }

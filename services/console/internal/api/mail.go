@@ -40,7 +40,7 @@ type rewriteMailInput struct {
 type mailLink struct {
 	ID     string `json:"id" doc:"As in tokens: what data-onepx-link says, or position and a hash of the target." example:"3-1f9a03"`
 	Target string `json:"target" doc:"Where it leads, as far as that is known without merge data."`
-	Left   string `json:"left,omitempty" enum:"off,unsubscribe,ours,listed,placeholder,target,personal" doc:"Why it is left alone in the mode of the mailing, if it is."`
+	Left   string `json:"left,omitempty" enum:"off,unsubscribe,ours,listed,placeholder,target,unclear,personal" doc:"Why it is left alone in the mode of the mailing, if it is."`
 }
 
 type rewriteMailOutput struct {
