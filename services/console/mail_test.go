@@ -44,7 +44,7 @@ func TestTokensArePrintedAndRead(t *testing.T) {
 	for kind, more := range map[string][]string{
 		"open": nil, "unsubscribe": {"--mode=none"}, "click": {"--target=https://shop.example/?a=1&b=<2>", "--link=hero", "--test", "--sent=2026-11-26T12:00:00Z"},
 	} {
-		code, u, errOut := mailConsole(t, append([]string{"token", kind, "--site=shop", "--to=Anna@example.com", "--message=m-1"}, more...)...)
+		code, u, errOut := mailConsole(t, append([]string{"token", kind, "--site=shop", "--to=Anna <Anna@example.com>", "--message=m-1"}, more...)...)
 		require.Zero(t, code, errOut)
 		code, out, errOut := mailConsole(t, "read", strings.TrimSpace(u))
 		require.Zero(t, code, errOut)
