@@ -16,9 +16,20 @@ import (
 // addressed are the fields that hold addresses.
 var addressed = []string{"to", "cc", "bcc", "from", "reply-to", "sender"}
 
+// unstructured are the fields, besides those of X-, in which encoded words may stand anywhere.
+var unstructured = []string{"subject", "comments", "organization", "thread-topic", "content-description"}
+
+func isUnstructured(name string) bool {
+	name = strings.ToLower(name)
+	return strings.HasPrefix(name, "x-") || slices.Contains(unstructured, name)
+}
+
+// wordStart begins an encoded word (RFC 2047).
+const wordStart = "=?"
+
 // decodedHeader is a value without encoded words.
 func decodedHeader(value string) string {
-	if !strings.Contains(value, "=?") {
+	if !strings.Contains(value, wordStart) {
 		return value
 	}
 	decoder := mime.WordDecoder{CharsetReader: func(name string, in io.Reader) (io.Reader, error) {
@@ -53,6 +64,14 @@ func (r *rendering) mergeHeader(f headerField) (string, error) {
 		}
 		values = append(values, value)
 	}
+	n := -1
+	merged := fieldForm.ReplaceAllStringFunc(text, func(string) string {
+		n++
+		return values[n]
+	})
+	if strings.Count(merged, wordStart) > strings.Count(text, wordStart) { // mail programs would read what it encodes
+		return "", fmt.Errorf("%w: has %s in %s, where it begins an encoded word", ErrField, wordStart, f.name)
+	}
 	newline := r.template.newline
 	if slices.Contains(addressed, strings.ToLower(f.name)) {
 		list, err := addresses(text, values)
@@ -61,13 +80,11 @@ func (r *rendering) mergeHeader(f headerField) (string, error) {
 		}
 		return f.name + ": " + strings.Join(list, ","+newline+" ") + newline, nil
 	}
-	n := -1
-	merged := fieldForm.ReplaceAllStringFunc(text, func(string) string {
-		n++
-		return values[n]
-	})
 	// Encoded words are separated by spaces, at which the line may be folded.
 	if encoded := mime.QEncoding.Encode("utf-8", merged); encoded != merged {
+		if !isUnstructured(f.name) {
+			return "", fmt.Errorf("%w: %s may have printable ASCII only", ErrField, f.name)
+		}
 		return f.name + ": " + strings.ReplaceAll(encoded, " ", newline+" ") + newline, nil
 	}
 	if len(merged) > maxLine-len(f.name)-2 {
