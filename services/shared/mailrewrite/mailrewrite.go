@@ -154,6 +154,8 @@ type parser struct {
 	template *Template
 	leaves   []*leaf
 	parts    int
+	// hasText tells that a text part was read.
+	hasText bool
 	// boundaries are those of the multiparts that are being read, after a line break.
 	boundaries []string
 }
