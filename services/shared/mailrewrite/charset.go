@@ -43,6 +43,11 @@ func charsetOf(name string) (charset, error) {
 	return charset{encoding: found, shifts: canonical == "iso-2022-jp"}, nil
 }
 
+// charsetOfDocument is that of HTML of which nobody says it: UTF-8 if it has characters beyond ASCII and all are.
+func charsetOfDocument(document []byte) charset {
+	return charset{ascii: isASCII(document) || !utf8.Valid(document)}
+}
+
 // refuseUTF16 looks at the first bytes of a text.
 func refuseUTF16(text []byte) error {
 	first := text[:min(len(text), 2)]
@@ -118,15 +123,17 @@ func (c charset) encode(text string, isHTML bool) ([]byte, error) {
 	return encoder.Bytes([]byte(text))
 }
 
-// references is HTML with references in place of what is not ASCII.
+// references is HTML with references in place of what is not ASCII; bytes that are not UTF-8 stay, as those of the document do.
 func references(text string) string {
 	var b strings.Builder
-	for _, r := range text {
-		if r < 0x80 {
-			b.WriteRune(r)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if r < utf8.RuneSelf || r == utf8.RuneError && size == 1 {
+			b.WriteString(text[:size])
 		} else {
 			fmt.Fprintf(&b, "&#%d;", r)
 		}
+		text = text[size:]
 	}
 	return b.String()
 }

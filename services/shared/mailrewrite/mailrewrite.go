@@ -121,7 +121,8 @@ type Template struct {
 	size    int
 }
 
-// HTML reads a document that is no message: UTF-8, or another charset in which ASCII is ASCII.
+// HTML reads a document that is no message: UTF-8, or another charset in which ASCII is ASCII. Merge data beyond ASCII become
+// character references where the document is not seen to be UTF-8.
 func HTML(document []byte, config Config) (*Template, error) {
 	p := newParser(document, config)
 	if len(document) > MaxSize {
@@ -130,7 +131,7 @@ func HTML(document []byte, config Config) (*Template, error) {
 	if err := refuseUTF16(document); err != nil {
 		return nil, err
 	}
-	leaf := &leaf{raw: document, source: document, text: document, html: true}
+	leaf := &leaf{raw: document, source: document, text: document, html: true, charset: charsetOfDocument(document)}
 	if err := p.readHTML(leaf, document, 0, 0); err != nil {
 		return nil, err
 	}

@@ -171,3 +171,19 @@ func TestAHeaderURLTooLongWithMergeDataIsRefused(t *testing.T) {
 	_, err = template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{}})
 	require.ErrorContains(t, err, "merge field id: the recipient has no value for it")
 }
+
+func TestValuesAreReferencesInDocumentsThatMayNotBeUTF8(t *testing.T) {
+	for document, want := range map[string]string{
+		"<meta charset=iso-8859-1><p>\xe9 {{name}}":             "<p>\xe9 Zo&#233;",
+		"<meta charset=iso-8859-1><p>{{name}}":                  "<p>Zo&#233;",
+		"<meta charset=iso-2022-jp><p>\x1b$B$\"\x1b(B {{name}}": "\x1b(B Zo&#233;",
+		"<p>é {{name}}": "<p>é Zoé",
+		"<a data-onepx=off href=https://a.example/\xe9?{{name}}>": "<a data-onepx=off href=https://a.example/\xe9?Zo%C3%A9>",
+	} {
+		template, err := mailrewrite.HTML([]byte(document), config(t))
+		require.NoError(t, err)
+		out, err := template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "Zoé"}})
+		require.NoError(t, err)
+		require.Contains(t, string(out), want)
+	}
+}
