@@ -139,7 +139,8 @@ func (r *rendering) addsUnsubscribe() bool {
 	return r.named() && !r.template.config.KeepListUnsubscribe
 }
 
-// listUnsubscribe are the fields by which mail programs show a button. Of the URIs that the message has, mailto: is kept.
+// listUnsubscribe are the fields by which mail programs show a button; RFC 8058 wants https for one click. Of the URIs that the
+// message has, mailto: is kept.
 func (r *rendering) listUnsubscribe(had []string) (string, error) {
 	u, err := r.unsubscribeURL()
 	if err != nil {
@@ -162,7 +163,11 @@ func (r *rendering) listUnsubscribe(had []string) (string, error) {
 		}
 		uris += "," + newline + " <" + one + ">"
 	}
-	return "List-Unsubscribe: " + uris + newline + "List-Unsubscribe-Post: List-Unsubscribe=One-Click" + newline, nil
+	lines := "List-Unsubscribe: " + uris + newline
+	if strings.HasPrefix(u, "https://") {
+		lines += "List-Unsubscribe-Post: List-Unsubscribe=One-Click" + newline
+	}
+	return lines, nil
 }
 
 // endsSubscription tells whether a URL with merge data is one of the message's own List-Unsubscribe.

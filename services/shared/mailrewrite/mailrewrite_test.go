@@ -241,3 +241,13 @@ func TestWhereAURLEndsIsReadInThePartsCharset(t *testing.T) {
 	out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\nhttps://a.example/{{name}}é\r\n", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a b"}})
 	require.True(t, strings.HasSuffix(out, "\r\n\r\nhttps://a.example/a%20bé\r\n"), "left alone with its fields")
 }
+
+func TestOneClickNeedsHTTPS(t *testing.T) {
+	out := render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) {
+		urls, err := mailtoken.NewURLs("http://localhost:8080", ring(t))
+		require.NoError(t, err)
+		c.URLs = urls
+	})
+	require.Contains(t, out, "List-Unsubscribe: <http://localhost:8080/u/")
+	require.NotContains(t, out, "List-Unsubscribe-Post")
+}
