@@ -136,7 +136,7 @@ func (h *header) added(r *rendering, had []string, reencoded bool) (string, erro
 
 // addsUnsubscribe tells whether the message gets the header of RFC 8058.
 func (r *rendering) addsUnsubscribe() bool {
-	return r.named() && !r.template.config.KeepListUnsubscribe
+	return !r.template.config.KeepListUnsubscribe
 }
 
 // listUnsubscribe are the fields by which mail programs show a button; RFC 8058 wants https for one click. Of the URIs that the

@@ -41,6 +41,8 @@ var (
 	ErrEncoding = errors.New("broken or unknown transfer encoding")
 	// ErrField means that merge data is missing, or can't stand where it is wanted.
 	ErrField = errors.New("merge field")
+	// ErrNobody means that the message asks for the link that ends a subscription, and nobody says whose.
+	ErrNobody = errors.New("the unsubscribe link needs a recipient, in every mode")
 )
 
 // Param is a parameter that is added to the targets of links.
@@ -192,7 +194,7 @@ func (p *parser) finish(chunks []chunk) (*Template, error) {
 // Links are the links of the message in their order.
 func (t *Template) Links() []Link { return t.links }
 
-// Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, or ErrField.
+// Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, ErrField or ErrNobody.
 func (t *Template) Render(recipient Recipient) ([]byte, error) {
 	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token.Measured(), whole: recipient.Token}
 	out := make([]byte, 0, t.size+t.size/4+len(t.links)*maxGrowth+maxGrowth)
@@ -233,8 +235,11 @@ type rendering struct {
 // named tells whether it is known who the recipient is.
 func (r *rendering) named() bool { return r.whole.Recipient != [mailtoken.RecipientSize]byte{} }
 
-// unsubscribeURL is the recipient's.
+// unsubscribeURL is the recipient's; ErrNobody if there is none.
 func (r *rendering) unsubscribeURL() (string, error) {
+	if !r.named() {
+		return "", ErrNobody
+	}
 	if r.unsubscribe == "" {
 		var err error
 		if r.unsubscribe, err = r.template.config.URLs.Unsubscribe(r.whole); err != nil {

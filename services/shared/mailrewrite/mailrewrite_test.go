@@ -118,9 +118,33 @@ func TestTheUnsubscribeHeader(t *testing.T) {
 		})
 	}
 	nobody := mailtoken.Token{Mode: mailtoken.Aggregate, Site: "shop", Sent: noon}
-	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: nobody}), "nobody to unsubscribe")
-	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) { c.KeepListUnsubscribe = true }))
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: nobody}, keepUnsubscribe), "nobody to unsubscribe")
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, keepUnsubscribe))
 	require.Contains(t, render(t, strings.TrimSuffix(head, "\r\n"), mailrewrite.Recipient{Token: anna}), "Subject: x\r\nList-Unsubscribe: ", "no body")
+}
+
+func TestWithoutARecipientThereIsNoUnsubscribeLink(t *testing.T) {
+	keep := config(t)
+	keepUnsubscribe(&keep)
+	for name, test := range map[string]struct {
+		read     func([]byte, mailrewrite.Config) (*mailrewrite.Template, error)
+		document string
+		config   mailrewrite.Config
+	}{
+		"the header":            {mailrewrite.Message, head + "\r\nbody", config(t)},
+		"a field":               {mailrewrite.Message, head + "\r\n{{onepx.unsubscribe}}", keep},
+		"a field in the header": {mailrewrite.Message, head + "X-A: {{onepx.unsubscribe}}\r\n\r\n", keep},
+		"a link":                {mailrewrite.HTML, `<a data-onepx="unsubscribe" href="#">x</a>`, config(t)},
+	} {
+		template, err := test.read([]byte(test.document), test.config)
+		require.NoError(t, err)
+		for _, mode := range []mailtoken.Mode{mailtoken.Aggregate, mailtoken.None} {
+			for _, data := range []map[string]string{nil, {}} {
+				_, err = template.Render(mailrewrite.Recipient{Token: mailtoken.Token{Mode: mode, Site: "shop", Sent: noon}, Data: data})
+				require.ErrorIs(t, err, mailrewrite.ErrNobody, name)
+			}
+		}
+	}
 }
 
 func TestInModeAggregateNoTokenTellsARecipient(t *testing.T) {

@@ -159,11 +159,11 @@ const unsubscribeField = "onepx.unsubscribe"
 
 // field is the value of a merge field; false if fields are to be left as they are.
 func (r *rendering) field(name string) (string, bool, error) {
-	if name == unsubscribeField && r.named() {
+	value, known := r.data[name]
+	if name == unsubscribeField && (r.named() || !known) {
 		u, err := r.unsubscribeURL()
 		return u, true, err
 	}
-	value, known := r.data[name]
 	switch {
 	case known && strings.ContainsRune(value, 0):
 		return "", false, fmt.Errorf("%w %s: has a zero byte", ErrField, name)
