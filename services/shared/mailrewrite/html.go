@@ -32,6 +32,9 @@ func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) error {
 			break
 		}
 		raw := text[from : from+len(z.Raw())]
+		if (kind == html.StartTagToken || kind == html.SelfClosingTagToken || kind == html.EndTagToken) && bytes.Contains(raw, []byte("{{")) {
+			l.tags = append(l.tags, span{from: at + from, to: at + from + len(raw)})
+		}
 		switch kind {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, more := z.TagName()

@@ -187,3 +187,21 @@ func TestValuesAreReferencesInDocumentsThatMayNotBeUTF8(t *testing.T) {
 		require.Contains(t, string(out), want)
 	}
 }
+
+func TestValuesMakeNoAttributes(t *testing.T) {
+	const value = "x onclick=`y`\f\t\n>\"'"
+	const escaped = "x&#32;onclick&#61;&#96;y&#96;&#12;&#9;&#10;&gt;&#34;&#39;"
+	for document, want := range map[string]string{
+		"<p title={{v}} id=a>":                              "<p title=" + escaped + " id=a>",
+		"<p title='{{v}}'>{{v}}</p {{v}}><br class={{v}}/>": "<p title='" + escaped + "'>x onclick=`y`\f\t\n&gt;&#34;&#39;</p " + escaped + "><br class=" + escaped + "/>",
+		"<a title={{v}} href={{v}} id={{v}}>":               "<a title=" + escaped + " href=x%20onclick=`y`%0C&gt;&#34;&#39; id=" + escaped + ">",
+		"<!--[if mso]><p title={{v}}><![endif]--><i>{{v}}":  "<!--[if mso]><p title=" + escaped + "><![endif]--><i>x onclick=",
+		"<noscript><p title={{v}}>":                         "<noscript><p title=" + escaped + ">",
+	} {
+		template, err := mailrewrite.HTML([]byte(document), config(t))
+		require.NoError(t, err)
+		out, err := template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{"v": value}})
+		require.NoError(t, err)
+		require.Contains(t, string(out), want)
+	}
+}
