@@ -205,3 +205,19 @@ func TestValuesMakeNoAttributes(t *testing.T) {
 		require.Contains(t, string(out), want)
 	}
 }
+
+func TestEncodedWordsOfAddressesAreReadAfterTheList(t *testing.T) {
+	data := map[string]string{"address": "anna@example.com", "name": "Zoë, {{address}}"}
+	for to, want := range map[string][]*mail.Address{
+		"=?utf-8?q?M=C3=BCller=2C_Anna?= <{{address}}>":                    {{Name: "Müller, Anna", Address: "anna@example.com"}},
+		"=?iso-8859-1?q?M=FCller=2C_{{name}}?= <a@b.example>, {{address}}": {{Name: "Müller, Zoë, {{address}}", Address: "a@b.example"}, {Address: "anna@example.com"}},
+		"=?utf-8?b?e3tuYW1lfX0=?= =?utf-8?q?=2C_x?= <{{address}}>":         {{Name: "Zoë, {{address}}, x", Address: "anna@example.com"}},
+		`"Müller, {{name}}" <{{address}}>`:                                 {{Name: "Müller, Zoë, {{address}}", Address: "anna@example.com"}},
+	} {
+		out := render(t, "Cc: "+to+"\r\n"+head+"\r\n", mailrewrite.Recipient{Token: anna, Data: data})
+		top, _ := readLeaves(t, []byte(out))
+		got, err := mail.ParseAddressList(top.Get("Cc"))
+		require.NoError(t, err, out)
+		require.Equal(t, want, got, out)
+	}
+}
