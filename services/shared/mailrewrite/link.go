@@ -77,6 +77,8 @@ func (p *parser) link(raw []byte, value string, m marks) piece {
 	switch {
 	case m.left != Wrapped:
 		left = m.left
+	case oneForm(value) == "{{"+unsubscribeField+"}}":
+		left = LeftOurs
 	case p.template.unsubscribes[oneForm(value)]:
 		left = LeftUnsubscribe
 	case !isAbsolute(value): // it begins with a field: only its value tells

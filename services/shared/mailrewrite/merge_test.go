@@ -135,7 +135,7 @@ func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {
 }
 
 func TestInModeAggregateLinksThatFieldsMakePersonalAreNotMeasured(t *testing.T) {
-	template, err := mailrewrite.HTML([]byte(`<a href="https://shop.example/?id={{id}}">a</a><a href="{{id}}">b</a><a href="https://shop.example/">c</a>`), config(t))
+	template, err := mailrewrite.HTML([]byte(`<a href="https://shop.example/?id={{id}}">a</a><a href="{{id}}">b</a><a href="https://shop.example/">c</a><a data-onepx="unsubscribe" href="#">d</a>`), config(t))
 	require.NoError(t, err)
 	for mode, want := range map[mailtoken.Mode]struct {
 		wrapped int
@@ -148,7 +148,7 @@ func TestInModeAggregateLinksThatFieldsMakePersonalAreNotMeasured(t *testing.T) 
 		require.Len(t, clickForm.FindAll(out, -1), want.wrapped)
 		require.Equal(t, mode == mailtoken.Aggregate, strings.Contains(string(out), `<a href="https://shop.example/?id=https%3A%2F%2Fa.example%2F">a</a><a href="https://a.example/">b</a>`))
 		links := template.Links()
-		require.Equal(t, []mailrewrite.Left{want.left, want.left, mailrewrite.Wrapped}, []mailrewrite.Left{links[0].LeftIn(mode), links[1].LeftIn(mode), links[2].LeftIn(mode)})
+		require.Equal(t, []mailrewrite.Left{want.left, want.left, mailrewrite.Wrapped, mailrewrite.LeftOurs}, []mailrewrite.Left{links[0].LeftIn(mode), links[1].LeftIn(mode), links[2].LeftIn(mode), links[3].LeftIn(mode)})
 	}
 }
 
