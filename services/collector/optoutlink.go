@@ -19,7 +19,7 @@ import (
 type optoutLinkCmd struct {
 	URL       string        `required:"" placeholder:"URL" help:"Where visitors reach the collector, such as https://px.shop.example."`
 	Site      string        `required:"" placeholder:"ID" help:"The site that sends the links, as in onepx.yaml."`
-	As        string        `enum:"user,recipient" default:"user" help:"What the names are: user, customer ids or e-mail addresses as events have them in uid; or recipient, addresses that mail is sent to."`
+	As        string        `enum:"user,recipient" default:"user" help:"What the names are: user, customer ids or e-mail addresses as events have them in uid; or recipient, addresses that mail is sent to, with or without a name beside them."`
 	Valid     time.Duration `default:"9600h" help:"How long the links work: 400 days unless set. Mail is read late."`
 	Names     []string      `arg:"" optional:"" help:"Customer ids or addresses; without any they are read from standard input, one a line."`
 	secretKey `embed:""`
@@ -58,7 +58,11 @@ func (c *optoutLinkCmd) write(names io.Reader, to io.Writer, now time.Time) erro
 			link.Kind, link.Key = identity.LinkRecipient, maker.RecipientKey(c.Site, lines.Text())
 		}
 		if link.Key == nil {
-			return errors.Join(fmt.Errorf("name %d is blank", n), out.Flush()) // a line left out would shift all that follow
+			problem := fmt.Errorf("name %d is blank", n)
+			if c.As == "recipient" {
+				problem = fmt.Errorf("name %d is no e-mail address", n)
+			}
+			return errors.Join(problem, out.Flush()) // a line left out would shift all that follow
 		}
 		query := url.Values{"site": {c.Site}, "link": {maker.SignLink(c.Site, link)}}
 		if _, err := fmt.Fprintf(out, "%s/optout?%s\n", strings.TrimRight(c.URL, "/"), query.Encode()); err != nil {

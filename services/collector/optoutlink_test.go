@@ -13,7 +13,7 @@ import (
 )
 
 func TestLinksForMailings(t *testing.T) {
-	_, line, _, err := parse(t, []string{"optout-link", "--url=https://px.shop.example/", "--site=shop", "Anna@example.com", "customer-77"}, "ONEPX_SECRET", testSecret)
+	_, line, _, err := parse(t, []string{"optout-link", "--url=https://px.shop.example/", "--site=shop", "Anna@example.com", "Ben <ben@example.com>"}, "ONEPX_SECRET", testSecret)
 	require.NoError(t, err)
 	now, maker := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC), identity.New(testSecret)
 	for as, want := range map[string]struct {
@@ -25,7 +25,7 @@ func TestLinksForMailings(t *testing.T) {
 		require.NoError(t, line.OptoutLink.write(nil, &out, now))
 		links := strings.Fields(out.String())
 		require.Len(t, links, 2)
-		for i, name := range []string{"anna@example.com", "customer-77"} {
+		for i, name := range []string{"anna@example.com", "Ben <ben@example.com>"} {
 			u, err := url.Parse(links[i])
 			require.NoError(t, err)
 			require.Equal(t, "https://px.shop.example/optout", u.Scheme+"://"+u.Host+u.Path)
@@ -46,6 +46,8 @@ func TestNamesComeFromAFileToo(t *testing.T) {
 	require.NoError(t, line.OptoutLink.write(strings.NewReader("a\r\nb\nc"), &out, time.Now()))
 	require.Equal(t, 3, strings.Count(out.String(), "\n"))
 	require.ErrorContains(t, line.OptoutLink.write(strings.NewReader("a\n\nc"), &out, time.Now()), "name 2 is blank")
+	line.OptoutLink.As = "recipient"
+	require.ErrorContains(t, line.OptoutLink.write(strings.NewReader("a@b.example\ncustomer-77"), &out, time.Now()), "name 2 is no e-mail address")
 }
 
 func TestALinkNeedsAHostAndASecret(t *testing.T) {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -164,6 +165,17 @@ type batchLine struct {
 // maxBatchLine is how long a line of a batch may be, in bytes.
 const maxBatchLine = 1 << 20
 
+// recipientOf reads a line of a batch. A member that is not known may be one misspelt that forbids to measure.
+func recipientOf(line []byte) (mailing.Recipient, error) {
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.DisallowUnknownFields()
+	var r *mailing.Recipient
+	if decoder.Decode(&r) != nil || r == nil || decoder.Decode(&struct{}{}) != io.EOF {
+		return mailing.Recipient{}, errors.New("not a JSON object of a recipient, with to or recipient, message, mode, test and data")
+	}
+	return *r, nil
+}
+
 // writeBatch writes a line for each line of in. What is wrong with a recipient stands in the line, and in how many in the error.
 func writeBatch(m *mailing.Mailing, in io.Reader, to io.Writer) error {
 	out := bufio.NewWriter(to)
@@ -175,11 +187,8 @@ func writeBatch(m *mailing.Mailing, in io.Reader, to io.Writer) error {
 	for lines.Scan() {
 		number++
 		line := batchLine{Line: number}
-		var r mailing.Recipient
-		err := json.Unmarshal(lines.Bytes(), &r)
-		if err != nil {
-			err = errors.New("not a JSON object of a recipient")
-		} else {
+		r, err := recipientOf(lines.Bytes())
+		if err == nil {
 			line.Message = r.Message
 			var message []byte
 			if message, err = m.Write(r); err == nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -43,7 +44,7 @@ func TestTokensArePrintedAndRead(t *testing.T) {
 	for kind, more := range map[string][]string{
 		"open": nil, "unsubscribe": {"--mode=none"}, "click": {"--target=https://shop.example/?a=1&b=<2>", "--link=hero", "--test", "--sent=2026-11-26T12:00:00Z"},
 	} {
-		code, u, errOut := mailConsole(t, append([]string{"token", kind, "--site=shop", "--to=Anna@example.com", "--message=m-1"}, more...)...)
+		code, u, errOut := mailConsole(t, append([]string{"token", kind, "--site=shop", "--to=Anna <Anna@example.com>", "--message=m-1"}, more...)...)
 		require.Zero(t, code, errOut)
 		code, out, errOut := mailConsole(t, "read", strings.TrimSpace(u))
 		require.Zero(t, code, errOut)
@@ -128,15 +129,21 @@ func TestABatchWritesALineForEachRecipient(t *testing.T) {
 	err := command.rewrite(strings.NewReader(`{"to":"anna@example.com","message":"m-1","data":{"name":"Anna"}}
 {"to":"ben@example.com","mode":"none","data":{"name":"Ben"}}
 {"to":"cleo@example.com","data":{}}
-nonsense`), &out, time.Now())
-	require.EqualError(t, err, "2 of 4 recipients got no message; their lines say why")
+nonsense
+{"to":"anna@example.com","modus":"none","data":{"name":"Anna"}}
+{"to":"anna@example.com","data":{"name":"Anna"}} {"mode":"none"}
+null
+{"to":"anna@example.com","data":{"name":"Anna"}}]`), &out, time.Now())
+	require.EqualError(t, err, "6 of 8 recipients got no message; their lines say why")
 	lines := strings.Split(strings.TrimSpace(out.String()), "\n")
-	require.Len(t, lines, 4)
+	require.Len(t, lines, 8)
 	require.Contains(t, lines[0], `{"line":1,"message":"m-1","text":"Subject: Hi Anna\r\nList-Unsubscribe: <https://px.shop.example/u/`)
 	require.Contains(t, lines[0], `Hello Anna: https://px.shop.example/c/`)
 	require.Contains(t, lines[1], `Hello Ben: https://shop.example/?id=Ben\r\n`)
 	require.Equal(t, `{"line":3,"error":"merge field name: the recipient has no value for it"}`, lines[2])
-	require.Equal(t, `{"line":4,"error":"not a JSON object of a recipient"}`, lines[3])
+	for i, line := range lines[3:] {
+		require.Equal(t, fmt.Sprintf(`{"line":%d,"error":"not a JSON object of a recipient, with to or recipient, message, mode, test and data"}`, i+4), line)
+	}
 	require.NotContains(t, out.String(), "example.com\"")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/htmlindex"
@@ -40,6 +41,11 @@ func charsetOf(name string) (charset, error) {
 		return charset{}, fmt.Errorf("%w: %s; send UTF-8", ErrCharset, canonical)
 	}
 	return charset{encoding: found, shifts: canonical == "iso-2022-jp"}, nil
+}
+
+// charsetOfDocument is that of HTML of which nobody says it: UTF-8 if it has characters beyond ASCII and all are.
+func charsetOfDocument(document []byte) charset {
+	return charset{ascii: isASCII(document) || !utf8.Valid(document)}
 }
 
 // refuseUTF16 looks at the first bytes of a text.
@@ -87,6 +93,19 @@ func (c charset) decode(text []byte) string {
 	return string(out)
 }
 
+// maxCharacter is how many bytes a character may have, with the escape sequence before it.
+const maxCharacter = 8
+
+// first is the character with which text begins, where no escape sequence was before; U+FFFD if it can't be read, 0 if there is
+// none.
+func (c charset) first(text []byte) rune {
+	if len(text) == 0 {
+		return 0
+	}
+	r, _ := utf8.DecodeRuneInString(c.decode(text[:min(len(text), maxCharacter)]))
+	return r
+}
+
 // encode writes text; in HTML, characters that the charset has not become references.
 func (c charset) encode(text string, isHTML bool) ([]byte, error) {
 	switch {
@@ -104,15 +123,17 @@ func (c charset) encode(text string, isHTML bool) ([]byte, error) {
 	return encoder.Bytes([]byte(text))
 }
 
-// references is HTML with references in place of what is not ASCII.
+// references is HTML with references in place of what is not ASCII; bytes that are not UTF-8 stay, as those of the document do.
 func references(text string) string {
 	var b strings.Builder
-	for _, r := range text {
-		if r < 0x80 {
-			b.WriteRune(r)
+	for len(text) > 0 {
+		r, size := utf8.DecodeRuneInString(text)
+		if r < utf8.RuneSelf || r == utf8.RuneError && size == 1 {
+			b.WriteString(text[:size])
 		} else {
 			fmt.Fprintf(&b, "&#%d;", r)
 		}
+		text = text[size:]
 	}
 	return b.String()
 }

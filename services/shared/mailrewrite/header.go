@@ -2,6 +2,7 @@ package mailrewrite
 
 import (
 	"bytes"
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -76,7 +77,7 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 	var had []string // URIs of the List-Unsubscribe
 	for _, f := range fieldsOf(h.raw) {
 		name := strings.ToLower(f.name)
-		changed, ours := "", r.unsubscribes() && (name == "list-unsubscribe" || name == "list-unsubscribe-post")
+		changed, ours := "", r.addsUnsubscribe() && (name == "list-unsubscribe" || name == "list-unsubscribe-post")
 		switch {
 		case reencoded && name == "content-transfer-encoding", h.top && slices.Contains(signatures, name):
 		case h.top && ours:
@@ -94,6 +95,9 @@ func (h *header) write(r *rendering, out []byte, reencoded bool) ([]byte, error)
 		}
 		out = append(append(out, h.raw[at:f.from]...), changed...)
 		at = f.to
+		if err := bounded(len(out)); err != nil {
+			return nil, err
+		}
 	}
 	added, err := h.added(r, had, reencoded)
 	if err != nil {
@@ -123,19 +127,20 @@ func (h *header) added(r *rendering, had []string, reencoded bool) (string, erro
 	if reencoded {
 		added = "Content-Transfer-Encoding: quoted-printable" + r.template.newline
 	}
-	if !h.top || !r.unsubscribes() {
+	if !h.top || !r.addsUnsubscribe() {
 		return added, nil
 	}
 	lines, err := r.listUnsubscribe(had)
 	return added + lines, err
 }
 
-// unsubscribes tells whether the message gets the header of RFC 8058.
-func (r *rendering) unsubscribes() bool {
-	return r.named() && !r.template.config.KeepListUnsubscribe
+// addsUnsubscribe tells whether the message gets the header of RFC 8058.
+func (r *rendering) addsUnsubscribe() bool {
+	return !r.template.config.KeepListUnsubscribe
 }
 
-// listUnsubscribe are the fields by which mail programs show a button. Of the URIs that the message has, mailto: is kept.
+// listUnsubscribe are the fields by which mail programs show a button; RFC 8058 wants https for one click. Of the URIs that the
+// message has, mailto: is kept.
 func (r *rendering) listUnsubscribe(had []string) (string, error) {
 	u, err := r.unsubscribeURL()
 	if err != nil {
@@ -144,12 +149,42 @@ func (r *rendering) listUnsubscribe(had []string) (string, error) {
 	newline := r.template.newline
 	uris := "<" + u + ">"
 	for _, one := range had {
-		if strings.HasPrefix(strings.ToLower(one), "mailto:") {
-			uris += "," + newline + " <" + one + ">"
+		if !strings.HasPrefix(strings.ToLower(one), "mailto:") {
+			continue
+		}
+		merged, known, err := r.merge(one)
+		switch {
+		case err != nil:
+			return "", err
+		case known && merged != one && len(merged) > maxLine-len(" <>,"):
+			return "", fmt.Errorf("%w: List-Unsubscribe is too long with it", ErrField)
+		case known:
+			one = merged
+		}
+		uris += "," + newline + " <" + one + ">"
+	}
+	lines := "List-Unsubscribe: " + uris + newline
+	if strings.HasPrefix(u, "https://") {
+		lines += "List-Unsubscribe-Post: List-Unsubscribe=One-Click" + newline
+	}
+	return lines, nil
+}
+
+// endsSubscription tells whether a URL with merge data is one of the message's own List-Unsubscribe.
+func (r *rendering) endsSubscription(merged string) bool {
+	if r.unsubscribes == nil {
+		r.unsubscribes = map[string]bool{}
+		for one := range r.template.unsubscribes {
+			if u, known, err := r.merge(one); err == nil && known {
+				r.unsubscribes[u] = true
+			}
 		}
 	}
-	return "List-Unsubscribe: " + uris + newline + "List-Unsubscribe-Post: List-Unsubscribe=One-Click" + newline, nil
+	return r.unsubscribes[merged]
 }
+
+// oneForm writes the fields of a URL without spaces.
+func oneForm(u string) string { return fieldForm.ReplaceAllString(u, "{{$1}}") }
 
 // urisOf are those of a List-Unsubscribe.
 func urisOf(value string) []string {

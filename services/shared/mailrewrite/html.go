@@ -32,6 +32,9 @@ func (p *parser) readHTML(l *leaf, text []byte, at, nesting int) error {
 			break
 		}
 		raw := text[from : from+len(z.Raw())]
+		if (kind == html.StartTagToken || kind == html.SelfClosingTagToken || kind == html.EndTagToken) && bytes.Contains(raw, []byte("{{")) {
+			l.tags = append(l.tags, span{from: at + from, to: at + from + len(raw)})
+		}
 		switch kind {
 		case html.StartTagToken, html.SelfClosingTagToken:
 			name, more := z.TagName()
@@ -118,7 +121,14 @@ func (p *parser) readTag(l *leaf, element string, tag []byte, at int) error {
 	}
 	value := func(s span) string { return unescape(l.charset.decode(l.source[at+s.from : at+s.to])) }
 	from, to := at+href.from, at+href.to
-	return p.edit(l, from, to, value(href), value(mark), value(name))
+	m := marks{name: value(name)}
+	switch strings.ToLower(value(mark)) {
+	case "off":
+		m.left = LeftOff
+	case "unsubscribe":
+		m.unsubscribe = true
+	}
+	return p.edit(l, from, to, value(href), m)
 }
 
 // span is a part of a tag.

@@ -36,22 +36,31 @@ func containsAny(text string, words []string) bool {
 }
 
 // edit adds what becomes of a link between two offsets in the leaf's source; see link.
-func (p *parser) edit(l *leaf, from, to int, value, mark, name string) error {
+func (p *parser) edit(l *leaf, from, to int, value string, m marks) error {
 	if len(p.template.links) >= maxLinks {
 		return fmt.Errorf("%w: more than %d links", ErrMalformed, maxLinks)
 	}
-	if piece := p.link(l.source[from:to], value, mark, name); piece != nil {
+	if piece := p.link(l.source[from:to], value, m); piece != nil {
 		l.edits = append(l.edits, edit{from, to, piece})
 	}
 	return nil
 }
 
-// link decides what becomes of a link whose value, resolved, is given with those of data-onepx and data-onepx-link. It returns
-// nil where nothing is to be changed.
-func (p *parser) link(raw []byte, value, mark, name string) piece {
+// marks are what a document says of a link.
+type marks struct {
+	// name is that of data-onepx-link.
+	name string
+	// left is why it is left alone whatever its target.
+	left Left
+	// unsubscribe tells that it becomes the link that ends the subscription.
+	unsubscribe bool
+}
+
+// link decides what becomes of a link whose value, resolved, is given. It returns nil where nothing is to be changed.
+func (p *parser) link(raw []byte, value string, m marks) piece {
 	value = trim(value)
-	if strings.EqualFold(mark, "unsubscribe") {
-		value, mark = "{{"+unsubscribeField+"}}", ""
+	if m.unsubscribe {
+		value = "{{" + unsubscribeField + "}}"
 	}
 	place := fieldForm.FindStringIndex(value)
 	field := place != nil
@@ -63,11 +72,15 @@ func (p *parser) link(raw []byte, value, mark, name string) piece {
 		return nil
 	}
 	t := p.template
-	link := Link{ID: p.linkID(value, name), Target: value}
+	link := Link{ID: p.linkID(value, m.name), Target: value, Merged: field}
 	target, left := p.judge(fieldForm.ReplaceAllString(value, "x"))
 	switch {
-	case strings.EqualFold(mark, "off"):
-		left = LeftOff
+	case m.left != Wrapped:
+		left = m.left
+	case oneForm(value) == "{{"+unsubscribeField+"}}":
+		left = LeftOurs
+	case p.template.unsubscribes[oneForm(value)]:
+		left = LeftUnsubscribe
 	case !isAbsolute(value): // it begins with a field: only its value tells
 		left = Wrapped
 	case left == Wrapped && !field:
@@ -102,7 +115,7 @@ func (p *parser) judge(to string) (string, Left) {
 	switch {
 	case strings.HasPrefix(to, base+mailtoken.OpenPath), strings.HasPrefix(to, base+mailtoken.ClickPath), strings.HasPrefix(to, base+mailtoken.UnsubscribePath):
 		return "", LeftOurs
-	case p.unsubscribes[to], containsAny(strings.ToLower(to), unsubscribeWords):
+	case p.template.unsubscribes[to], containsAny(strings.ToLower(to), unsubscribeWords):
 		return "", LeftUnsubscribe
 	case hasPlaceholder(to):
 		return "", LeftPlaceholder

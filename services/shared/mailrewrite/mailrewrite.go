@@ -25,8 +25,9 @@ const (
 	maxLinks = 10_000
 	// maxPieces bounds links, fields, and what is between them.
 	maxPieces = 100_000
-	// maxBody is how long a part may become with merge data.
-	maxBody = 2 * MaxSize
+	// maxMerged is how many bytes a message may have with merge data, and maxField a field of its header.
+	maxMerged = 2 * MaxSize
+	maxField  = 64 << 10
 )
 
 // Why a message can't be rewritten. Errors say more, and repeat nothing of the message.
@@ -40,6 +41,8 @@ var (
 	ErrEncoding = errors.New("broken or unknown transfer encoding")
 	// ErrField means that merge data is missing, or can't stand where it is wanted.
 	ErrField = errors.New("merge field")
+	// ErrNobody means that the message asks for the link that ends a subscription, and nobody says whose.
+	ErrNobody = errors.New("the unsubscribe link needs a recipient, in every mode")
 )
 
 // Param is a parameter that is added to the targets of links.
@@ -78,6 +81,16 @@ type Link struct {
 	Target string
 	// Left says why the link is left alone; Wrapped if it is not.
 	Left Left
+	// Merged tells that the link has merge fields.
+	Merged bool
+}
+
+// LeftIn is why the link is left alone in messages of this mode, if links are wrapped in it.
+func (l Link) LeftIn(mode mailtoken.Mode) Left {
+	if l.Left == Wrapped && l.Merged && mode == mailtoken.Aggregate {
+		return LeftPersonal
+	}
+	return l.Left
 }
 
 // Left is why a link is left alone.
@@ -92,6 +105,10 @@ const (
 	LeftListed      Left = "listed"      // Config.Leave
 	LeftPlaceholder Left = "placeholder" // it has a placeholder of another program
 	LeftTarget      Left = "target"      // mailtoken refuses it
+	// LeftUnclear is said of URLs in plain text that seem to go on beyond ASCII.
+	LeftUnclear Left = "unclear"
+	// LeftPersonal is said of links with merge fields in mode Aggregate: their targets, which are stored, may tell who clicks.
+	LeftPersonal Left = "personal"
 )
 
 // Template is a message that was read. It may be used from anywhere at once.
@@ -99,12 +116,15 @@ type Template struct {
 	config Config
 	chunks []chunk
 	links  []Link
+	// unsubscribes are the URLs of the message's own List-Unsubscribe, in the form of oneForm.
+	unsubscribes map[string]bool
 	// newline is how lines end in the message.
 	newline string
 	size    int
 }
 
-// HTML reads a document that is no message: UTF-8, or another charset in which ASCII is ASCII.
+// HTML reads a document that is no message: UTF-8, or another charset in which ASCII is ASCII. Merge data beyond ASCII become
+// character references where the document is not seen to be UTF-8.
 func HTML(document []byte, config Config) (*Template, error) {
 	p := newParser(document, config)
 	if len(document) > MaxSize {
@@ -113,7 +133,7 @@ func HTML(document []byte, config Config) (*Template, error) {
 	if err := refuseUTF16(document); err != nil {
 		return nil, err
 	}
-	leaf := &leaf{raw: document, source: document, text: document, html: true}
+	leaf := &leaf{raw: document, source: document, text: document, html: true, charset: charsetOfDocument(document)}
 	if err := p.readHTML(leaf, document, 0, 0); err != nil {
 		return nil, err
 	}
@@ -135,10 +155,10 @@ func Message(message []byte, config Config) (*Template, error) {
 // parser reads one message.
 type parser struct {
 	template *Template
-	// unsubscribes are the URLs of the message's own List-Unsubscribe.
-	unsubscribes map[string]bool
-	leaves       []*leaf
-	parts        int
+	leaves   []*leaf
+	parts    int
+	// hasText tells that a text part was read.
+	hasText bool
 	// boundaries are those of the multiparts that are being read, after a line break.
 	boundaries []string
 }
@@ -148,7 +168,7 @@ func newParser(message []byte, config Config) *parser {
 	if i := bytes.IndexByte(message, '\n'); i > 0 && message[i-1] == '\r' {
 		newline = "\r\n"
 	}
-	return &parser{template: &Template{config: config, newline: newline, size: len(message)}, unsubscribes: map[string]bool{}}
+	return &parser{template: &Template{config: config, newline: newline, size: len(message), unsubscribes: map[string]bool{}}}
 }
 
 // finish puts the pixel into the last HTML part: of alternatives it is the one that is shown, of parts in a row all are.
@@ -174,7 +194,7 @@ func (p *parser) finish(chunks []chunk) (*Template, error) {
 // Links are the links of the message in their order.
 func (t *Template) Links() []Link { return t.links }
 
-// Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, or ErrField.
+// Render writes the message for a recipient. Errors are those of mailtoken.Ring.Sign, ErrField or ErrNobody.
 func (t *Template) Render(recipient Recipient) ([]byte, error) {
 	r := &rendering{template: t, data: recipient.Data, measured: recipient.Token.Measured(), whole: recipient.Token}
 	out := make([]byte, 0, t.size+t.size/4+len(t.links)*maxGrowth+maxGrowth)
@@ -183,8 +203,19 @@ func (t *Template) Render(recipient Recipient) ([]byte, error) {
 		if out, err = c.render(r, out); err != nil {
 			return nil, err
 		}
+		if err = bounded(len(out)); err != nil {
+			return nil, err
+		}
 	}
 	return out, nil
+}
+
+// bounded is the error of a message, or what is written of it, that merge data have made too long.
+func bounded(size int) error {
+	if size > maxMerged {
+		return fmt.Errorf("%w: the message has more than %d bytes with merge data", ErrField, maxMerged)
+	}
+	return nil
 }
 
 // maxGrowth is about what a link adds.
@@ -197,13 +228,18 @@ type rendering struct {
 	// measured is what the tokens of opens and clicks say, whole what that of the unsubscribe link says.
 	measured, whole mailtoken.Token
 	unsubscribe     string
+	// unsubscribes are those of the template with merge data, once they are needed.
+	unsubscribes map[string]bool
 }
 
 // named tells whether it is known who the recipient is.
 func (r *rendering) named() bool { return r.whole.Recipient != [mailtoken.RecipientSize]byte{} }
 
-// unsubscribeURL is the recipient's.
+// unsubscribeURL is the recipient's; ErrNobody if there is none.
 func (r *rendering) unsubscribeURL() (string, error) {
+	if !r.named() {
+		return "", ErrNobody
+	}
 	if r.unsubscribe == "" {
 		var err error
 		if r.unsubscribe, err = r.template.config.URLs.Unsubscribe(r.whole); err != nil {

@@ -3,7 +3,6 @@ package mailrewrite_test
 import (
 	"bytes"
 	"fmt"
-	"net/mail"
 	"os"
 	"regexp"
 	"strings"
@@ -100,13 +99,14 @@ func TestTheUnsubscribeHeader(t *testing.T) {
 		"mailto is kept":        {"List-Unsubscribe: <mailto:leave@shop.example?subject=a,b>\r\n", ",\r\n <mailto:leave@shop.example?subject=a,b>"},
 		"https is replaced":     {"LIST-UNSUBSCRIBE: <https://shop.example/u>, <mailto:leave@shop.example>\r\nList-unsubscribe-post: List-Unsubscribe=One-Click\r\n", ",\r\n <mailto:leave@shop.example>"},
 		"folded, without space": {"List-Unsubscribe:\r\n <http://shop.example/u>,\r\n\t<MAILTO:leave@shop.example>\r\n", ",\r\n <MAILTO:leave@shop.example>"},
+		"mailto with fields":    {"List-Unsubscribe: <mailto:leave-{{id}}@shop.example?subject={{ id }}>\r\n", ",\r\n <mailto:leave-a%3E%0D%0A@shop.example?subject=a%3E%0D%0A>"},
 		"broken":                {"List-Unsubscribe: <mailto:leave@shop.example\r\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for _, mode := range []mailtoken.Mode{mailtoken.Full, mailtoken.Aggregate, mailtoken.None} {
 				token := anna
 				token.Mode = mode
-				out := render(t, test.had+head+"\r\nbody\r\n", mailrewrite.Recipient{Token: token})
+				out := render(t, test.had+head+"\r\nbody\r\n", mailrewrite.Recipient{Token: token, Data: map[string]string{"id": "a>\r\n"}})
 				u := unsubscribeForm.FindStringSubmatch(out)
 				require.NotNil(t, u)
 				require.Equal(t, head+"List-Unsubscribe: "+u[0]+test.more+"\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n\r\nbody\r\n", out)
@@ -118,9 +118,33 @@ func TestTheUnsubscribeHeader(t *testing.T) {
 		})
 	}
 	nobody := mailtoken.Token{Mode: mailtoken.Aggregate, Site: "shop", Sent: noon}
-	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: nobody}), "nobody to unsubscribe")
-	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) { c.KeepListUnsubscribe = true }))
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: nobody}, keepUnsubscribe), "nobody to unsubscribe")
+	require.Equal(t, head+"\r\nbody", render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, keepUnsubscribe))
 	require.Contains(t, render(t, strings.TrimSuffix(head, "\r\n"), mailrewrite.Recipient{Token: anna}), "Subject: x\r\nList-Unsubscribe: ", "no body")
+}
+
+func TestWithoutARecipientThereIsNoUnsubscribeLink(t *testing.T) {
+	keep := config(t)
+	keepUnsubscribe(&keep)
+	for name, test := range map[string]struct {
+		read     func([]byte, mailrewrite.Config) (*mailrewrite.Template, error)
+		document string
+		config   mailrewrite.Config
+	}{
+		"the header":            {mailrewrite.Message, head + "\r\nbody", config(t)},
+		"a field":               {mailrewrite.Message, head + "\r\n{{onepx.unsubscribe}}", keep},
+		"a field in the header": {mailrewrite.Message, head + "X-A: {{onepx.unsubscribe}}\r\n\r\n", keep},
+		"a link":                {mailrewrite.HTML, `<a data-onepx="unsubscribe" href="#">x</a>`, config(t)},
+	} {
+		template, err := test.read([]byte(test.document), test.config)
+		require.NoError(t, err)
+		for _, mode := range []mailtoken.Mode{mailtoken.Aggregate, mailtoken.None} {
+			for _, data := range []map[string]string{nil, {}} {
+				_, err = template.Render(mailrewrite.Recipient{Token: mailtoken.Token{Mode: mode, Site: "shop", Sent: noon}, Data: data})
+				require.ErrorIs(t, err, mailrewrite.ErrNobody, name)
+			}
+		}
+	}
 }
 
 func TestInModeAggregateNoTokenTellsARecipient(t *testing.T) {
@@ -163,15 +187,21 @@ func TestTheParametersOfATarget(t *testing.T) {
 
 func TestURLsInPlainText(t *testing.T) {
 	for text, want := range map[string][]string{
-		"See https://a.example/b.":                          {"https://a.example/b"},
-		"(https://a.example/b_(c)), [https://a.example/d]":  {"https://a.example/b_(c)", "https://a.example/d"},
-		"<https://a.example/?b=c&d=e>":                      {"https://a.example/?b=c&d=e"},
-		"\"https://a.example\"!? *https://b.example*":       {"https://a.example", "https://b.example"},
-		"https://a.example/日本 https://b.example/é":          {"https://a.example/", "https://b.example/"},
-		"xhttps://a.example http:// https://. http://-":     {"http://-"},
-		"https://a.example/|https://b.example/":             {"https://a.example/|https://b.example/"},
-		"{https://a.example/} https://b.example/{c}'":       {"https://a.example/", "https://b.example/{c}"},
-		"www.a.example mailto:a@b.example ftp://c.example/": nil,
+		"See https://a.example/b.":                           {"https://a.example/b"},
+		"(https://a.example/b_(c)), [https://a.example/d]":   {"https://a.example/b_(c)", "https://a.example/d"},
+		"<https://a.example/?b=c&d=e>":                       {"https://a.example/?b=c&d=e"},
+		"\"https://a.example\"!? *https://b.example*":        {"https://a.example", "https://b.example"},
+		"https://a.example/日本 https://b.example/é":           {"https://a.example/"},
+		"https://müller.example/a http://日本.example/":        nil,
+		"https://shop.example/straße?x=1":                    nil,
+		"https://shop.example/e\u0301 https://shop.example“": nil,
+		"https://a.example?q=ß https://a.example?q=日":        {"https://a.example?q="},
+		"http://shop.example/b」 „https://a.example/c“ …":     {"http://shop.example/b", "https://a.example/c"},
+		"https://a.example/b_ https://a.example/c~":          {"https://a.example/b_", "https://a.example/c~"},
+		"xhttps://a.example http:// https://. http://-":      {"http://-"},
+		"https://a.example/|https://b.example/":              {"https://a.example/|https://b.example/"},
+		"{https://a.example/} https://b.example/{c}'":        {"https://a.example/", "https://b.example/{c}"},
+		"www.a.example mailto:a@b.example ftp://c.example/":  nil,
 	} {
 		out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\n"+text+"\r\n", mailrewrite.Recipient{Token: anna})
 		var got []string
@@ -197,117 +227,6 @@ func TestLinksAreTakenByTheirIDs(t *testing.T) {
 	require.Equal(t, before, ids(`<p><A class=x HREF=https://a.example/>y</A><a data-onepx-link="Hero &amp; more" href="https://c.example/">x</a><a href='https://a.example/?id={{id}}'>x</a>`), "other text around makes no other ids")
 }
 
-func TestMergeData(t *testing.T) {
-	const text = "Hi {{name}}, https://shop.example/?id={{ id }}&x={{name}} {{url}} {{onepx.unsubscribe}}"
-	const html = `<p title="{{name}}">Hi {{name}}</p><a href="https://shop.example/?id={{ id }}&amp;x={{name}}#{{id}}">a</a><a href="{{url}}">b</a><a href={{leave}}>c</a><a href="{{mail}}">d</a><a href="mailto:{{address}}?subject={{id}}">m</a><a href={{injected}}>i</a><a data-onepx="unsubscribe" href="#">e</a><a data-onepx=off href="https://shop.example/{{id}}">f</a>`
-	message := "From: {{name}} <shop@shop.example>\r\nTo: {{ name }} <{{address}}>\r\nCc: {{address}}, {{name}} <b@example.com>,{{address}}\r\nSubject: =?utf-8?q?Gr=C3=BC=C3=9Fe=2C_{{name}}?= and {{id}}\r\nX-Id: {{id}}\r\nX-Name: =?iso-8859-2?b?e3tuYW1lfX0h?= =?utf-8?q?=7B=7Bid=7D=7D?=\r\n" +
-		"Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\nContent-Type: text/plain; charset=windows-1252\r\n\r\n" + text + "\r\n--b\r\nContent-Type: text/html; charset=iso-8859-1\r\n\r\n" + html + "\r\n--b--\r\n"
-	data := map[string]string{"name": `Zoë "Z" <b>`, "id": "a b/&?é", "url": "https://other.example/x y?a=1&b=2", "leave": "https://shop.example/unsubscribe?a&b", "mail": "mailto:z@example.com", "address": "z@example.com", "injected": "https://shop.example/optout\n onclick=alert(1)>"}
-	out := render(t, message, mailrewrite.Recipient{Token: anna, Data: data})
-	top, leaves := readLeaves(t, []byte(out))
-
-	subject, err := top.Text("Subject")
-	require.NoError(t, err)
-	require.Equal(t, `Grüße, Zoë "Z" <b> and a b/&?é`, subject)
-	id, err := top.Text("X-Id")
-	require.NoError(t, err)
-	require.Equal(t, data["id"], id)
-	name, err := top.Text("X-Name")
-	require.NoError(t, err)
-	require.Equal(t, data["name"]+"!"+data["id"], name)
-	to, err := mail.ParseAddress(top.Get("To"))
-	require.NoError(t, err, top.Get("To"))
-	require.Equal(t, "z@example.com", to.Address)
-	require.Equal(t, data["name"], to.Name)
-	copies, err := mail.ParseAddressList(top.Get("Cc"))
-	require.NoError(t, err)
-	require.Equal(t, []*mail.Address{{Address: "z@example.com"}, {Name: data["name"], Address: "b@example.com"}, {Address: "z@example.com"}}, copies)
-
-	unsubscribe := regexp.MustCompile(`https://px\.shop\.example/u/[A-Za-z0-9_-]+`).FindString(out)
-	through := clickForm.FindAllString(leaves[0].text, -1)
-	require.Len(t, through, 1)
-	require.Equal(t, `Hi Zoë "Z" <b>, `+through[0]+` https://other.example/x y?a=1&b=2 `+unsubscribe, leaves[0].text)
-	first, _ := target(t, through[0])
-	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E", first)
-
-	links, seen := view(leaves[1].text)
-	require.Equal(t, "Hi Zoë &#34;Z&#34; &lt;b&gt;abcdmief", seen)
-	first, _ = target(t, links[0])
-	require.Equal(t, "https://shop.example/?id=a%20b%2F%26%3F%C3%A9&x=Zo%C3%AB%20%22Z%22%20%3Cb%3E#a%20b%2F%26%3F%C3%A9", first)
-	second, _ := target(t, links[1])
-	require.Equal(t, "https://other.example/x%20y?a=1&b=2", second)
-	require.Equal(t, []string{"https://shop.example/unsubscribe?a&b", "mailto:z@example.com", "mailto:z%40example.com?subject=a%20b%2F%26%3F%C3%A9", "https://shop.example/optout%20onclick=alert(1)>", unsubscribe, "https://shop.example/a%20b%2F%26%3F%C3%A9"}, links[2:])
-
-	none := anna
-	none.Mode = mailtoken.None
-	_, leaves = readLeaves(t, []byte(render(t, message, mailrewrite.Recipient{Token: none, Data: data})))
-	links, _ = view(leaves[1].text)
-	require.Equal(t, "https://other.example/x%20y?a=1&b=2", links[1], "merged, and not wrapped")
-}
-
-func TestMergeDataThatCannotBe(t *testing.T) {
-	for name, test := range map[string]struct{ message, value, says string }{
-		"missing in text":              {"\r\n{{other}}", "x", "merge field other: the recipient has no value for it"},
-		"missing in a link":            {"\r\nhttps://a.example/{{other}}", "x", "merge field other"},
-		"missing in the header":        {"X-A: {{other}}\r\n\r\n", "x", "merge field other"},
-		"a line break in the header":   {"X-A: {{name}}\r\n\r\n", "x\r\nBcc: all@example.com", "has a line break"},
-		"a line break in an address":   {"Cc: {{name}} <a@b.example>\r\n\r\n", "x\nBcc: all@example.com", "has a line break"},
-		"no address":                   {"Cc: {{name}}\r\n\r\n", "x", "is no list of addresses"},
-		"two addresses":                {"Cc: {{name}}\r\n\r\n", "a@b.example, c@d.example", "is no list of addresses"},
-		"a name in an address":         {"Cc: <{{name}}>\r\n\r\n", "X <a@b.example>", "is no list of addresses"},
-		"not in the charset":           {"Content-Type: text/plain; charset=iso-8859-1\r\n\r\n{{name}}", "日本", "characters that the part's charset has not"},
-		"not in ASCII":                 {"\r\n{{name}}", "é", "characters that the part's charset has not"},
-		"a zero byte":                  {"\r\n{{name}}", "a\x00", "has a zero byte"},
-		"an end of the part":           {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\n{{name}}\r\n--b--\r\n", "x\n--b\nContent-Type: text/html\n\n<script>", "a value makes a line that ends the part"},
-		"an end of an outer part":      {"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\nContent-Type: multipart/mixed; boundary=c\r\n\r\n--c\r\n\r\n{{name}}\r\n--c--\r\n--b--\r\n", "--b", "a value makes a line that ends the part"},
-		"too long":                     {"\r\n" + strings.Repeat("{{name}}", 60), strings.Repeat("x", 1<<20), "a part has more than"},
-		"too long for a header's line": {"X-A: {{name}}\r\n\r\n", strings.Repeat("x", 1000), "too long"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			template, err := mailrewrite.Message([]byte(head+test.message), config(t))
-			require.NoError(t, err)
-			_, err = template.Render(mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": test.value}})
-			require.ErrorIs(t, err, mailrewrite.ErrField)
-			require.ErrorContains(t, err, test.says)
-			require.NotContains(t, err.Error(), test.value)
-		})
-	}
-	template, err := mailrewrite.HTML([]byte(`<a href="https://a.example/">x</a>`), config(t))
-	require.NoError(t, err)
-	_, err = template.Render(mailrewrite.Recipient{Token: mailtoken.Token{Sent: noon}})
-	require.ErrorIs(t, err, mailtoken.ErrContradiction)
-	long := anna
-	long.Campaign = strings.Repeat("c", 200)
-	_, err = template.Render(mailrewrite.Recipient{Token: long})
-	require.ErrorIs(t, err, mailtoken.ErrTooLong)
-}
-
-func TestValuesThatACharsetHasNotAreReferencesInHTML(t *testing.T) {
-	out := render(t, head+"Content-Type: text/html; charset=iso-2022-jp\r\n\r\n<p>\x1b$B$\"\x1b(B {{name}}</p>", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "山 ☃ é"}})
-	_, leaves := readLeaves(t, []byte(out))
-	require.Contains(t, leaves[0].text, "<p>あ 山 &#9731; &#233;</p>")
-}
-
-func TestLineBreaksOfValuesAreThoseOfTheMessage(t *testing.T) {
-	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a\nb\r\nc\rd"}}
-	require.Contains(t, render(t, head+"\r\n{{name}}.\r\n", recipient), "\r\n\r\na\r\nb\r\nc\r\nd.\r\n")
-	require.Contains(t, render(t, strings.ReplaceAll(head, "\r", "")+"\n{{name}}.\n", recipient), "\n\na\nb\nc\nd.\n")
-}
-
-func TestAMergedValueMakesNoEightBitsWhereSevenAreTold(t *testing.T) {
-	const part = head + "Content-Type: text/%s\r\nContent-Transfer-Encoding: 7bit\r\n\r\n<p>{{name}}</p>\r\n"
-	recipient := mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "Zoé ☃"}}
-	out := render(t, fmt.Sprintf(part, "html; charset=utf-8"), recipient)
-	require.Contains(t, out, "Content-Transfer-Encoding: quoted-printable\r\n")
-	_, leaves := readLeaves(t, []byte(out))
-	require.Contains(t, leaves[0].text, "<p>Zoé ☃</p>")
-	for _, kind := range []string{"html", "html; charset=us-ascii"} {
-		out = render(t, fmt.Sprintf(part, kind), recipient)
-		require.Contains(t, out, "7bit\r\n")
-		require.Contains(t, out, "<p>Zo&#233; &#9731;</p>")
-	}
-}
-
 func TestLinesStayShortEnoughForMail(t *testing.T) {
 	for _, name := range corpus(t) {
 		if strings.HasSuffix(name, ".html") {
@@ -325,4 +244,34 @@ func TestLinesStayShortEnoughForMail(t *testing.T) {
 	out := render(t, string(long), mailrewrite.Recipient{Token: anna})
 	require.NotContains(t, out, "7bit")
 	require.Contains(t, out, "\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+}
+
+func TestWhereAURLEndsIsReadInThePartsCharset(t *testing.T) {
+	for charset, tests := range map[string]map[string]bool{
+		"windows-1252": {"https://a.example/stra\xdfe": false, "https://a.example/b\x93": true},
+		"koi8-r":       {"https://a.example/\xd0\xd1": false},
+		"shift_jis":    {"https://a.example/b\x81\x76": true, "https://a.example\x81\x76": false},
+		"iso-2022-jp":  {"https://a.example/b\x1b$B!W\x1b(B": true},
+		"gb18030":      {"https://a.example/b\xa1\xb1": true},
+		"us-ascii":     {"https://a.example/stra\xdfe": false},
+		"utf-8":        {"https://a.example/b\xff": false},
+	} {
+		for text, wrapped := range tests {
+			out := render(t, head+"Content-Type: text/plain; charset="+charset+"\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"+text+"\r\n", mailrewrite.Recipient{Token: anna})
+			require.Equal(t, wrapped, clickForm.MatchString(out), "%s %q", charset, text)
+			require.Equal(t, !wrapped, strings.HasSuffix(out, text+"\r\n"))
+		}
+	}
+	out := render(t, head+"Content-Type: text/plain; charset=utf-8\r\n\r\nhttps://a.example/{{name}}é\r\n", mailrewrite.Recipient{Token: anna, Data: map[string]string{"name": "a b"}})
+	require.True(t, strings.HasSuffix(out, "\r\n\r\nhttps://a.example/a%20bé\r\n"), "left alone with its fields")
+}
+
+func TestOneClickNeedsHTTPS(t *testing.T) {
+	out := render(t, head+"\r\nbody", mailrewrite.Recipient{Token: anna}, func(c *mailrewrite.Config) {
+		urls, err := mailtoken.NewURLs("http://localhost:8080", ring(t))
+		require.NoError(t, err)
+		c.URLs = urls
+	})
+	require.Contains(t, out, "List-Unsubscribe: <http://localhost:8080/u/")
+	require.NotContains(t, out, "List-Unsubscribe-Post")
 }

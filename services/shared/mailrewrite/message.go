@@ -29,24 +29,28 @@ func (p *parser) message(data []byte) error {
 			}
 		case "list-unsubscribe":
 			for _, u := range urisOf(f.value) {
-				p.unsubscribes[u] = true
+				p.template.unsubscribes[oneForm(u)] = true
 			}
 		}
 	}
 	if at < (&header{raw: head}).emptyLine() {
 		return fmt.Errorf("%w: the last line of its header is no field", ErrMalformed)
 	}
-	return p.entity(data, true, "text/plain", 0)
+	return p.entity(data, place{top: true, standard: "text/plain"})
 }
 
 // contentType is what a part says that it is.
 type contentType struct {
 	media, boundary, charset string
-	attached                 bool
-	encoding                 string
+	// attached tells that the part is an attachment; named, that it has a file's name, and may be one.
+	attached, named bool
+	encoding        string
 }
 
 var parameterForm = regexp.MustCompile(`(?i)\b(boundary|charset)\s*=\s*(?:"([^"]*)"|([^\s";]+))`)
+
+// fileForm is the parameter that names a file, also in the forms of RFC 2231.
+var fileForm = regexp.MustCompile(`(?i);\s*(?:file)?name(?:\*[0-9]*\*?)?\s*=`)
 
 func contentTypeOf(fields []headerField, standard string) contentType {
 	c := contentType{media: standard}
@@ -61,8 +65,10 @@ func contentTypeOf(fields []headerField, standard string) contentType {
 				}
 			}
 			c.media, c.boundary, c.charset = media, params["boundary"], params["charset"]
+			c.named = c.named || fileForm.MatchString(f.value)
 		case "content-disposition":
 			c.attached = mediaOf(f.value) == "attachment"
+			c.named = c.named || fileForm.MatchString(f.value)
 		case "content-transfer-encoding":
 			c.encoding = f.value
 		}
@@ -76,23 +82,35 @@ func mediaOf(value string) string {
 	return strings.ToLower(strings.TrimSpace(word))
 }
 
-// entity reads a message or a part of one; standard is what it is if it does not say.
-func (p *parser) entity(data []byte, top bool, standard string, depth int) error {
-	if p.parts++; p.parts > maxParts || depth > maxDepth {
+// place is where a part stands.
+type place struct {
+	// top tells that it is the message.
+	top bool
+	// standard is what it is if it does not say.
+	standard string
+	// shown tells that it is one of several forms of what the message shows, and so no file.
+	shown bool
+	depth int
+}
+
+// entity reads a message or a part of one.
+func (p *parser) entity(data []byte, at place) error {
+	if p.parts++; p.parts > maxParts || at.depth > maxDepth {
 		return fmt.Errorf("%w: more than %d parts, or %d deep", ErrMalformed, maxParts, maxDepth)
 	}
 	head, body := splitHeader(data)
-	c := contentTypeOf(fieldsOf(head), standard)
-	h := &header{raw: head, top: top}
+	c := contentTypeOf(fieldsOf(head), at.standard)
+	h := &header{raw: head, top: at.top}
 	switch {
 	case c.media == "multipart/signed", c.media == "multipart/encrypted", strings.HasSuffix(c.media, "pkcs7-mime"):
 		return fmt.Errorf("%w: a part is %s", ErrSigned, c.media)
 	case strings.HasPrefix(c.media, "multipart/"):
-		return p.multipart(h, body, c, depth)
-	case (c.media == "text/html" || c.media == "text/plain") && !c.attached:
+		return p.multipart(h, body, c, at)
+	case (c.media == "text/html" || c.media == "text/plain") && !c.attached && (!c.named || at.shown || !p.hasText):
+		p.hasText = true
 		return p.text(h, body, c)
 	}
-	// Attachments, images, calendars, messages; and AMP, which allows no images but its own.
+	// Attachments and other files, images, calendars, messages; and AMP, which allows no images but its own.
 	p.add(h, verbatim(body))
 	return nil
 }
@@ -129,7 +147,7 @@ func (p *parser) text(h *header, raw []byte, c contentType) error {
 
 // multipart reads the parts of one, and keeps what is around them. A transfer encoding of the whole is not allowed, and means
 // nothing.
-func (p *parser) multipart(h *header, body []byte, c contentType, depth int) error {
+func (p *parser) multipart(h *header, body []byte, c contentType, at place) error {
 	standard := "text/plain"
 	if c.media == "multipart/digest" {
 		standard = "message/rfc822"
@@ -142,6 +160,8 @@ func (p *parser) multipart(h *header, body []byte, c contentType, depth int) err
 	defer func() { p.boundaries = p.boundaries[:len(p.boundaries)-1] }()
 	p.add(h, verbatim(body[:lines[0].from]))
 	for i, line := range lines {
+		inner := place{standard: standard, depth: at.depth + 1}
+		inner.shown = c.media == "multipart/alternative" || c.media == "multipart/related" && at.shown && i == 0
 		p.add(verbatim(body[line.from:line.to]))
 		if line.last {
 			p.add(verbatim(body[line.to:]))
@@ -151,7 +171,7 @@ func (p *parser) multipart(h *header, body []byte, c contentType, depth int) err
 		if i+1 < len(lines) {
 			end = lines[i+1].from
 		}
-		if err := p.entity(body[line.to:end], false, standard, depth+1); err != nil {
+		if err := p.entity(body[line.to:end], inner); err != nil {
 			return err
 		}
 	}

@@ -35,6 +35,8 @@ type leaf struct {
 	charset    charset
 	html       bool
 	edits      []edit
+	// tags are where tags stand in source, as far as they have fields.
+	tags []span
 	// pixelAt is where in source the open pixel may stand.
 	pixelAt int
 	pieces  []piece
@@ -79,10 +81,16 @@ func (l *leaf) compile(pixel bool) error {
 func (l *leaf) still(from, to int) {
 	source, at := l.source[from:to], 0
 	for _, m := range fieldForm.FindAllSubmatchIndex(l.text[from:to], maxPieces) {
-		l.pieces = append(l.pieces, stillPiece(source[at:m[0]]), fieldPiece{source[m[0]:m[1]], string(source[m[2]:m[3]])})
+		l.pieces = append(l.pieces, stillPiece(source[at:m[0]]), fieldPiece{source[m[0]:m[1]], string(source[m[2]:m[3]]), l.inTag(from + m[0])})
 		at = m[1]
 	}
 	l.pieces = append(l.pieces, stillPiece(source[at:]))
+}
+
+// inTag tells whether an offset in source is one in a tag.
+func (l *leaf) inTag(at int) bool {
+	i, _ := slices.BinarySearchFunc(l.tags, at, func(tag span, at int) int { return tag.to - at - 1 })
+	return i < len(l.tags) && l.tags[i].from <= at
 }
 
 // body writes the part's body without transfer encoding.
@@ -93,8 +101,8 @@ func (l *leaf) body(r *rendering) ([]byte, error) {
 		if out, err = p.write(r, l, out); err != nil {
 			return nil, err
 		}
-		if len(out) > maxBody {
-			return nil, fmt.Errorf("%w: a part has more than %d bytes with merge data", ErrField, maxBody)
+		if err = bounded(len(out)); err != nil {
+			return nil, err
 		}
 	}
 	return out, nil
@@ -159,11 +167,11 @@ const unsubscribeField = "onepx.unsubscribe"
 
 // field is the value of a merge field; false if fields are to be left as they are.
 func (r *rendering) field(name string) (string, bool, error) {
-	if name == unsubscribeField && r.named() {
+	value, known := r.data[name]
+	if name == unsubscribeField && (r.named() || !known) {
 		u, err := r.unsubscribeURL()
 		return u, true, err
 	}
-	value, known := r.data[name]
 	switch {
 	case known && strings.ContainsRune(value, 0):
 		return "", false, fmt.Errorf("%w %s: has a zero byte", ErrField, name)
@@ -173,11 +181,16 @@ func (r *rendering) field(name string) (string, bool, error) {
 	return value, known, nil
 }
 
-// fieldPiece is a merge field in running text.
+// fieldPiece is a merge field that is not in a link.
 type fieldPiece struct {
 	raw  []byte
 	name string
+	// inTag tells that it stands in a tag of HTML, maybe in an attribute without quotes.
+	inTag bool
 }
+
+// attributeEscapes are those of what ends the value of an attribute without quotes, or may not stand in one.
+var attributeEscapes = strings.NewReplacer(" ", "&#32;", "\t", "&#9;", "\n", "&#10;", "\f", "&#12;", "\r", "&#13;", "=", "&#61;", "`", "&#96;")
 
 func (f fieldPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 	value, known, err := r.field(f.name)
@@ -189,6 +202,9 @@ func (f fieldPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 	}
 	if value = r.lines(value); l.html {
 		value = html.EscapeString(value)
+	}
+	if f.inTag {
+		value = attributeEscapes.Replace(value)
 	}
 	return l.write(out, f.name, value)
 }
@@ -233,7 +249,7 @@ func (p *linkPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 			return append(out, p.raw...), nil
 		}
 		var left Left
-		if target, left = p.judge(merged); left != Wrapped || r.measured.Mode == mailtoken.None {
+		if target, left = p.judge(merged); left != Wrapped || r.measured.Mode != mailtoken.Full || r.endsSubscription(merged) {
 			if l.html {
 				merged = html.EscapeString(merged)
 			}
@@ -250,6 +266,9 @@ func (p *linkPiece) write(r *rendering, l *leaf, out []byte) ([]byte, error) {
 	return append(out, through...), nil // of letters, digits and :/.-_ only, so it needs no escaping anywhere
 }
 
+// withoutSpaces encodes what may end an attribute, in a URL.
+var withoutSpaces = strings.NewReplacer(" ", "%20", "\f", "%0C")
+
 // merge fills in the fields of a URL. A value at its beginning is a URL or the beginning of one; others are percent-encoded.
 func (r *rendering) merge(target string) (string, bool, error) {
 	var merged strings.Builder
@@ -263,8 +282,11 @@ func (r *rendering) merge(target string) (string, bool, error) {
 			value = strings.ReplaceAll(url.QueryEscape(value), "+", "%20")
 		}
 		merged.WriteString(target[at:m[0]])
-		merged.WriteString(strings.ReplaceAll(trim(value), " ", "%20")) // spaces may end an attribute
+		merged.WriteString(withoutSpaces.Replace(trim(value)))
 		at = m[1]
+		if err = bounded(merged.Len()); err != nil {
+			return "", false, err
+		}
 	}
 	merged.WriteString(target[at:])
 	return merged.String(), true, nil

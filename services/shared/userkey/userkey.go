@@ -7,6 +7,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"hash"
+	"net/mail"
 	"strings"
 	"sync"
 )
@@ -36,9 +37,26 @@ func macs(secret, purpose string) func() any {
 // lower case without spaces around it. It is nil for a text of nothing but spaces.
 func (m *Maker) Of(site, text string) []byte { return of(&m.users, site, text) }
 
-// Recipient is the key of an e-mail address to which a site sends mail, on the terms of Of. It is another than that of the same
-// address as a customer's, so that what a recipient does can't be joined with what a customer does.
-func (m *Maker) Recipient(site, address string) []byte { return of(&m.recipients, site, address) }
+// Recipient is the key of an e-mail address to which a site sends mail, on the terms of Of; nil if the text is no address. A name
+// beside the address (RFC 5322, 3.4) makes no other key. It is another than that of the same address as a customer's, so that what
+// a recipient does can't be joined with what a customer does.
+func (m *Maker) Recipient(site, text string) []byte { return of(&m.recipients, site, address(text)) }
+
+// maxAddress is how long an e-mail address may be, in bytes: 64, @ and 255 (RFC 5321, 4.5.3.1).
+const maxAddress = 320
+
+// address is the address without the name that programs put beside it, or "" if the text is none.
+func address(text string) string {
+	text = strings.TrimSpace(text)
+	parsed, err := mail.ParseAddress(text)
+	switch {
+	case err != nil || len(text) > maxAddress:
+		return ""
+	case strings.ContainsAny(text, "<("):
+		return parsed.Address
+	}
+	return text // not as parsed, which takes quotes away: keys that exist are made of the text
+}
 
 func of(pool *sync.Pool, site, text string) []byte {
 	text = strings.ToLower(strings.TrimSpace(text))

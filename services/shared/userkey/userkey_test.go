@@ -2,6 +2,7 @@ package userkey_test
 
 import (
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +23,19 @@ func TestCaseAndSpacesAroundMakeNoOtherKey(t *testing.T) {
 	require.Nil(t, maker.Of("shop", " \t"))
 	require.Equal(t, maker.Recipient("shop", "anna@example.com"), maker.Recipient("shop", "  Anna@Example.COM\n"))
 	require.Nil(t, maker.Recipient("shop", " \t"))
+}
+
+func TestNamesBesideAnAddressMakeNoOtherKey(t *testing.T) {
+	maker := userkey.New(secret)
+	for _, text := range []string{"Anna <anna@example.com>", "<Anna@example.com>", `"Müller, Anna" <anna@example.com>`, "=?utf-8?q?Anna?= <anna@example.com>", "anna@example.com (Anna)"} {
+		require.Equal(t, maker.Recipient("shop", "anna@example.com"), maker.Recipient("shop", text), text)
+	}
+}
+
+func TestWhatIsNoAddressHasNoRecipientsKey(t *testing.T) {
+	for _, text := range []string{"", "anna", "customer-77", "anna@", "@example.com", "a@b.example, c@d.example", "Anna anna@example.com", strings.Repeat("a", 320) + "@example.com"} {
+		require.Nil(t, userkey.New(secret).Recipient("shop", text), text)
+	}
 }
 
 func TestSitesAndSecretsHaveOtherKeys(t *testing.T) {

@@ -48,7 +48,7 @@ func (s *Server) recipientKey(h *hit) []byte {
 		if h.debug {
 			maker = s.debugIdentities
 		}
-		key = maker.RecipientKey(h.site.ID, params.RecipientAddress(said.Address))
+		key = maker.RecipientKey(h.site.ID, said.Address)
 	}
 	if key == nil {
 		h.flags.Add(reason.RecipientInvalid)

@@ -74,7 +74,7 @@ func TestKeysOfPeopleAreOfOnePurposeAndOneSite(t *testing.T) {
 	require.Equal(t, maker.UserKey("shop", "Anna@Example.com "), maker.UserKey("shop", "anna@example.com"))
 	require.Equal(t, maker.Identify(request(func(r *identity.Request) { r.UserID = "anna" })).Visitor.UserKey, maker.UserKey("shop", "anna"))
 	require.NotEqual(t, maker.UserKey("shop", "anna"), maker.UserKey("blog", "anna"))
-	require.NotEqual(t, maker.UserKey("shop", "anna"), maker.RecipientKey("shop", "anna"))
+	require.NotEqual(t, maker.UserKey("shop", "anna@example.com"), maker.RecipientKey("shop", "anna@example.com"))
 	require.Nil(t, maker.UserKey("shop", " "))
 	require.Nil(t, maker.RecipientKey("shop", ""))
 }

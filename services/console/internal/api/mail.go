@@ -40,7 +40,7 @@ type rewriteMailInput struct {
 type mailLink struct {
 	ID     string `json:"id" doc:"As in tokens: what data-onepx-link says, or position and a hash of the target." example:"3-1f9a03"`
 	Target string `json:"target" doc:"Where it leads, as far as that is known without merge data."`
-	Left   string `json:"left,omitempty" enum:"off,unsubscribe,ours,listed,placeholder,target" doc:"Why it is left alone, if it is."`
+	Left   string `json:"left,omitempty" enum:"off,unsubscribe,ours,listed,placeholder,target,unclear,personal" doc:"Why it is left alone in the mode of the mailing, if it is."`
 }
 
 type rewriteMailOutput struct {
@@ -106,7 +106,7 @@ func (s *Server) rewriteMail(ctx context.Context, in *rewriteMailInput) (*rewrit
 	out := &rewriteMailOutput{CacheControl: "no-store"}
 	out.Body.Links, out.Body.Results = []mailLink{}, []mailing.Result{}
 	for _, link := range template.Links() {
-		out.Body.Links = append(out.Body.Links, mailLink{link.ID, link.Target, string(link.Left)})
+		out.Body.Links = append(out.Body.Links, mailLink{link.ID, link.Target, string(link.LeftIn(m.Mode()))})
 	}
 	var wrong problems
 	total := 0

@@ -138,3 +138,22 @@ func TestMergeDataCannotMakeAnAnswerOfAnySize(t *testing.T) {
 	require.Equal(t, http.StatusUnprocessableEntity, answer.status)
 	require.Contains(t, answer.problem(t), "send fewer recipients at once")
 }
+
+func TestLinksAreListedAsTheModeOfTheMailingLeavesThem(t *testing.T) {
+	w := newWorld(t)
+	for mode, left := range map[string]string{"full": "", "aggregate": "personal"} {
+		var got rewritten
+		w.post(shopKey, "/v1/mail/rewrite", object(t, map[string]any{
+			"html": `<a href="https://shop.example/?id={{id}}">x</a>`, "mode": mode, "recipients": []map[string]any{{"to": "Anna <anna@example.com>", "data": map[string]string{"id": "1"}}},
+		})).into(t, &got)
+		require.Equal(t, left, got.Links[0].Left)
+		require.Equal(t, mode == "full", strings.Contains(got.Results[0].Text, "https://px.shop.example/c/"))
+	}
+}
+
+func TestAMessageForNobodyIsRefused(t *testing.T) {
+	w := newWorld(t)
+	answer := w.post(shopKey, "/v1/mail/rewrite", object(t, map[string]any{"text": "Subject: x\r\n\r\nx", "recipients": []map[string]any{{"mode": "none"}}}))
+	require.Equal(t, http.StatusUnprocessableEntity, answer.status)
+	require.Contains(t, answer.problem(t), "body.recipients[0] the unsubscribe link needs a recipient, in every mode")
+}

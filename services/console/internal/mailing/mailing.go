@@ -66,7 +66,7 @@ type Mailing struct {
 	Site     string
 	Options  Options
 	Template *mailrewrite.Template
-	// Key makes the key of an address; nil where only keys are known.
+	// Key makes the key of an address, none of what is no address; nil where only keys are known.
 	Key func(site, address string) []byte
 }
 
@@ -90,6 +90,9 @@ func (m *Mailing) Write(r Recipient) ([]byte, error) {
 
 // modes are those of recipients.
 var modes = map[string]mailtoken.Mode{"": mailtoken.Full, "full": mailtoken.Full, "aggregate": mailtoken.Aggregate, "none": mailtoken.None}
+
+// Mode is that of recipients who don't say otherwise.
+func (m *Mailing) Mode() mailtoken.Mode { return modes[m.Options.Mode] }
 
 // Token is what the recipient's tokens say. The error is ErrRecipient.
 func (m *Mailing) Token(r Recipient) (mailtoken.Token, error) {
@@ -118,7 +121,7 @@ func (m *Mailing) Token(r Recipient) (mailtoken.Token, error) {
 			return token, fmt.Errorf("%w: addresses need ONEPX_SECRET", ErrRecipient)
 		}
 		key := m.Key(m.Site, r.To)
-		if key == nil || !strings.Contains(r.To, "@") {
+		if key == nil {
 			return token, fmt.Errorf("%w: the address is none", ErrRecipient)
 		}
 		token.Recipient = [mailtoken.RecipientSize]byte(key)

@@ -2,7 +2,6 @@ package params
 
 import (
 	"crypto/sha256"
-	netmail "net/mail"
 	"regexp"
 	"strconv"
 	"strings"
@@ -135,22 +134,6 @@ func cutRunes(text string, limit int, flags *Flags) string {
 		end += size
 	}
 	return text[:end]
-}
-
-// maxAddress is how long an e-mail address may be, in bytes: 64, @ and 255 (RFC 5321, 4.5.3.1).
-const maxAddress = 320
-
-// RecipientAddress is the address without the name that programs put beside it (RFC 5322, 3.4), or "" if the text is none.
-func RecipientAddress(text string) string {
-	text = strings.TrimSpace(text)
-	parsed, err := netmail.ParseAddress(text)
-	switch {
-	case err != nil || len(text) > maxAddress:
-		return ""
-	case strings.ContainsAny(text, "<("):
-		return parsed.Address
-	}
-	return text // not as parsed, which takes quotes away: the key in tokens is made of the text
 }
 
 // RecipientKey reads the key of a recipient, the text form of a UUID; nil if the text is none.
