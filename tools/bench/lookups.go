@@ -67,11 +67,16 @@ func (w *world) lookups(ctx context.Context) ([]number, error) {
 func keptLookups(ctx context.Context, c *client, ids []string) (*hdrhistogram.Histogram, error) {
 	all := hdrhistogram.New(1, int64(requestTimeout/time.Microsecond), 3)
 	for range keptRounds {
-		visitorsOf(c, ids)
-		for range ids {
-			if err := c.send(); err != nil {
-				return nil, err
+		asked := visitorsOf(c, ids)
+		if err := c.eachConnection(ctx, func() error {
+			for int(asked.Load()) < len(ids) {
+				if err := c.send(); err != nil {
+					return err
+				}
 			}
+			return nil
+		}); err != nil {
+			return nil, err
 		}
 		took, err := c.spread(ctx, lookupRate, keptTime)
 		if err != nil {
