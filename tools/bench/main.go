@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, audiences, campaigns, export or questions. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, consent, spool, memory, consumer, goals, segments, audiences, campaigns, export, questions or erasure. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -47,6 +47,7 @@ var benchmarks = []benchmark{
 	{"campaigns", "Which campaigns bring the revenue", campaignBench, campaignTried},
 	{"export", "Exports of a million members", exportBench, ""},
 	{"questions", "The standard questions over 100 million events", questionBench, questionTried},
+	{"erasure", "An erasure in 100 million events", erasureBench, ""},
 }
 
 // benchmark measures one thing.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -58,22 +57,12 @@ SELECT 'made', 0, number, occurred_at, '%[2]s', occurred_at, now64(3) + 3600, 'e
 	if(buys, ['purchase'], []), if(buys, ['order'], []), if(buys, ['event'], []), if(buys, [worth], []), if(buys, ['EUR'], []), if(buys, [30], []), if(buys, [1], [])
 FROM numbers(%[3]d, %[4]d)`
 
-// questionBench asks every standard question about thirty of sixty days, and erases some visitors.
+// questionBench asks every standard question about thirty of sixty days.
 func questionBench(ctx context.Context, w *world) (report, error) {
-	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
-		return report{}, fmt.Errorf("consumer migrate: %w\n%s", err, out)
+	made, err := w.makeCrowd(ctx)
+	if err != nil {
+		return report{}, err
 	}
-	fmt.Fprintf(os.Stderr, "making %d events …\n", questionEvents)
-	begun := time.Now()
-	last := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
-	const perDay = questionEvents / questionDays
-	for day := range questionDays {
-		date := last.AddDate(0, 0, day-questionDays+1).Format(time.DateOnly)
-		if err := w.exec(ctx, fmt.Sprintf(crowdedDay, questionSite, date, day*perDay, perDay, questionEvents/20)); err != nil {
-			return report{}, err
-		}
-	}
-	made := time.Since(begun)
 	var result report
 	for _, q := range standardQuestions {
 		took, err := w.ask(ctx, fmt.Sprintf("SELECT * FROM onepx.%s(site = '%s', %s%s)", q.view, questionSite, thirtyDays, q.parameters))
@@ -97,15 +86,28 @@ func questionBench(ctx context.Context, w *world) (report, error) {
 		}
 		result.numbers = append(result.numbers, number{"question_rollup_" + q.view, took, "s", atMost(1), "`rollup_" + q.view + "` of thirty days"})
 	}
-	erased, err := w.erase(ctx)
-	if err != nil {
-		return report{}, err
-	}
-	result.numbers = append(result.numbers, number{"question_erasure", erased, "s", nil, fmt.Sprintf("`consumer privacy erase` of %d visitors, from the command to the proof ([erasure](erasure.md))", erasedVisitors)})
 	result.method = fmt.Sprintf(`%d events of %d visitors over %d days, made by ClickHouse from numbers (in %s) and inserted into events, so that the
 product's own views fill all tables; each question is asked about the last thirty days. Seconds are those of the whole query over HTTP.`,
 		questionEvents, questionEvents/20, questionDays, made.Round(time.Second))
 	return result, nil
+}
+
+// makeCrowd makes the events of the crowded site, and returns how long that took.
+func (w *world) makeCrowd(ctx context.Context) (time.Duration, error) {
+	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
+		return 0, fmt.Errorf("consumer migrate: %w\n%s", err, out)
+	}
+	fmt.Fprintf(os.Stderr, "making %d events …\n", questionEvents)
+	begun := time.Now()
+	last := time.Date(2026, 11, 29, 0, 0, 0, 0, time.UTC)
+	const perDay = questionEvents / questionDays
+	for day := range questionDays {
+		date := last.AddDate(0, 0, day-questionDays+1).Format(time.DateOnly)
+		if err := w.exec(ctx, fmt.Sprintf(crowdedDay, questionSite, date, day*perDay, perDay, questionEvents/20)); err != nil {
+			return 0, err
+		}
+	}
+	return time.Since(begun), nil
 }
 
 // rollup computes the sums by day of all days of the benchmarks' data, and returns how many seconds that takes.
@@ -118,37 +120,6 @@ func (w *world) rollup(ctx context.Context, site string) (float64, error) {
 	begun := time.Now()
 	if out, err := w.pipeline.Consumer(ctx, "rollup", "--config", file, "--days", strconv.Itoa(days)); err != nil {
 		return 0, fmt.Errorf("consumer rollup: %w\n%s", err, out)
-	}
-	return time.Since(begun).Seconds(), nil
-}
-
-// erasedVisitors is how many visitors one request erases.
-const erasedVisitors = 1000
-
-// erase erases visitors, and returns how many seconds that takes.
-func (w *world) erase(ctx context.Context) (float64, error) {
-	consumer, err := w.pipeline.StartConsumer(ctx, "consumer")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = consumer.Stop() }()
-	worker, err := w.pipeline.StartJobs(ctx, "jobs")
-	if err != nil {
-		return 0, err
-	}
-	defer func() { _ = worker.Stop() }()
-	var people struct{ IDs []string }
-	query := fmt.Sprintf("SELECT groupArray(concat('visitor ', toString(visitor_id))) AS IDs FROM (SELECT visitor_id FROM onepx.visitors WHERE site_id = '%s' LIMIT %d)", questionSite, erasedVisitors)
-	if err := w.sql().One(ctx, query, &people); err != nil {
-		return 0, err
-	}
-	file := filepath.Join(w.dir, "people")
-	if err := os.WriteFile(file, []byte(strings.Join(people.IDs, "\n")), 0o600); err != nil {
-		return 0, err
-	}
-	begun := time.Now()
-	if out, err := w.pipeline.Consumer(ctx, "privacy", "erase", "--from", file, "--asked-by", "bench", "--yes"); err != nil {
-		return 0, fmt.Errorf("consumer privacy erase: %w\n%s", err, out)
 	}
 	return time.Since(begun).Seconds(), nil
 }
