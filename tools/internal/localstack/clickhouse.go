@@ -129,9 +129,11 @@ type serverXML struct {
 	TCPPort     int      `xml:"tcp_port"`
 	HTTPPort    int      `xml:"http_port"`
 	UsersConfig string   `xml:"users_config"`
-	Log         string   `xml:"logger>log"`
-	LogLevel    string   `xml:"logger>level"` // of a server; libchdb takes --log-level
-	Console     int      `xml:"logger>console"`
+	// MergeSlots for each of the two threads make the 32 of a server: full, they are looked at again after up to a second only.
+	MergeSlots int    `xml:"background_merges_mutations_concurrency_ratio"`
+	Log        string `xml:"logger>log"`
+	LogLevel   string `xml:"logger>level"` // of a server; libchdb takes --log-level
+	Console    int    `xml:"logger>console"`
 }
 
 type usersXML struct {
@@ -168,7 +170,7 @@ func (c *ClickHouse) writeConfig() (string, error) {
 		writeXML(config, serverXML{
 			Path: filepath.Join(c.cfg.Dir, "data") + "/", ListenHost: "127.0.0.1",
 			TCPPort: c.ports.Numbers[0], HTTPPort: c.ports.Numbers[1],
-			UsersConfig: users, Log: c.cfg.LogFile, LogLevel: logLevel,
+			UsersConfig: users, MergeSlots: 16, Log: c.cfg.LogFile, LogLevel: logLevel,
 		}),
 	)
 }

@@ -151,22 +151,51 @@ func (e *Erasure) ofPeople(t personal.Table) string {
 	return t.OfPeople(e.ids()) + personal.OnlySite(e.site)
 }
 
-// keyed is the condition that a row has one of the keys.
-func (e *Erasure) keyed(t personal.Table) string {
-	return "(" + t.Key + ") IN (SELECT " + t.Key + " FROM " + e.keys(t.Key) + ")"
+// topics are those of the rows that go: nearly always one.
+func (e *Erasure) topics(ctx context.Context) (topics []string, err error) {
+	if err := e.tables.conn.QueryRow(ctx, "SELECT groupUniqArray(kafka_topic) FROM "+e.keys(personal.OffsetKey)).Scan(&topics); err != nil {
+		return nil, fmt.Errorf("read topics of the rows: %w", err)
+	}
+	return topics, nil
+}
+
+// keyed are conditions of which a row that has one of the keys meets one: each holds one subquery. Offsets are compared topic
+// by topic, as numbers: with the topic among them that takes four times the CPU.
+func (e *Erasure) keyed(t personal.Table, topics []string) []string {
+	if t.Key != personal.OffsetKey {
+		return []string{"(" + t.Key + ") IN (SELECT " + t.Key + " FROM " + e.keys(t.Key) + ")"}
+	}
+	conditions := make([]string, len(topics))
+	for i, topic := range topics {
+		of := "kafka_topic = " + clickhouseconn.Literal(topic)
+		conditions[i] = of + " AND (kafka_partition, kafka_offset) IN (SELECT kafka_partition, kafka_offset FROM " + e.keys(t.Key) + " WHERE " + of + ")"
+	}
+	return conditions
+}
+
+// meetsAny is the condition that a row meets one of some.
+func meetsAny(conditions ...string) string {
+	if len(conditions) == 0 {
+		return "false"
+	}
+	return "((" + strings.Join(conditions, ") OR (") + "))"
 }
 
 // Count returns how many rows of each table are to go, or have stayed.
 func (e *Erasure) Count(ctx context.Context) ([]personal.Held, error) {
+	topics, err := e.topics(ctx)
+	if err != nil {
+		return nil, err
+	}
 	return personal.NewStore(e.tables.conn, e.tables.schema.Database).CountWhere(ctx, func(t personal.Table) string {
-		switch {
-		case t.Name == "events":
-			return "(" + e.keyed(t) + " OR " + e.ofPeople(t) + ") AND outcome != '" + OutcomeErased + "'"
-		case t.Key == personal.VisitorKey:
+		if t.Key == personal.VisitorKey {
 			return e.ofPeople(t) // the others among them stay
-		default:
-			return e.keyed(t) + " OR " + e.ofPeople(t)
 		}
+		condition := meetsAny(append(e.keyed(t, topics), e.ofPeople(t))...)
+		if t.Name == "events" {
+			condition += " AND outcome != '" + OutcomeErased + "'"
+		}
+		return condition
 	})
 }
 
@@ -211,23 +240,21 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 	if err := e.noteDays(ctx); err != nil {
 		return err
 	}
+	topics, err := e.topics(ctx)
+	if err != nil {
+		return err
+	}
 	for _, t := range personal.Tables[1:] {
-		if err := e.delete(ctx, t.Name, e.keyed(t)); err != nil {
-			return err
+		for _, keyed := range e.keyed(t, topics) {
+			if err := e.delete(ctx, t.Name, keyed); err != nil {
+				return err
+			}
 		}
 	}
-	// All visitors with such an event are gone; those who have others come back. Without a token: what is inserted twice changes nothing, and what an attempt before this one has inserted is deleted.
-	for table, insert := range map[string]string{
-		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(),
-		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(),
-		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.staying()),
-		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(),
-	} {
-		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
-			return err
-		}
+	if err := e.bringBack(ctx, topics); err != nil {
+		return err
 	}
-	err := e.insert(ctx, round, "events", "(kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, insert_until, rules, "+
+	err = e.insert(ctx, round, "events", "(kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, insert_until, rules, "+
 		"outcome, reason, site_id, received_at, occurred_at, site_day, retention_days) "+
 		"SELECT kafka_topic, kafka_partition, kafka_offset, record_time, record_hash, batch_first, batch_last, batch_day, declared_at, now64(3, 'UTC') + toIntervalDay(1), rules, '"+
 		OutcomeErased+"', '"+string(reason.PersonErased)+"', site_id, declared_at, declared_at, batch_day, retention_days "+
@@ -235,7 +262,41 @@ func (e *Erasure) Delete(ctx context.Context, round uint32) error {
 	if err != nil {
 		return err
 	}
-	return e.delete(ctx, "events", e.keyed(personal.Tables[0])+" AND outcome != '"+OutcomeErased+"'")
+	for _, keyed := range e.keyed(personal.Tables[0], topics) {
+		if err := e.delete(ctx, "events", keyed+" AND outcome != '"+OutcomeErased+"'"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sharing is a query of the visitors of whom some events go, and others may stay: those who are not erased themselves.
+func (e *Erasure) sharing() string {
+	return "SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + " WHERE visitor_id != " + e.tables.schema.NoID() + " AND visitor_id NOT IN (SELECT id FROM " + e.ids() + " WHERE kind = '" + string(suppression.Visitor) + "')"
+}
+
+// bringBack makes the rows of such visitors anew, as all of theirs are gone. Without a token: what is inserted twice changes
+// nothing, and what an attempt before this one has inserted is deleted.
+func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
+	var sharing uint64
+	if err := e.tables.conn.QueryRow(ctx, "SELECT count() FROM ("+e.sharing()+")").Scan(&sharing); err != nil {
+		return fmt.Errorf("count visitors who stay: %w", err)
+	}
+	if sharing == 0 {
+		return nil
+	}
+	staying := e.staying(topics)
+	for table, insert := range map[string]string{
+		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(staying),
+		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(staying),
+		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(staying),
+		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(staying),
+	} {
+		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // delete marks rows as deleted. The condition must hold one subquery and no more, also not within it: mutations of two parts
@@ -253,30 +314,29 @@ func (e *Erasure) noteDays(ctx context.Context) error {
 }
 
 // remainingVisitors is what visitors says of visitors who are not erased, and of whom some events are, by those that stay.
-func (e *Erasure) remainingVisitors() string {
-	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(" + e.tables.schema.OnSite() + "), " + e.remaining("NOT is_bot")
+func (e *Erasure) remainingVisitors(staying string) string {
+	return "SELECT site_id, visitor_id, min(site_day), max(site_day), max(visitor_kind IN ('cookie', 'provided')), max(" + e.tables.schema.OnSite() + "), " + e.remaining(staying, "NOT is_bot")
 }
 
 // remainingRefusals is the same of profile_refusals.
-func (e *Erasure) remainingRefusals() string {
-	return "SELECT site_id, visitor_id, max(occurred_at), " + e.remaining("NOT consent_profile")
+func (e *Erasure) remainingRefusals(staying string) string {
+	return "SELECT site_id, visitor_id, max(occurred_at), " + e.remaining(staying, "NOT consent_profile")
 }
 
 // remainingShares is the same of share_consents.
-func (e *Erasure) remainingShares() string {
-	return "SELECT site_id, visitor_id, maxIf(occurred_at, consent_share), maxIf(occurred_at, NOT consent_share), " + e.remaining("true")
+func (e *Erasure) remainingShares(staying string) string {
+	return "SELECT site_id, visitor_id, maxIf(occurred_at, consent_share), maxIf(occurred_at, NOT consent_share), " + e.remaining(staying, "true")
 }
 
 // remaining is the end of a query of the events that stay of visitors of whom some are erased.
-func (e *Erasure) remaining(condition string) string {
+func (e *Erasure) remaining(staying, condition string) string {
 	return "max(toDateTime(declared_at) + toIntervalDay(retention_days)) " +
-		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') " +
-		"AND " + e.staying() + " GROUP BY site_id, visitor_id"
+		"FROM " + e.tables.table("events") + " WHERE outcome = 'event' AND " + condition + " AND " + staying + " GROUP BY site_id, visitor_id"
 }
 
 // staying is the condition that an event is one of those visitors, and stays.
-func (e *Erasure) staying() string {
-	return "visitor_id IN (SELECT visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND (site_id, visitor_id) IN (SELECT site_id, visitor_id FROM " + e.keys(personal.VisitorKey) + ") AND NOT " + e.keyed(personal.Tables[0])
+func (e *Erasure) staying(topics []string) string {
+	return "visitor_id IN (SELECT visitor_id FROM (" + e.sharing() + ")) AND (site_id, visitor_id) IN (" + e.sharing() + ") AND NOT " + meetsAny(e.keyed(personal.Tables[0], topics)...)
 }
 
 // Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.
