@@ -62,7 +62,7 @@ func erasureBench(ctx context.Context, w *world) (report, error) {
 	}
 	result.numbers[0] = number{"erasure", all, "s", atMost(60), fmt.Sprintf("`consumer privacy erase` of %d visitors, until all is proven and done", erasedVisitors)}
 	result.method = fmt.Sprintf(`%d events of %d visitors over %d days, made as above (in %s). One consumer and one `+"`consumer jobs`"+` run. The people are %d visitors with events on all days: their rows are in nearly every part.
-`+"`acknowledged`"+` is a wait of twice the insert deadline, 30 s, whatever there is to erase.`,
+`+"`acknowledged`"+` is mostly a wait of twice the insert deadline, 8 s here and 30 s by default, whatever there is to erase.`,
 		questionEvents, questionEvents/20, questionDays, made.Round(time.Second), erasedVisitors)
 	return result, nil
 }
