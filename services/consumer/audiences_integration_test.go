@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -24,6 +25,7 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
 	"github.com/onepx/onepx/services/consumer/internal/audiences"
+	"github.com/onepx/onepx/services/consumer/internal/unsubscribes"
 	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -35,6 +37,7 @@ type hook struct {
 	mu     sync.Mutex
 	status int
 	told   []audiences.Message
+	gone   []unsubscribes.Message
 	wrong  []string
 }
 
@@ -52,12 +55,15 @@ func newHook(t *testing.T) *hook {
 			h.wrong = append(h.wrong, r.Header.Get("Onepx-Signature"))
 		}
 		w.WriteHeader(h.status)
-		var body struct{ Changes []audiences.Message }
+		var body struct {
+			Changes      []audiences.Message
+			Unsubscribes []unsubscribes.Message
+		}
 		if err := json.Unmarshal(text, &body); err != nil {
 			h.wrong = append(h.wrong, err.Error())
 		}
 		if h.status == http.StatusOK {
-			h.told = append(h.told, body.Changes...)
+			h.told, h.gone = append(h.told, body.Changes...), append(h.gone, body.Unsubscribes...)
 		}
 	}))
 	t.Cleanup(h.Close)
@@ -91,25 +97,33 @@ func once(told []audiences.Message) (all []audiences.Message) {
 func (w *world) onTopic() (all []audiences.Message) {
 	w.t.Helper()
 	for p := range partitions {
-		res, err := w.kafka.Fetch(w.t.Context(), &kafka.FetchRequest{Topic: eventlog.TopicAudiences, Partition: p, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: glance})
-		require.NoError(w.t, err)
-		require.NoError(w.t, res.Error)
-		for {
-			record, err := res.Records.ReadRecord()
-			if err != nil {
-				break
-			}
-			key, err := kafka.ReadAll(record.Key)
-			require.NoError(w.t, err)
-			value, err := kafka.ReadAll(record.Value)
-			require.NoError(w.t, err)
+		w.records(eventlog.TopicAudiences, p, func(key string, value []byte) {
 			var m audiences.Message
 			require.NoError(w.t, json.Unmarshal(value, &m))
-			require.Equal(w.t, m.VisitorID.String(), string(key))
+			require.Equal(w.t, m.VisitorID.String(), key)
 			all = append(all, m)
-		}
+		})
 	}
 	return once(all)
+}
+
+// records calls each with what a partition of a topic holds.
+func (w *world) records(topic string, partition int, each func(key string, value []byte)) {
+	w.t.Helper()
+	res, err := w.kafka.Fetch(w.t.Context(), &kafka.FetchRequest{Topic: topic, Partition: partition, MinBytes: 1, MaxBytes: 1 << 20, MaxWait: glance})
+	require.NoError(w.t, err)
+	require.NoError(w.t, res.Error)
+	for {
+		record, err := res.Records.ReadRecord()
+		if err != nil {
+			return
+		}
+		key, err := kafka.ReadAll(record.Key)
+		require.NoError(w.t, err)
+		value, err := kafka.ReadAll(record.Value)
+		require.NoError(w.t, err)
+		each(string(key), value)
+	}
 }
 
 // does publishes an event of a visitor who allows profiling.
@@ -123,7 +137,7 @@ func (w *world) does(visitor uuid.UUID, name, product string) {
 	}), time.Now()))
 }
 
-func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
+func TestWhoEntersAndLeavesAndWhoWantsNoMoreMailIsToldOnTheTopicsAndToTheWebhook(t *testing.T) {
 	w, receiver := begun(t), newHook(t)
 	path := filepath.Join(t.TempDir(), "onepx.yaml")
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil, `sites:
@@ -133,7 +147,7 @@ func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
     segments:
       - {id: carts, enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true, stream: true}
     webhooks:
-      - {url: %q, secret_env: HOOK_SECRET, events: [audiences]}
+      - {url: %q, secret_env: HOOK_SECRET, events: [audiences, unsubscribes]}
 `, strings.Replace(receiver.URL, "127.0.0.1", "localhost", 1)), 0o600))
 	t.Setenv("ONEPX_CONFIG", path)
 	refused := command(t, "jobs", "--admin-listen", "127.0.0.1:0")
@@ -144,14 +158,21 @@ func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
 	w.start()
 	stop := w.jobs()
 	w.eventually("the webhook is known", func() bool {
-		return len(w.query("SELECT 1 FROM %s.audience_positions WHERE name LIKE 'webhook/%%'")) > 0
+		return len(w.query("SELECT 1 FROM %s.audience_positions WHERE name LIKE 'webhook/%%'")) == 2
 	})
 
 	anna, bert := uuid.New(), uuid.New()
 	w.does(anna, "add_to_cart", "tea")
 	w.does(bert, "add_to_cart", "pot")
+	w.mails(anna, onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe")
+	w.mails(bert, onepxv1.EventKind_EVENT_KIND_EMAIL_DELIVERY, "email_complained")
+	w.mails(bert, onepxv1.EventKind_EVENT_KIND_EMAIL_DELIVERY, "email_delivered")
+	w.mails(uuid.Nil, onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe") // of whom nobody knows whom to leave out
 	w.eventually("both are told", func() bool { return len(w.onTopic()) >= 2 && len(receiver.all()) >= 2 })
+	w.eventually("both want no more mail", func() bool { return len(w.gone()) >= 2 && len(receiver.unsubscribed()) >= 2 })
 	stop()
+	require.ElementsMatch(t, w.gone(), receiver.unsubscribed())
+	require.ElementsMatch(t, []string{anna.String() + " unsubscribed autumn 7", bert.String() + " complained autumn 7"}, told(w.gone()))
 	require.ElementsMatch(t, w.onTopic(), receiver.all())
 	for _, m := range w.onTopic() {
 		require.Equal(t, "audience_entered", m.Type)
@@ -162,6 +183,10 @@ func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
 	// What happens while it does not run, and a receiver that has had enough.
 	receiver.answer(http.StatusGone)
 	w.does(anna, "purchase", "tea")
+	cleo := uuid.New()
+	w.mails(cleo, onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe")
+	// As if it had been killed before it could note how far it had come.
+	require.NoError(t, w.clickHouse.Exec(t.Context(), "DELETE FROM "+w.database+".audience_positions WHERE startsWith(name, 'unsubscribes/') SETTINGS lightweight_deletes_sync = 2"))
 	list := suppression.Writer{Client: w.kafka}
 	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -186,8 +211,51 @@ func TestWhoEntersAndLeavesIsToldOnTheTopicAndToTheWebhook(t *testing.T) {
 	w.eventually("it is sent to again", func() bool { return len(receiver.all()) == 4 })
 	w.eventually("nothing is left", func() bool { return !strings.Contains(command(t, "webhooks", "list").out, "localhost") })
 	require.ElementsMatch(t, w.onTopic(), receiver.all())
+	w.eventually("all who want no more mail are told", func() bool { return len(receiver.unsubscribed()) == 3 })
+	require.Equal(t, cleo, receiver.unsubscribed()[2].RecipientKey)
+	require.ElementsMatch(t, w.gone(), receiver.unsubscribed())
 	require.Empty(t, receiver.wrong)
 	stop()
+}
+
+// mails publishes an event of a mail; of a recipient, or of one who is not known.
+func (w *world) mails(recipient uuid.UUID, kind onepxv1.EventKind, name string) {
+	w.t.Helper()
+	w.publish(eventlog.TopicEvents, 0, w.record(event(func(ev *onepxv1.Event) {
+		ev.Kind, ev.Name, ev.Visitor = kind, name, nil
+		ev.Mail = &onepxv1.Mail{CampaignId: "autumn", MessageId: "7"}
+		if recipient != uuid.Nil {
+			ev.Mail.RecipientKey = recipient[:]
+		}
+	}), time.Now()))
+}
+
+// gone returns what topic onepx.unsubscribes holds, without repeats.
+func (w *world) gone() (all []unsubscribes.Message) {
+	w.t.Helper()
+	known := map[uuid.UUID]bool{}
+	w.records(eventlog.TopicUnsubscribes, 0, func(key string, value []byte) {
+		var m unsubscribes.Message
+		require.NoError(w.t, json.Unmarshal(value, &m))
+		require.Equal(w.t, m.RecipientKey.String(), key)
+		if !known[m.ID] {
+			known[m.ID], all = true, append(all, m)
+		}
+	})
+	return all
+}
+
+func (h *hook) unsubscribed() []unsubscribes.Message {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return slices.Clone(h.gone)
+}
+
+func told(all []unsubscribes.Message) (texts []string) {
+	for _, m := range all {
+		texts = append(texts, m.RecipientKey.String()+" "+m.Cause+" "+m.Campaign+" "+m.Message)
+	}
+	return texts
 }
 
 // jobs starts `consumer jobs`, and returns what stops it.

@@ -28,6 +28,6 @@ func TestASecretThatIsMissingOrShortEndsTheStart(t *testing.T) {
 	known["NONE"], known["SHORT"] = known["GOOD"], known["GOOD"]
 	addresses, err := webhookAddresses(sites, func(name string) string { return known[name] })
 	require.NoError(t, err)
-	require.Equal(t, webhooks.Address{Site: "shop", URL: "https://c.example", Secret: "sixteen bytes..."}, addresses[2])
+	require.Equal(t, webhooks.Address{Site: "shop", URL: "https://c.example", Event: siteconfig.WebhookAudiences, Secret: "sixteen bytes..."}, addresses[2])
 	require.Len(t, addresses, 3)
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/mailrules"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
+	"github.com/onepx/onepx/services/consumer/internal/unsubscribes"
 	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
@@ -81,6 +82,9 @@ first measurement. Beside them are those of the Go runtime and of the process, `
 	}
 	metrics.Sample()
 	if _, err := privacy.NewMetrics(meter); err != nil {
+		return err
+	}
+	if _, err := unsubscribes.NewMetrics(meter); err != nil {
 		return err
 	}
 	if _, err := audiences.NewMetrics(meter); err != nil {

@@ -116,7 +116,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *sit
 	if err != nil {
 		return err
 	}
-	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences} {
+	for _, topic := range []string{eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences, eventlog.TopicUnsubscribes} {
 		if _, err := requireTopic(ctx, client, topic); err != nil {
 			return err
 		}

@@ -71,6 +71,7 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
 		topic(eventlog.TopicJobs, 1, keep, closed),
 		topic(eventlog.TopicAudiences, c.EventsPartitions, keep, closed),
+		topic(eventlog.TopicUnsubscribes, 1, keep, closed),
 	}
 }
 

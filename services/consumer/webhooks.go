@@ -33,9 +33,9 @@ func (c *webhooksListCmd) Validate() error { return c.ClickHouse.Validate() }
 func (c *webhooksListCmd) Run(ctx context.Context, k *kong.Kong) error {
 	return withFailures(ctx, c.ClickHouse, func(_ *store.Audiences, failures []store.WebhookFailure) error {
 		lines := tabwriter.NewWriter(k.Stdout, 0, 0, 2, ' ', 0)
-		_, _ = fmt.Fprintln(lines, "delivery\tsite\taddress\tstate\tchanges\tattempts\tlast at\terror")
+		_, _ = fmt.Fprintln(lines, "delivery\tsite\taddress\tevents\tstate\tchanges\tattempts\tlast at\terror")
 		for _, f := range failures {
-			_, _ = fmt.Fprintf(lines, "%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.DeliveryID, f.SiteID, f.URL, f.State, f.Changes, f.Attempts, f.FailedAt.Format(time.RFC3339), f.Error)
+			_, _ = fmt.Fprintf(lines, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%s\t%s\n", f.DeliveryID, f.SiteID, f.URL, f.Event, f.State, f.Changes, f.Attempts, f.FailedAt.Format(time.RFC3339), f.Error)
 		}
 		return lines.Flush()
 	})

@@ -83,7 +83,7 @@ func empty(t *testing.T) *world {
 		require.NoError(t, w.clickHouse.Close())
 		kafkaconn.Close(w.kafka)
 	})
-	w.deleteTopics(eventlog.TopicEvents, eventlog.TopicDeadLetter, eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences)
+	w.deleteTopics(eventlog.TopicEvents, eventlog.TopicDeadLetter, eventlog.TopicSuppressions, eventlog.TopicJobs, eventlog.TopicAudiences, eventlog.TopicUnsubscribes)
 	return w
 }
 

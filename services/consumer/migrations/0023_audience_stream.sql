@@ -63,7 +63,7 @@ SETTINGS {{.Window}};
 -- How far each of the readers of the stream has come.
 CREATE TABLE IF NOT EXISTS {{.Database}}.audience_positions {{.OnCluster}}
 (
-    name      String COMMENT 'events/TOPIC, dues, suppressions, sequence, applied, published, sweep/SITE or webhook/SITE/URL',
+    name      String COMMENT 'events/TOPIC, dues, suppressions, sequence, applied, published, sweep/SITE, unsubscribes/TOPIC, unsubscribes-sequence, unsubscribes-published or webhook/EVENT/SITE/URL',
     partition Int32 COMMENT 'of events; else 0',
     position  Int64 COMMENT 'the last offset, sequence or moment in ms that is done',
     cursor    String COMMENT 'what else it takes to go on',
@@ -74,11 +74,12 @@ ENGINE = {{.Engine "ReplacingMergeTree" "revision"}}
 ORDER BY (name, partition)
 SETTINGS {{.Window}};
 
--- Batches of changes that a webhook did not take. They hold no ids of people: what is sent again is read from audience_changes.
+-- Batches that a webhook did not take. They hold no ids of people: what is sent again is read from audience_changes or unsubscribes.
 CREATE TABLE IF NOT EXISTS {{.Database}}.webhook_failures {{.OnCluster}}
 (
     site_id        LowCardinality(String),
     url            String,
+    event          LowCardinality(String) COMMENT 'audiences or unsubscribes',
     delivery_id    UUID,
     state          LowCardinality(String) COMMENT 'failed: not tried any more; stopped: nor is anything after it; again: to be tried once more; taken',
     first_sequence UInt64,

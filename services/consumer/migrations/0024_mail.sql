@@ -47,6 +47,30 @@ SELECT
 FROM {{.Database}}.events
 WHERE outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubscribe', 'email_delivery') AND mail_campaign_id != '';
 
+-- Recipients who want no more mail, as `consumer jobs` has found and told them (docs/mail.md), append-only, in the order in which they are told.
+CREATE TABLE IF NOT EXISTS {{.Database}}.unsubscribes {{.OnCluster}}
+(
+    sequence        UInt64 COMMENT 'increases',
+    event_id        UUID,
+    site_id         LowCardinality(String),
+    recipient_key   UUID,
+    cause           LowCardinality(String) COMMENT 'unsubscribed, or complained: reported as spam',
+    campaign        String,
+    message         String,
+    occurred_at     DateTime64(3, 'UTC'),
+    found_at        DateTime64(3, 'UTC'),
+    kafka_topic     LowCardinality(String),
+    kafka_partition Int32,
+    kafka_offset    Int64,
+    expires_at      DateTime,
+
+    INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1
+)
+ENGINE = {{.Engine "MergeTree"}}
+ORDER BY sequence
+TTL expires_at
+SETTINGS {{.Window}};
+
 -- The campaign of the parameter, or those whose first hit is in the range: rows (campaign, first_day, last_day).
 {{define "mail_campaigns"}}SELECT campaign, min(site_day) AS first_day, max(site_day) AS last_day
         FROM {{.Database}}.mail_hits

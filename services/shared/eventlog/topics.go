@@ -16,6 +16,8 @@ const (
 	TopicJobs = "onepx.jobs"
 	// TopicAudiences holds who has entered or left a streamed segment, as JSON; key = the visitor's id as text.
 	TopicAudiences = "onepx.audiences"
+	// TopicUnsubscribes holds the recipients who want no more mail, as JSON; key = the recipient's key as text.
+	TopicUnsubscribes = "onepx.unsubscribes"
 )
 
 // Key is the partition key: the event id. So all repeats of an event meet in one partition, whoever the visitor is taken

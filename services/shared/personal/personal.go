@@ -62,6 +62,7 @@ var Tables = []Table{
 	{"audience_states", visitorOnly, AudienceKey},
 	{"audience_changes", visitorOnly, AudienceKey},
 	{"audience_dues", visitorOnly, AudienceKey},
+	{"unsubscribes", map[string]suppression.Kind{"recipient_key": suppression.Recipient}, OffsetKey},
 	{"mail_hits", map[string]suppression.Kind{"visitor_id": suppression.Visitor, "recipient_key": suppression.Recipient}, OffsetKey},
 }
 

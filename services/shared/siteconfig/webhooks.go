@@ -18,11 +18,15 @@ const maxWebhookURL = 2048 // bytes
 // WebhookEvent is what an address may be sent.
 type WebhookEvent string
 
-// WebhookAudiences are the changes of the audiences whose segments are streamed.
-const WebhookAudiences WebhookEvent = "audiences"
+const (
+	// WebhookAudiences are the changes of the audiences whose segments are streamed.
+	WebhookAudiences WebhookEvent = "audiences"
+	// WebhookUnsubscribes are the recipients who want no more mail.
+	WebhookUnsubscribes WebhookEvent = "unsubscribes"
+)
 
 // WebhookEvents are all of them.
-var WebhookEvents = []WebhookEvent{WebhookAudiences}
+var WebhookEvents = []WebhookEvent{WebhookAudiences, WebhookUnsubscribes}
 
 // Webhook is an address that is sent what happens on a site; docs/audiences.md has the form.
 type Webhook struct {

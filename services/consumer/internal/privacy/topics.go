@@ -27,7 +27,7 @@ var never = time.Date(2149, 6, 6, 0, 0, 0, 0, time.UTC)
 // people. A record goes with its segment, which is closed up to segment.ms after it was begun.
 func Expiry(ctx context.Context, client *kafka.Client, until time.Time) (time.Time, error) {
 	var request kafka.DescribeConfigsRequest
-	for _, topic := range []string{eventlog.TopicEvents, eventlog.TopicDeadLetter, eventlog.TopicJobs, eventlog.TopicAudiences} {
+	for _, topic := range []string{eventlog.TopicEvents, eventlog.TopicDeadLetter, eventlog.TopicJobs, eventlog.TopicAudiences, eventlog.TopicUnsubscribes} {
 		request.Resources = append(request.Resources, kafka.DescribeConfigRequestResource{
 			ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{"retention.ms", "segment.ms"},
 		})

@@ -23,10 +23,9 @@ type Seen struct {
 // SeenIn returns the visitors of some sites in a range of stored offsets, who have hits or refused, and the day of the last
 // batch in it; the day that is given when it holds no rows. No batch of the range is of an earlier day.
 func (a *Audiences) SeenIn(ctx context.Context, r Range, day time.Time, sites []string) (seen []Seen, last time.Time, err error) {
-	rows := " FROM " + a.table("events") + " WHERE kafka_topic = " + clickhouseconn.Literal(r.Topic) + " AND kafka_partition = " + strconv.Itoa(r.ID) +
-		" AND kafka_offset BETWEEN " + strconv.FormatInt(r.First, 10) + " AND " + strconv.FormatInt(r.Last, 10) + " AND batch_day >= '" + day.Format(time.DateOnly) + "'"
-	if err := a.conn.QueryRow(ctx, "SELECT max(batch_day)"+rows).Scan(&last); err != nil {
-		return nil, day, fmt.Errorf("read the days of batches: %w", err)
+	rows, last, err := a.eventsIn(ctx, r, day)
+	if err != nil {
+		return nil, day, err
 	}
 	err = a.conn.Select(ctx, &seen, "SELECT site_id, visitor_id, max(notEmpty(segments.id)) = 1 AS hit"+rows+
 		" AND outcome = 'event' AND site_id IN ("+literals(sites)+") AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000') "+
@@ -34,10 +33,21 @@ func (a *Audiences) SeenIn(ctx context.Context, r Range, day time.Time, sites []
 	if err != nil {
 		return nil, day, fmt.Errorf("read who was seen: %w", err)
 	}
+	return seen, last, nil
+}
+
+// eventsIn is the part of a query from FROM on of the events in a range of stored offsets, and the day of the last batch in it; the day that is
+// given when it holds no rows.
+func (a *Audiences) eventsIn(ctx context.Context, r Range, day time.Time) (rows string, last time.Time, err error) {
+	rows = " FROM " + a.table("events") + " WHERE kafka_topic = " + clickhouseconn.Literal(r.Topic) + " AND kafka_partition = " + strconv.Itoa(r.ID) +
+		" AND kafka_offset BETWEEN " + strconv.FormatInt(r.First, 10) + " AND " + strconv.FormatInt(r.Last, 10) + " AND batch_day >= '" + day.Format(time.DateOnly) + "'"
+	if err := a.conn.QueryRow(ctx, "SELECT max(batch_day)"+rows).Scan(&last); err != nil {
+		return "", day, fmt.Errorf("read the days of batches: %w", err)
+	}
 	if last.Before(day) {
 		last = day
 	}
-	return seen, last, nil
+	return rows, last, nil
 }
 
 func literals(texts []string) string {

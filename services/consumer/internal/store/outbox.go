@@ -94,6 +94,13 @@ func (a *Audiences) Positions(ctx context.Context) ([]StreamPosition, error) {
 	return all, nil
 }
 
+// Move keeps a position that has been read and no one else moves.
+func (a *Audiences) Move(ctx context.Context, p *StreamPosition, position int64, cursor string) error {
+	p.Position, p.Cursor, p.SavedAt = position, cursor, time.Now().UTC()
+	p.Revision++
+	return a.SavePositions(ctx, []StreamPosition{*p})
+}
+
 // SavePositions keeps positions; the one with the highest revision holds.
 func (a *Audiences) SavePositions(ctx context.Context, positions []StreamPosition) error {
 	return insertRows(ctx, a, "audience_positions", positions)

@@ -23,10 +23,11 @@ const (
 	WebhookTaken = "taken"
 )
 
-// WebhookFailure is a batch of changes that a webhook did not take: a row of webhook_failures.
+// WebhookFailure is a batch that a webhook did not take: a row of webhook_failures.
 type WebhookFailure struct {
 	SiteID        string    `ch:"site_id"`
 	URL           string    `ch:"url"`
+	Event         string    `ch:"event"`
 	DeliveryID    uuid.UUID `ch:"delivery_id"`
 	State         string    `ch:"state"`
 	FirstSequence uint64    `ch:"first_sequence"`
@@ -56,24 +57,18 @@ func (a *Audiences) SaveWebhookFailure(ctx context.Context, f *WebhookFailure) e
 	return insertRows(ctx, a, "webhook_failures", []WebhookFailure{*f})
 }
 
-// WebhookPosition returns the last change that an address of a site has taken, or that was given up; false when none was sent.
-func (a *Audiences) WebhookPosition(ctx context.Context, site, url string) (StreamPosition, bool, error) {
+// WebhookPosition returns the last of what an address of a site is sent that it has taken, or that was given up; false when none was
+// sent.
+func (a *Audiences) WebhookPosition(ctx context.Context, event, site, url string) (StreamPosition, bool, error) {
 	all, err := a.Positions(ctx)
 	if err != nil {
 		return StreamPosition{}, false, err
 	}
-	name := "webhook/" + site + "/" + url
+	name := "webhook/" + event + "/" + site + "/" + url
 	for _, p := range all {
 		if p.Name == name {
 			return p, true, nil
 		}
 	}
 	return StreamPosition{Name: name}, false, nil
-}
-
-// SaveWebhookPosition keeps a position that WebhookPosition has returned.
-func (a *Audiences) SaveWebhookPosition(ctx context.Context, p *StreamPosition, sequence uint64) error {
-	p.Position, p.SavedAt = int64(sequence), time.Now().UTC() //nolint:gosec // it counts changes
-	p.Revision++
-	return a.SavePositions(ctx, []StreamPosition{*p})
 }

@@ -18,10 +18,9 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/google/uuid"
 
-	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/settings"
-	"github.com/onepx/onepx/services/shared/suppression"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
 // Poster makes requests (http.Client).
@@ -50,22 +49,30 @@ var errGone = errors.New("answered 410 Gone: it wants nothing any more")
 // body is that of a request.
 type body struct {
 	// Delivery is the id of the batch, also in a header.
-	Delivery uuid.UUID           `json:"delivery"`
-	Site     string              `json:"site"`
-	Changes  []audiences.Message `json:"changes"`
+	Delivery     uuid.UUID `json:"delivery"`
+	Site         string    `json:"site"`
+	Changes      []any     `json:"changes,omitempty"`
+	Unsubscribes []any     `json:"unsubscribes,omitempty"`
 }
 
 // deliver posts a batch until it is taken or patience is over. Of people who are being erased nothing is sent.
-func (s *Sender) deliver(ctx context.Context, f *store.WebhookFailure, changes []store.Change, patience time.Duration) error {
-	content := body{Delivery: f.DeliveryID, Site: s.Site, Changes: []audiences.Message{}}
-	for _, c := range changes {
-		if !s.List.Erased(suppression.Visitor, c.VisitorID[:], c.At) {
-			content.Changes = append(content.Changes, audiences.MessageOf(c))
+func (s *Sender) deliver(ctx context.Context, f *store.WebhookFailure, told []Told, patience time.Duration) error {
+	var messages []any
+	for _, t := range told {
+		if !s.List.Erased(t.Kind, t.Person[:], t.At) {
+			messages = append(messages, t.Message)
 		}
 	}
-	f.Changes = uint32(len(content.Changes)) //nolint:gosec // at most a batch
-	if len(content.Changes) == 0 {
+	f.Changes = uint32(len(messages)) //nolint:gosec // at most a batch
+	if len(messages) == 0 {
 		return nil
+	}
+	content := body{Delivery: f.DeliveryID, Site: s.Site}
+	switch s.Event {
+	case siteconfig.WebhookAudiences:
+		content.Changes = messages
+	case siteconfig.WebhookUnsubscribes:
+		content.Unsubscribes = messages
 	}
 	text, err := json.Marshal(content)
 	if err != nil {
@@ -86,7 +93,7 @@ func (s *Sender) deliver(ctx context.Context, f *store.WebhookFailure, changes [
 		return struct{}{}, err
 	}, options...)
 	if err == nil {
-		s.Metrics.changes.Add(ctx, int64(len(content.Changes)))
+		s.Metrics.changes.Add(ctx, int64(len(messages)))
 	}
 	return err
 }

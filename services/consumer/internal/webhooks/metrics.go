@@ -35,7 +35,7 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	m := Metrics{untaken: untaken{mu: &sync.Mutex{}, of: map[Address]int{}}}
 	var errs [4]error
 	m.attempts, errs[0] = meter.Int64Counter("onepx_consumer_webhook_attempts_total", metric.WithDescription("Requests to webhooks, by result; refused ones are tried again for a day."))
-	m.changes, errs[1] = meter.Int64Counter("onepx_consumer_webhook_changes_total", metric.WithDescription("Changes of audiences that webhooks have taken."))
+	m.changes, errs[1] = meter.Int64Counter("onepx_consumer_webhook_changes_total", metric.WithDescription("Changes of audiences, and unsubscribes, that webhooks have taken."))
 	m.failures, errs[2] = meter.Int64Counter("onepx_consumer_webhook_failures_total", metric.WithDescription("Batches that webhooks have not taken in time, or have answered with 410."))
 	m.untaken.gauge, errs[3] = meter.Int64Gauge("onepx_consumer_webhook_untaken_batches", metric.WithDescription("Such batches that have not been taken since: see `consumer webhooks list`."))
 	for _, taken := range []bool{true, false} {

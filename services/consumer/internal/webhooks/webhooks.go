@@ -1,4 +1,4 @@
-// Package webhooks sends the changes of audiences to addresses of sites: each in the order of the outbox, in batches that are
+// Package webhooks sends changes of audiences and unsubscribes to addresses of sites: each in the order of its outbox, in batches that are
 // signed, at least once. It is part of `consumer jobs` and runs while that keeps the audience stream. docs/audiences.md has the
 // form.
 //
@@ -17,22 +17,14 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/settings"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
-// Outbox is where changes stand, and how far each address has come (store.Audiences).
-type Outbox interface {
-	Changes(ctx context.Context, site string, after, last uint64, limit int) ([]store.Change, error)
-	LastSequence(ctx context.Context) (uint64, error)
-	WebhookPosition(ctx context.Context, site, url string) (store.StreamPosition, bool, error)
-	SaveWebhookPosition(ctx context.Context, p *store.StreamPosition, sequence uint64) error
-	WebhookFailures(ctx context.Context) ([]store.WebhookFailure, error)
-	SaveWebhookFailure(ctx context.Context, f *store.WebhookFailure) error
-}
-
-// Address is a webhook of a site.
+// Address is a webhook of a site, for one of the events that it wants.
 type Address struct {
 	Site, URL string
+	Event     siteconfig.WebhookEvent
 	Secret    settings.Secret
 }
 
@@ -49,20 +41,20 @@ type Sender struct {
 	Now     func() time.Time
 
 	position store.StreamPosition
-	// after is where the next change is looked for: nothing of the site stands between the position and it.
+	// after is where what comes next is looked for: nothing of the site stands between the position and it.
 	after uint64
 	// stopped is the batch whose answer was 410; nil while all is well.
 	stopped *store.WebhookFailure
 }
 
 const (
-	// batch is how many changes a request has at most.
+	// batch is how much a request tells at most.
 	batch = 500
-	// lookEvery is the pause between two looks for changes.
+	// lookEvery is the pause between two looks for more.
 	lookEvery = time.Second
 	// failuresEvery is the pause between two looks for what is to be tried again.
 	failuresEvery = 5 * time.Second
-	// failuresKept is how long a batch can be tried again: as long as its changes are kept.
+	// failuresKept is how long a batch can be tried again: as long as changes are kept.
 	failuresKept = 29 * 24 * time.Hour
 )
 
@@ -96,7 +88,7 @@ func (s *Sender) Run(ctx context.Context) error {
 // begin finds where to go on. A new address is sent what comes from now on.
 func (s *Sender) begin(ctx context.Context) (err error) {
 	var known bool
-	if s.position, known, err = s.Outbox.WebhookPosition(ctx, s.Site, s.URL); err != nil {
+	if s.position, known, err = s.Outbox.WebhookPosition(ctx, string(s.Event), s.Site, s.URL); err != nil {
 		return err
 	}
 	if !known {
@@ -104,7 +96,7 @@ func (s *Sender) begin(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		if err := s.Outbox.SaveWebhookPosition(ctx, &s.position, last); err != nil {
+		if err := s.Outbox.Move(ctx, &s.position, int64(last), ""); err != nil {
 			return err
 		}
 	}
@@ -119,19 +111,19 @@ func (s *Sender) next(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	changes, err := s.Outbox.Changes(ctx, s.Site, s.after, math.MaxInt64, batch)
+	told, err := s.Outbox.Told(ctx, s.Site, s.after, math.MaxInt64, batch)
 	if err != nil {
 		return false, err
 	}
-	if len(changes) == 0 {
+	if len(told) == 0 {
 		s.after = max(s.after, end)
 		return false, nil
 	}
-	last := changes[len(changes)-1].Sequence
+	first, last := told[0].Sequence, told[len(told)-1].Sequence
 	failure := store.WebhookFailure{
-		SiteID: s.Site, URL: s.URL, DeliveryID: deliveryID(s.Address, changes[0].Sequence, last), FirstSequence: changes[0].Sequence, LastSequence: last,
+		SiteID: s.Site, URL: s.URL, Event: string(s.Event), DeliveryID: deliveryID(s.Address, first, last), FirstSequence: first, LastSequence: last,
 	}
-	err = s.deliver(ctx, &failure, changes, patience)
+	err = s.deliver(ctx, &failure, told, patience)
 	switch {
 	case ctx.Err() != nil:
 		return false, ctx.Err()
@@ -143,7 +135,7 @@ func (s *Sender) next(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 	}
-	if err := s.Outbox.SaveWebhookPosition(ctx, &s.position, last); err != nil {
+	if err := s.Outbox.Move(ctx, &s.position, int64(last), ""); err != nil {
 		return false, err
 	}
 	s.after = last
@@ -160,7 +152,7 @@ func (s *Sender) again(ctx context.Context) error {
 	left := 0
 	for i := range all {
 		f := &all[i]
-		if f.SiteID != s.Site || f.URL != s.URL {
+		if f.SiteID != s.Site || f.URL != s.URL || f.Event != string(s.Event) {
 			continue
 		}
 		if f.State != store.WebhookAgain {
@@ -186,11 +178,11 @@ func (s *Sender) resend(ctx context.Context, f *store.WebhookFailure) error {
 	if f.FirstSequence > uint64(s.position.Position) { //nolint:gosec // never negative
 		return s.set(ctx, f, store.WebhookTaken, nil)
 	}
-	changes, err := s.Outbox.Changes(ctx, s.Site, f.FirstSequence-1, f.LastSequence, batch)
+	told, err := s.Outbox.Told(ctx, s.Site, f.FirstSequence-1, f.LastSequence, batch)
 	if err != nil {
 		return err
 	}
-	err = s.deliver(ctx, f, changes, once)
+	err = s.deliver(ctx, f, told, once)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -217,7 +209,7 @@ var deliveriesSpace = uuid.MustParse("7d1c1f0e-2f0d-4a53-8c1c-60b8f0d1c6a7")
 
 // deliveryID is the same for the same batch to the same address.
 func deliveryID(a Address, first, last uint64) uuid.UUID {
-	name := append([]byte(a.Site+"\x00"+a.URL+"\x00"), make([]byte, 0, 16)...)
+	name := append([]byte(string(a.Event)+"\x00"+a.Site+"\x00"+a.URL+"\x00"), make([]byte, 0, 16)...)
 	for _, n := range []uint64{first, last} {
 		for shift := 56; shift >= 0; shift -= 8 {
 			name = append(name, byte(n>>shift)) //nolint:gosec // one byte of it

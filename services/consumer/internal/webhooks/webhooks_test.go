@@ -22,6 +22,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/consumer/internal/webhooks"
+	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -43,12 +44,12 @@ type outbox struct {
 	failures map[uuid.UUID]store.WebhookFailure
 }
 
-func (o *outbox) Changes(_ context.Context, site string, after, last uint64, limit int) (found []store.Change, _ error) {
+func (o *outbox) Told(_ context.Context, site string, after, last uint64, limit int) (found []webhooks.Told, _ error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, c := range o.changes {
 		if c.SiteID == site && after < c.Sequence && c.Sequence <= last && len(found) < limit {
-			found = append(found, c)
+			found = append(found, webhooks.Told{Sequence: c.Sequence, Kind: suppression.Visitor, Person: c.VisitorID, At: c.At, Message: audiences.MessageOf(c)})
 		}
 	}
 	return found, nil
@@ -60,7 +61,7 @@ func (o *outbox) LastSequence(context.Context) (uint64, error) {
 	return uint64(len(o.changes)), nil
 }
 
-func (o *outbox) WebhookPosition(context.Context, string, string) (store.StreamPosition, bool, error) {
+func (o *outbox) WebhookPosition(context.Context, string, string, string) (store.StreamPosition, bool, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.position == nil {
@@ -69,10 +70,10 @@ func (o *outbox) WebhookPosition(context.Context, string, string) (store.StreamP
 	return *o.position, true, nil
 }
 
-func (o *outbox) SaveWebhookPosition(_ context.Context, p *store.StreamPosition, sequence uint64) error {
+func (o *outbox) Move(_ context.Context, p *store.StreamPosition, position int64, _ string) error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	p.Position = int64(sequence)
+	p.Position = position
 	saved := *p
 	o.position = &saved
 	return nil
@@ -188,7 +189,7 @@ func send(t *testing.T, answer func(int) (int, http.Header, error), do func(*out
 		require.NoError(t, err)
 		o, r, list := &outbox{failures: map[uuid.UUID]store.WebhookFailure{}}, &receiver{t: t, answer: answer}, suppression.New()
 		sender := webhooks.Sender{
-			Address: webhooks.Address{Site: "shop", URL: "https://crm.example/hook?key=secret", Secret: "0123456789abcdef"},
+			Address: webhooks.Address{Site: "shop", Event: siteconfig.WebhookAudiences, URL: "https://crm.example/hook?key=secret", Secret: "0123456789abcdef"},
 			Outbox:  o, Post: r, List: list, Metrics: metrics, Logger: slog.New(slog.DiscardHandler), Now: time.Now,
 		}
 		o.add(3) // of before the webhook

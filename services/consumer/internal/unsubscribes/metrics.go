@@ -1,0 +1,32 @@
+package unsubscribes
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// Metrics count what is told.
+type Metrics struct {
+	found     metric.Int64Counter
+	published metric.Int64Counter
+	waiting   metric.Int64Gauge
+}
+
+// NewMetrics makes the instruments; counters are born at 0.
+func NewMetrics(meter metric.Meter) (*Metrics, error) {
+	var m Metrics
+	var errs [3]error
+	m.found, errs[0] = meter.Int64Counter("onepx_consumer_unsubscribes_total", metric.WithDescription("Recipients who were found to want no more mail."))
+	m.published, errs[1] = meter.Int64Counter("onepx_consumer_unsubscribes_published_total", metric.WithDescription("Those that were written to topic onepx.unsubscribes; less than were found where people were erased meanwhile."))
+	m.waiting, errs[2] = meter.Int64Gauge("onepx_consumer_unsubscribes_waiting_timestamp_seconds", metric.WithDescription("When the oldest one was found that is not published; 0 when all are."))
+	m.found.Add(context.Background(), 0)
+	m.published.Add(context.Background(), 0)
+	m.Waiting(time.Unix(0, 0))
+	return &m, errors.Join(errs[:]...)
+}
+
+// Waiting shows when the oldest unsubscribe was found that is not published.
+func (m *Metrics) Waiting(since time.Time) { m.waiting.Record(context.Background(), since.Unix()) }
