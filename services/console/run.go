@@ -154,7 +154,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 	keys := userkey.New(c.Secret.Reveal())
 	people := personal.NewStore(conn, c.ClickHouse.Database)
 	s.server, err = api.New(api.Deps{
-		Sites: sites.Sites(), Lookups: lookups, Audiences: database,
+		Sites: sites.Sites(), Lookups: lookups, Audiences: database, Unsubscribes: database,
 		People:   func(site string) api.People { return people.OfSite(site) },
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database), Jobs: jobsTopic{client},
 		Exports: exportlog.NewLog(conn, c.ClickHouse.Database), ExportDir: c.ExportDir,

@@ -13,6 +13,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/privacy"
+	"github.com/onepx/onepx/services/consumer/internal/unsubscribes"
 	"github.com/onepx/onepx/services/consumer/internal/webhooks"
 )
 
@@ -32,6 +33,6 @@ func TestEveryInstrumentIsOnThePageOfMetrics(t *testing.T) {
 	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-consumer.md"))
 	require.NoError(t, err)
 	instruments := reflect.TypeFor[consume.Metrics]().NumField() + reflect.TypeFor[privacy.Metrics]().NumField() + reflect.TypeFor[exports.Metrics]().NumField() +
-		reflect.TypeFor[audiences.Metrics]().NumField() + reflect.TypeFor[webhooks.Metrics]().NumField()
+		reflect.TypeFor[audiences.Metrics]().NumField() + reflect.TypeFor[unsubscribes.Metrics]().NumField() + reflect.TypeFor[webhooks.Metrics]().NumField()
 	require.Equal(t, instruments, strings.Count(string(page), "| `onepx_consumer_"))
 }

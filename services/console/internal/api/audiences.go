@@ -11,6 +11,7 @@ import (
 
 	"github.com/onepx/onepx/services/console/internal/store"
 	"github.com/onepx/onepx/services/shared/siteconfig"
+	"github.com/onepx/onepx/services/shared/suppression"
 )
 
 // Audiences knows the audiences of sites; see store.Store.
@@ -31,6 +32,8 @@ type Audiences interface {
 type Suppressions interface {
 	// Withheld tells whether nothing that was read of the visitor at the moment may be said now.
 	Withheld(visitor []byte, moment time.Time) bool
+	// Erased tells whether what was received of somebody at the moment is erased, or about to be.
+	Erased(kind suppression.Kind, id []byte, moment time.Time) bool
 }
 
 // Audience is a segment that is in force.

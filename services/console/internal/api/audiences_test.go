@@ -304,7 +304,7 @@ func TestTheDocumentIsServedAndHasEveryOperation(t *testing.T) {
 	answer := w.get("", "/openapi.json")
 	require.NoError(t, json.Unmarshal([]byte(answer.body), &document))
 	require.Equal(t, "3.1.0", document.OpenAPI)
-	require.Len(t, document.Paths, 16)
+	require.Len(t, document.Paths, 17)
 	for path, methods := range document.Paths {
 		for method, operation := range methods {
 			require.Len(t, operation.Security, 1, path+" "+method)

@@ -90,6 +90,8 @@ type world struct {
 	requests  map[uuid.UUID]personal.Request
 	exports   []exportlog.Export
 	dir       string
+	// unsubscribes are those of the shop.
+	unsubscribes []store.Unsubscribe
 	// previewed are the rules that were tried; each waits for hold if there is one.
 	previewed []siteconfig.Segment
 	hold      chan struct{}
@@ -115,7 +117,7 @@ func newWorld(t *testing.T, changes ...func(*api.Deps)) *world {
 	require.NoError(t, err)
 	deps := api.Deps{
 		Sites: sites, Lookups: w, Audiences: w, People: func(site string) api.People { return peopleOf{w, site} }, Requests: requests{w}, Jobs: w,
-		Exports: exportLog{w}, ExportDir: w.dir,
+		Unsubscribes: w, Exports: exportLog{w}, ExportDir: w.dir,
 		Suppressions: w.list, Sealer: sealer, UserKey: userkey.New(secret).Of, RecipientKey: userkey.New(secret).Recipient, Mail: urls, QueryTimeout: time.Second, Queries: 16,
 		Version: "test", Meter: metricnoop.Meter{}, Tracer: tracenoop.Tracer{}, Logger: slog.New(slog.NewTextHandler(&w.log, nil)), Now: func() time.Time { return w.now },
 	}
@@ -185,6 +187,16 @@ func (w *world) Preview(ctx context.Context, site *siteconfig.Site, rule sitecon
 		}
 	}
 	return store.Preview{Size: store.Size{Members: 2, Minted: 1, HeldOut: 3}, Days: []store.Day{{Day: at, Members: 2, Enters: 2}}, Samples: w.members}, w.err
+}
+
+func (w *world) Unsubscribes(_ context.Context, site string, after uint64, limit int) (page []store.Unsubscribe, err error) {
+	w.note("unsubscribes " + site)
+	for _, u := range w.unsubscribes {
+		if u.Sequence > after && len(page) < limit {
+			page = append(page, u)
+		}
+	}
+	return page, w.err
 }
 
 // peopleOf is what is stored about people on a site.

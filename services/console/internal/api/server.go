@@ -47,6 +47,8 @@ type Deps struct {
 	People    func(site string) People
 	Requests  Requests
 	Exports   Exports
+	// Unsubscribes are those that are found.
+	Unsubscribes Unsubscribes
 	// ExportDir is the folder of all exports; "" when this console does not see it.
 	ExportDir string
 	Jobs      Jobs
@@ -137,6 +139,7 @@ func (s *Server) routes() (http.Handler, error) {
 	s.registerErasures()
 	s.registerExports()
 	s.registerMail()
+	s.registerUnsubscribes()
 	document, err := s.api.OpenAPI().MarshalJSON()
 	if err != nil {
 		return nil, fmt.Errorf("OpenAPI document: %w", err)

@@ -1,0 +1,37 @@
+package store
+
+import (
+	"context"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/onepx/onepx/services/shared/clickhouseconn"
+)
+
+// Unsubscribe is a recipient who wants no more mail of a site.
+type Unsubscribe struct {
+	// Sequence increases in the order in which they were found.
+	Sequence     uint64    `ch:"sequence"`
+	EventID      uuid.UUID `ch:"event_id"`
+	RecipientKey uuid.UUID `ch:"recipient_key"`
+	Cause        string    `ch:"cause"`
+	Campaign     string    `ch:"campaign"`
+	Message      string    `ch:"message"`
+	OccurredAt   time.Time `ch:"occurred_at"`
+	FoundAt      time.Time `ch:"found_at"`
+}
+
+// Unsubscribes returns those of a site behind a sequence, at most limit. They are written in the order of the sequence, so whoever follows it
+// misses none.
+func (s *Store) Unsubscribes(ctx context.Context, site string, after uint64, limit int) ([]Unsubscribe, error) {
+	var all []Unsubscribe
+	err := s.conn.Select(ctx, &all, "SELECT "+strings.Join(clickhouseconn.Columns[Unsubscribe](), ", ")+" FROM "+s.database+".unsubscribes "+
+		"WHERE site_id = "+text(site)+" AND sequence > "+strconv.FormatUint(after, 10)+" ORDER BY sequence LIMIT "+strconv.Itoa(limit))
+	if err != nil {
+		return nil, failed("list unsubscribes", err)
+	}
+	return all, nil
+}
