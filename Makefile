@@ -9,8 +9,11 @@ SHELL := /bin/bash
 .NOTPARALLEL:
 
 # Modules come from go.work, so a new one is tested and linted without being named here.
-MODULES := $(shell go list -m -f '{{.Dir}}')
-PACKAGES := $(MODULES:%=%/...)
+WORKSPACE := $(shell go list -m -f '{{.Dir}}')
+PACKAGES := $(WORKSPACE:%=%/...)
+# Outside of go.work: Helm and Kubernetes would move the versions of libraries that the services are tested with.
+CHART := $(CURDIR)/tools/chart
+MODULES := $(WORKSPACE) $(CHART)
 
 # Downloads and pinned tools outlive checkouts. Tools are keyed by their versions and by the Go that built them.
 export ONEPX_CACHE ?= $(HOME)/.cache/onepx
@@ -133,6 +136,7 @@ test: ## everything: unit with -race, real parts and browser, two fault rounds
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 20m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
+	cd $(CHART) && GOWORK=off go test -count=1 . # nothing runs side by side there, and -race would compile Kubernetes twice
 	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
 		echo "without -race: $$file"; \
 		go test -run "^($$(sed -n 's/^func \(Test[A-Za-z0-9_]*\).*/\1/p' "$$file" | paste -sd'|'))$$" "./$$(dirname "$$file")" || exit 1; \
