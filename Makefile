@@ -127,7 +127,7 @@ WITH_KAFKA = $(call tests_with,'Getenv("ONEPX_TEST_KAFKA")')
 # Runs two commands side by side, both to their ends; fails if one does.
 both = failed=0; $(1) & other=$$!; $(2) || failed=1; wait $$other || failed=1; exit $$failed
 
-.PHONY: test test-unit test-integration test-faults e2e fuzz bench
+.PHONY: test test-unit test-integration test-faults e2e kube-test fuzz bench
 # A fault round waits most of its time, so it runs beside the unit tests.
 test: ## everything: unit with -race, real parts and browser, two fault rounds
 	@$(call both,$(MAKE) test-faults,$(MAKE) test-unit)
@@ -155,6 +155,22 @@ test-faults:
 e2e: ## break each part in turn under load and compare what was sent with rows and conversions kept (ROUNDS=10; 20 do every kind of fault; SEED=0 draws one)
 	@go build -o bin/e2e ./tools/e2e
 	bin/e2e --rounds $(ROUNDS) --seed $(SEED)
+
+# Kubernetes, etcd and Helm are built from their modules once, and kept; the first time takes a quarter of an hour.
+KUBE := $(CHART)/cluster
+KUBE_PROGRAMS := $(ONEPX_CACHE)/kube/$(shell (go env GOVERSION; cat tools/chart/cluster/go.mod tools/chart/cluster/go.sum) | git hash-object --stdin)
+
+kube-test: $(KUBE_PROGRAMS)/etcd $(KUBE_PROGRAMS)/helm $(KUBE_PROGRAMS)/kube-apiserver ## install, upgrade, roll back and uninstall the chart on a real API server of Kubernetes, which is built first
+	cd $(KUBE) && export GOWORK=off && go vet . && ONEPX_TEST_KUBE=$(KUBE_PROGRAMS) go test -count=1 -timeout 20m -v .
+
+$(KUBE_PROGRAMS)/etcd: PACKAGE := go.etcd.io/etcd/server/v3
+$(KUBE_PROGRAMS)/helm: PACKAGE := helm.sh/helm/v4/cmd/helm
+$(KUBE_PROGRAMS)/kube-apiserver: PACKAGE := k8s.io/kubernetes/cmd/kube-apiserver
+$(KUBE_PROGRAMS)/%:
+	@echo "building $* once; kept in $(KUBE_PROGRAMS)"
+	@mkdir -p $(KUBE_PROGRAMS)
+	@cd $(KUBE) && export GOWORK=off && version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
+		go build -ldflags "-X k8s.io/component-base/version.gitVersion=$$version" -o $@ $(PACKAGE)
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ target; do \
