@@ -54,7 +54,10 @@ func TestAReleaseIsInstalledUpgradedRolledBackAndUninstalled(t *testing.T) {
 			require.Equal(t, first, c.logLevel(t, use))
 			helm("test", "px", "--timeout", "2m")
 			helm("uninstall", "px", "--timeout", "2m")
-			require.Subset(t, []string{"ConfigMap prepare", "Job prepare", "Pod test-pixel", "Pod test-stores"}, c.left(t, use))
+			// Helm leaves the objects of hooks, and nothing else.
+			left := c.left(t, use)
+			require.Contains(t, left, "Pod test-stores")
+			require.Subset(t, []string{"ConfigMap prepare", "Job prepare", "Pod test-pixel", "Pod test-stores"}, left)
 		})
 	}
 }
