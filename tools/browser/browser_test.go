@@ -48,6 +48,7 @@ func TestInARealBrowser(t *testing.T) {
 		"a thank-you page that is opened again and again is one order": s.reloads,
 		"somebody opts out by keyboard, without scripts, and in again": s.optsOut, "the site's own page may embed that of the opt-out": s.embedded,
 		"Global Privacy Control keeps ads off and the hit counts":   s.globalPrivacyControl,
+		"a newsletter goes out by SMTP, is read, and left":          s.mailsOut,
 		"an ad shows what was left in the cart, until it is bought": s.retargets,
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -12,6 +12,8 @@ import (
 const (
 	siteID   = "golden"
 	writeKey = "golden-key"
+	// mailWriteKey is that of mailSite.
+	mailWriteKey = "letters-key"
 )
 
 // The six weeks of the events; the clocks go back on 25 October.
@@ -46,11 +48,11 @@ var goals = []answers.Goal{
 }
 
 // config is onepx.yaml. keyHash is the SHA-256 of the write key in hexadecimal digits.
-func config(keyHash string) string {
+func config(keyHash, mailKeyHash string) string {
 	text := &strings.Builder{}
 	fmt.Fprintf(text, "sites:\n  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n", siteID, keyHash)
 	writeGoals(text, goals)
-	return text.String() + audienceConfig()
+	return text.String() + audienceConfig() + mailConfig(mailKeyHash)
 }
 
 // writeGoals adds goals to the part of onepx.yaml that is a site's.

@@ -70,8 +70,9 @@ func open(t *testing.T) *world {
 	}
 	t.Cleanup(w.client.CloseIdleConnections)
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	sites, key := filepath.Join(dir, "onepx.yaml"), sha256.Sum256([]byte(writeKey))
-	require.NoError(t, os.WriteFile(sites, []byte(config(hex.EncodeToString(key[:]))), 0o600))
+	sites, key, mailKey := filepath.Join(dir, "onepx.yaml"), sha256.Sum256([]byte(writeKey)), sha256.Sum256([]byte(mailWriteKey))
+	require.NoError(t, os.WriteFile(sites, []byte(config(hex.EncodeToString(key[:]), hex.EncodeToString(mailKey[:]))), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, scannersFile), []byte(scannersNetwork+"\n"), 0o600))
 	require.NoError(t, w.clock.Set(time.Now()))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka, ClickHouse: native, Sites: sites, Tags: "faults", EventPartitions: 2})
 	require.NoError(t, err)
@@ -259,13 +260,13 @@ func (w *world) rollup(ctx context.Context) error {
 	return nil
 }
 
-// await waits until every event of both sites is a row, and stops the consumer: rows are seen before those that the views make of
+// await waits until every event of the sites is a row, and stops the consumer: rows are seen before those that the views make of
 // them.
 func (w *world) await(t *testing.T, events int) {
 	t.Helper()
 	var got struct{ Rows int }
 	require.Eventually(t, func() bool {
-		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE site_id IN ('"+siteID+"', '"+audienceSite+"') AND outcome IN ('event', 'duplicate')", &got)
+		err := w.clickHouse.One(t.Context(), "SELECT count() AS Rows FROM onepx.events WHERE site_id IN ('"+siteID+"', '"+audienceSite+"', '"+mailSite+"') AND outcome IN ('event', 'duplicate')", &got)
 		return err == nil && got.Rows >= events
 	}, patience, glance)
 	require.Equal(t, events, got.Rows)

@@ -244,7 +244,7 @@ SELECT
     sumIf(c.credits, class != 'machine') AS clicks,
     toDecimal128(sumIf(credit_micros, class = 'machine'), 6) / 1000000 AS machine_revenue
 FROM ({{template "credits" .}}) AS c
-INNER ANY JOIN clicks AS m ON m.touched_at = c.touched_at AND m.channel = c.channel AND m.source = c.source AND m.medium = c.medium AND m.campaign = c.campaign
-WHERE c.kind = 'click'
+LEFT ANY JOIN clicks AS m ON m.touched_at = c.touched_at AND m.channel = c.channel AND m.source = c.source AND m.medium = c.medium AND m.campaign = c.campaign
+WHERE c.kind = 'click' AND m.mail_campaign != ''
 GROUP BY goal, currency, rate_missing, campaign
 ORDER BY goal, rate_missing, currency, revenue DESC, campaign;

@@ -20,14 +20,23 @@ type MailHit struct {
 	At, Sent time.Time
 	// Traffic is the traffic class of the arrival, Network the prefix of the address, empty when nobody knows.
 	Traffic, Network, Agent, Visitor string
-	Head                             bool
+	// OS and Device are those of the agent.
+	OS, Device string
+	Head       bool
 }
 
-// MailPage is a page view on the site of a visitor whose browser has the cookie.
+// MailPage is a page view on the site of a visitor whose browser has the cookie. Campaign is that of its URL.
 type MailPage struct {
-	Visitor string
-	At      time.Time
-	Bot     bool
+	Visitor, Campaign string
+	At                time.Time
+	Bot               bool
+}
+
+// MailOrder is an order of such a visitor.
+type MailOrder struct {
+	ID, Visitor string
+	At          time.Time
+	Cents       int64
 }
 
 // mailHit is a hit with what is known of it.

@@ -1,7 +1,9 @@
 package answers
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -44,6 +46,80 @@ func (m *Mail) EmailTimeline(r Range, zone *time.Location) (rows []EmailHourRow)
 		}
 	}
 	return rows
+}
+
+// EmailClientRow is one of email_clients.
+type EmailClientRow struct {
+	Campaign     string `key:"campaign"`
+	Client       string `key:"client"`
+	OS           string `key:"os"`
+	Device       string `key:"device"`
+	Opens        int    `col:"opens"`
+	Openers      int    `col:"openers"`
+	Share        Share  `col:"share"`
+	OpensUnknown int    `col:"opens_unknown"`
+	MachineOpens int    `col:"machine_opens"`
+}
+
+// EmailClients answers: by what do people read?
+func (m *Mail) EmailClients(r Range) (rows []EmailClientRow) {
+	for _, campaign := range m.chosen(r) {
+		clients, openers, opens := map[EmailClientRow]*EmailClientRow{}, map[string]bool{}, 0
+		for _, h := range m.campaigns[campaign] {
+			if h.Hit != "open" {
+				continue
+			}
+			key := EmailClientRow{Campaign: campaign, Client: h.client(), OS: h.OS, Device: h.Device}
+			if h.Traffic == "mail_proxy" || h.Traffic == "machine_open" {
+				key.OS, key.Device = "", ""
+			}
+			row := clients[key]
+			if row == nil {
+				row = &EmailClientRow{}
+				*row = key
+				clients[key] = row
+			}
+			switch h.class {
+			case "human", "proxy":
+				opens++
+				row.Opens++
+				who := fmt.Sprint(key, h.Recipient)
+				row.Openers += one(h.Recipient != "" && !openers[who])
+				openers[who] = true
+			case "unknown":
+				row.OpensUnknown++
+			case "machine":
+				row.MachineOpens++
+			}
+		}
+		for _, row := range clients {
+			row.Share = share64(row.Opens, opens)
+			rows = append(rows, *row)
+		}
+	}
+	return rows
+}
+
+// client is what the mail was opened with.
+func (h *mailHit) client() string {
+	for _, known := range [][2]string{{"GoogleImageProxy", "Gmail"}, {"YahooMailProxy", "Yahoo Mail"}} {
+		if strings.Contains(h.Agent, known[0]) {
+			return known[1]
+		}
+	}
+	switch {
+	case h.Traffic == "machine_open":
+		return "Apple Mail"
+	case h.Traffic == "mail_proxy":
+		return "other proxy"
+	case strings.Contains(h.Agent, "Outlook"):
+		return "Outlook"
+	case strings.Contains(h.Agent, "Thunderbird"):
+		return "Thunderbird"
+	case strings.Contains(h.Agent, "Mac OS X") && strings.HasSuffix(h.Agent, "(KHTML, like Gecko)"):
+		return "Apple Mail"
+	}
+	return "browser or app"
 }
 
 // EmailTrackableRow is one of email_trackable.

@@ -14,8 +14,10 @@ import (
 
 // Newsletter is what the collector sees, and the truth.
 type Newsletter struct {
-	Hits  []answers.MailHit
-	Pages []answers.MailPage
+	Hits []answers.MailHit
+	// Pages are what people looked at on the site; a page comes after a click of its visitor.
+	Pages  []answers.MailPage
+	Orders []answers.MailOrder
 	// Readers are the recipients whose mail a person read, seen or not; Clickers those whose links a person clicked.
 	Readers, Clickers map[string]bool
 	// PersonClicks and MachineClicks are the ids of clicks.
@@ -29,6 +31,8 @@ const (
 	calmAgent  = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36"
 	gmailAgent = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)"
 	appleAgent = "Mozilla/5.0"
+	macAgent   = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko)"
+	birdAgent  = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.6.0"
 )
 
 // New makes a newsletter of so many recipients, sent at an instant.
@@ -68,7 +72,14 @@ func (r *recipient) live(share int) {
 	}
 	switch {
 	case share < 30: // a client that shows images
-		r.read(func(at time.Time) { r.event("open", "", at) })
+		client := map[int]change{0: agent(birdAgent, "Linux", "desktop"), 1: agent(macAgent, "MacOS", "desktop")}[share%10]
+		r.read(func(at time.Time) {
+			if client == nil {
+				r.event("open", "", at)
+			} else {
+				r.event("open", "", at, client)
+			}
+		})
 	case share < 55: // Apple Mail fetches the images whether the mail is read or not
 		r.event("open", "", r.delivered.Add(r.between(time.Minute, 6*time.Hour)), traffic("machine_open", appleAgent), network("172.224.0.0"))
 		r.read(nil)
@@ -101,8 +112,8 @@ func (r *recipient) scan(gateway int) {
 		r.click(1+r.IntN(Links), at.Add(r.between(10*time.Second, 12*time.Second)), network("198.18.2.0"))
 	case 1: // known as what it is: HEAD requests, and then from a data centre
 		at := r.delivered.Add(r.between(0, time.Hour))
-		r.click(1, at, network("198.18.3.0"), func(h *answers.MailHit) { h.Head = true })
-		r.click(2, at.Add(time.Second), network("198.18.3.0"), traffic("datacenter", calmAgent))
+		r.click(1, at, network("104.131.3.0"), traffic("datacenter", calmAgent), func(h *answers.MailHit) { h.Head = true })
+		r.click(2, at.Add(time.Second), network("104.131.3.0"), traffic("datacenter", calmAgent))
 	case 2: // one link of each mail, all mails at once
 		r.click(1+r.IntN(Links), r.sent.Add(90*time.Second+r.between(0, 25*time.Second)), network("198.18.4.0"))
 	case 3: // all links in their order, slowly
@@ -136,7 +147,7 @@ func (r *recipient) read(open func(at time.Time)) {
 		r.person(at)
 	}
 	if r.IntN(12) == 0 {
-		r.event("unsubscribe", "", at.Add(time.Minute))
+		r.event("unsubscribe", "", at.Add(time.Minute), network("")) // of which no address is kept
 	}
 }
 
@@ -146,7 +157,15 @@ func (r *recipient) person(at time.Time, changes ...change) {
 	h := r.event("click", r.link(1+r.IntN(Links)), at, append(changes, func(h *answers.MailHit) { h.Visitor = r.visitor })...)
 	r.n.PersonClicks[h.ID] = true
 	if r.IntN(2) == 0 {
-		r.n.Pages = append(r.n.Pages, answers.MailPage{Visitor: r.visitor, At: at.Add(r.between(0, 80*time.Second))})
+		return
+	}
+	landed := at.Add(r.between(time.Millisecond, 80*time.Second))
+	r.n.Pages = append(r.n.Pages, answers.MailPage{Visitor: r.visitor, Campaign: r.campaign, At: landed.UTC().Truncate(time.Millisecond)})
+	if r.IntN(5) == 0 {
+		r.n.Orders = append(r.n.Orders, answers.MailOrder{
+			ID: fmt.Sprintf("%s-%d", r.campaign, len(r.n.Orders)), Visitor: r.visitor, At: landed.Add(r.between(2*time.Minute, 20*time.Minute)).UTC().Truncate(time.Millisecond),
+			Cents: int64(500 + r.IntN(20_000)),
+		})
 	}
 }
 
@@ -161,7 +180,9 @@ func (r *recipient) forward() {
 // withoutRecipient are the hits of a mail in mode aggregate.
 func (r *recipient) withoutRecipient() {
 	at := r.delivered.Add(r.between(time.Hour, 50*time.Hour))
-	nobody := func(h *answers.MailHit) { h.Recipient, h.Message, h.Sent = "", "", r.sent.Truncate(time.Hour) }
+	nobody := func(h *answers.MailHit) {
+		h.Recipient, h.Message, h.Network, h.Sent = "", "", "", r.sent.Truncate(time.Hour)
+	}
 	r.event("open", "", at, nobody)
 	r.event("open", "", at, nobody, traffic("mail_proxy", gmailAgent))
 	r.event("click", r.link(1), at.Add(time.Minute), nobody)
@@ -171,6 +192,10 @@ type change = func(*answers.MailHit)
 
 func traffic(class, agent string) change {
 	return func(h *answers.MailHit) { h.Traffic, h.Agent = class, agent }
+}
+
+func agent(name, os, device string) change {
+	return func(h *answers.MailHit) { h.Agent, h.OS, h.Device = name, os, device }
 }
 
 func network(prefix string) change { return func(h *answers.MailHit) { h.Network = prefix } }
@@ -189,7 +214,7 @@ func (r *recipient) event(hit, link string, at time.Time, changes ...change) ans
 	h := answers.MailHit{
 		ID:       uuid.NewSHA1(uuid.Nil, fmt.Append(nil, r.campaign, r.id, len(r.n.Hits))).String(),
 		Campaign: r.campaign, Recipient: r.id, Message: r.message, Hit: hit, Link: link, At: at.UTC().Truncate(time.Millisecond), Sent: r.sent,
-		Traffic: "person", Network: r.network, Agent: calmAgent,
+		Traffic: "person", Network: r.network, Agent: calmAgent, OS: "Windows", Device: "desktop",
 	}
 	for _, c := range changes {
 		c(&h)

@@ -254,7 +254,7 @@ func TestAppleMailIsRemembered(t *testing.T) {
 	require.Equal(t, []string{"2 1 1 2"}, d.askSite("shop", "delivered; trackable; confirmed_trackable; estimated_openers", "email_stats", 24, 24, ""))
 }
 
-// Anna buys after a click in a mail. Ben's click turns out to be one of a sweep, so that nothing is said to come of the mail.
+// Anna buys twice after a click in a mail. Ben's click turns out to be one of a sweep, so that nothing is said to come of the mail.
 func TestRevenueOfMailsIsThatOfClicksByPeople(t *testing.T) {
 	d := migrated(t)
 	value := int64(20_000_000)
@@ -267,14 +267,15 @@ func TestRevenueOfMailsIsThatOfClicksByPeople(t *testing.T) {
 		row.Source, row.Medium, row.Campaign, row.Channel = "news", "email", row.RecipientKey.String(), "Email"
 		rows = append(rows, row)
 	}
-	for _, buyer := range []string{"anna", "ben"} {
-		rows = append(rows, page("24 11:30:00", "/", by("cookie", buyer, buyer), event(buyer), order("purchase", buyer, &value, "purchase"), func(r *store.Row) {
+	for i, buyer := range []string{"anna", "ben", "anna"} {
+		number := fmt.Sprint(buyer, i)
+		rows = append(rows, page("24 11:30:00", "/", by("cookie", buyer, buyer), event(number), order("purchase", number, &value, "purchase"), func(r *store.Row) {
 			r.Currency, r.SiteCurrency, r.GoalCurrencies = "EUR", "EUR", []string{"EUR"}
 		}))
 	}
 	d.add(rows...)
 	const columns = "goal; currency; campaign; conversions; revenue; clicks; machine_revenue"
-	require.Equal(t, []string{"purchase EUR autumn-26 1 20 1 20"}, d.ask(columns, "email_revenue", 24, 24, ""))
-	require.Equal(t, []string{"purchase EUR autumn-26 1 20 1 20"}, d.ask(columns, "email_revenue", 24, 24, ", campaign='autumn-26', model='first', goal='purchase'"))
+	require.Equal(t, []string{"purchase EUR autumn-26 2 40 2 20"}, d.ask(columns, "email_revenue", 24, 24, ""))
+	require.Equal(t, []string{"purchase EUR autumn-26 2 40 2 20"}, d.ask(columns, "email_revenue", 24, 24, ", campaign='autumn-26', model='first', goal='purchase'"))
 	require.Empty(t, d.ask(columns, "email_revenue", 24, 24, ", campaign='another'"))
 }
