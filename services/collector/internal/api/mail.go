@@ -117,7 +117,8 @@ func (m *mailHit) describe(b *batch, event *onepxv1.Event) {
 
 // identifyReader tells whether there is nobody else to identify than the recipient: who does not want to be measured, though may
 // want no more mail, and who reads a mail. A cookie would say of other sites who that is; with a click it is the visitor's, if the
-// browser's own signals and the site's terms allow to know one: mails are forwarded, and only the recipient was asked.
+// browser's own signals and the site's terms allow to know one: mails are forwarded, and only the recipient was asked. Behind the
+// hidden link there is no visitor.
 func (s *Server) identifyReader(b *batch, h *hit) bool {
 	m := h.mail
 	named := m.Recipient != [mailtoken.RecipientSize]byte{}
@@ -125,7 +126,7 @@ func (s *Server) identifyReader(b *batch, h *hit) bool {
 		h.reason = reason.OnSuppression
 		return true
 	}
-	if m.Kind == mailtoken.Click && h.decision.By != onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL {
+	if m.Kind == mailtoken.Click && m.Link != mailtoken.Honeypot && h.decision.By != onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL {
 		return false
 	}
 	h.dropClickIDs()
@@ -140,13 +141,16 @@ func (s *Server) answerOpen(b *batch) {
 	}
 }
 
-// answerClick leads to the target, also when nothing could be stored. A token that is not ours leads nowhere.
+// answerClick leads to the target, also when nothing could be stored. A token that is not ours leads nowhere, and the hidden link
+// to a page without anything.
 func (s *Server) answerClick(b *batch) {
 	h := s.beginMail(b)
 	switch {
 	case h == nil:
 	case h.mail == nil:
 		s.answerMailPage(b, http.StatusNotFound, (*wishTexts).mailLinkBad)
+	case h.mail.Link == mailtoken.Honeypot: // who scans mails need not visit the site too
+		s.answerMailPage(b, http.StatusOK, (*wishTexts).mailHidden)
 	default:
 		b.setCookies()
 		b.writer.Header().Set("Location", h.mail.target)
