@@ -254,6 +254,15 @@ func TestAFormAlwaysDoesWhatItSays(t *testing.T) {
 	}
 }
 
+func TestASubscriptionEndsByTheMailOfAnExpiredKey(t *testing.T) {
+	e := on(t, mailSites)
+	url := "/u/" + sign(ring("k1:"+strings.ToUpper(mailSecret)), token(mailtoken.Unsubscribe, nil), "")
+	require.Contains(t, string(e.get(url).body), "<form")
+	require.Equal(t, http.StatusOK, e.post(url, "List-Unsubscribe=One-Click").StatusCode)
+	require.Equal(t, recipient[:], e.stored().GetMail().GetRecipientKey())
+	require.Equal(t, "rejected; reason=mail_token_expired", e.get("/o/"+expiredOpen+".gif").onepx())
+}
+
 func TestAnUnsubscriptionThatIsNotStoredIsAskedForAgain(t *testing.T) {
 	e := on(t, mailSites)
 	e.publisher.answer = reason.KafkaUnavailable
