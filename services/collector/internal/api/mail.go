@@ -32,14 +32,14 @@ var (
 	}
 )
 
-// mailEvents are kind and name of the events.
+// mailEvents are kind and name of the events, and what their paths begin with.
 var mailEvents = map[mailtoken.Kind]struct {
-	kind onepxv1.EventKind
-	name string
+	kind       onepxv1.EventKind
+	name, path string
 }{
-	mailtoken.Open:        {onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, "email_open"},
-	mailtoken.Click:       {onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, "email_click"},
-	mailtoken.Unsubscribe: {onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe"},
+	mailtoken.Open:        {onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, "email_open", mailtoken.OpenPath},
+	mailtoken.Click:       {onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, "email_click", mailtoken.ClickPath},
+	mailtoken.Unsubscribe: {onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe", mailtoken.UnsubscribePath},
 }
 
 // mailHit is a hit whose URL stands in an e-mail, with what the token says.
@@ -82,8 +82,7 @@ func mailParser(kind mailtoken.Kind) func(*Server, *batch) {
 
 // readToken reads the path. The reason is why there is no hit, or "".
 func (s *Server) readToken(kind mailtoken.Kind, r *http.Request) (*mailHit, reason.Reason) {
-	prefix := map[mailtoken.Kind]string{mailtoken.Open: mailtoken.OpenPath, mailtoken.Click: mailtoken.ClickPath, mailtoken.Unsubscribe: mailtoken.UnsubscribePath}[kind]
-	token, target := strings.TrimPrefix(r.URL.Path, prefix), ""
+	token, target := strings.TrimPrefix(r.URL.Path, mailEvents[kind].path), ""
 	var err error
 	switch kind {
 	case mailtoken.Open:
