@@ -109,6 +109,7 @@ type mailRewriteCmd struct {
 	UTM                 map[string]string `name:"utm" placeholder:"NAME=VALUE" help:"Added to the targets of links that have no parameter of the name, such as source=newsletter for utm_source; several are separated by semicolons."`
 	Leave               []string          `placeholder:"HOST" help:"Links to leave alone: hosts, hosts with a dot before them for all below too, or beginnings of URLs."`
 	ResignAfter         bool              `help:"The message is DKIM-signed anew afterwards: signatures that it has are removed. Without it, a signed message is refused."`
+	Honeypot            bool              `help:"Put in a link that nobody sees, in mode full: scanners that follow it are known as such. Filters may take hidden links for a sign of spam."`
 	KeepListUnsubscribe bool              `help:"Leave List-Unsubscribe and List-Unsubscribe-Post as they are."`
 	Template            string            `type:"existingfile" placeholder:"FILE" help:"The message of a batch, with fields {{name}}. Standard input has a recipient a line then, as JSON with to or recipient, message, mode, test and data; standard output a message or an error for each, as JSON too."`
 }
@@ -136,6 +137,7 @@ func (c *mailRewriteCmd) rewrite(in io.Reader, out io.Writer, now time.Time) err
 	}
 	m := c.mailing(now)
 	m.Options.UTM, m.Options.Leave, m.Options.ResignAfter, m.Options.KeepUnsubscribe = c.UTM, c.Leave, c.ResignAfter, c.KeepListUnsubscribe
+	m.Options.Honeypot = c.Honeypot
 	read := mailrewrite.Message
 	if c.HTML {
 		read = mailrewrite.HTML

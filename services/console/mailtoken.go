@@ -128,7 +128,7 @@ func (*mailKeysNewCmd) Run(k *kong.Kong) error {
 // mailKeysRotateCmd are the settings of `console mail keys rotate`.
 type mailKeysRotateCmd struct {
 	mailKeys `embed:""`
-	Months   int `default:"13" help:"How many months keys that had no last day verify for; links in older mails die then. 1 to 120."`
+	Months   int `default:"13" help:"How many months keys that had no last day verify for; links in older mails die then, but for those that end a subscription. 1 to 120."`
 }
 
 // Validate checks bounds.

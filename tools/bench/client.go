@@ -64,7 +64,7 @@ func (c *client) send() error {
 		return err
 	}
 	answer := string(response.Header.Peek("Onepx-Event"))
-	if response.StatusCode() != http.StatusOK || len(c.accept) > 0 && !slices.Contains(c.accept, answer) {
+	if response.StatusCode() >= http.StatusBadRequest || len(c.accept) > 0 && !slices.Contains(c.accept, answer) {
 		return fmt.Errorf("%s answered %d %q", c.host, response.StatusCode(), answer)
 	}
 	return nil
@@ -73,6 +73,11 @@ func (c *client) send() error {
 // hit makes a hit that nobody has sent before.
 func (c *client) hit(request *fasthttp.Request) {
 	request.SetRequestURI(hitURI + strconv.FormatInt(time.Now().UnixNano(), 36) + strconv.FormatInt(c.sent.Add(1), 36) + c.more)
+	asBrowser(request)
+}
+
+// asBrowser gives a request the headers of a browser, with a visitor's cookie.
+func asBrowser(request *fasthttp.Request) {
 	request.Header.Set("User-Agent", "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36")
 	request.Header.Set("Accept-Language", "de-DE,de;q=0.9,en;q=0.8")
 	request.Header.Set("Cookie", "onepx_v=01890a5d-ac96-774b-bcce-b302099a8057")

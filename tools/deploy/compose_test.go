@@ -23,7 +23,10 @@ import (
 
 // secrets is the least that people must fill in.
 func secrets() map[string]string {
-	return map[string]string{"ONEPX_SECRET": strings.Repeat("5e", 32), "ONEPX_CLICKHOUSE_PASSWORD": strings.Repeat("c1", 32), "ONEPX_CLICKHOUSE_CONSOLE_PASSWORD": strings.Repeat("c2", 32)}
+	return map[string]string{
+		"ONEPX_SECRET": strings.Repeat("5e", 32), "ONEPX_CLICKHOUSE_PASSWORD": strings.Repeat("c1", 32), "ONEPX_CLICKHOUSE_CONSOLE_PASSWORD": strings.Repeat("c2", 32),
+		"ONEPX_MAIL_KEYS": "k1:" + strings.Repeat("A1", 22),
+	}
 }
 
 // load reads docker-compose.yml as `docker compose` does, with this environment alone.

@@ -17,6 +17,7 @@ import (
 	"github.com/onepx/onepx/tools/internal/ledger"
 	"github.com/onepx/onepx/tools/internal/load"
 	"github.com/onepx/onepx/tools/internal/localstack"
+	letters "github.com/onepx/onepx/tools/internal/newsletter"
 	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
@@ -40,7 +41,7 @@ const (
 )
 
 // demoSites has %[1]s, %[2]s and %[3]s for the sites, %[4]x and %[5]x for the SHA-256 of the write keys of the last two, %[6]x for
-// that of the console's, and %[7]s for the segment.
+// that of the console's, %[7]s for the segment, and %[8]s and %[9]x for the site that sends mail and its write key.
 const demoSites = `sites:
   - {id: %[1]s, timezone: Europe/Berlin, currency: EUR}
   - {id: %[2]s, timezone: Europe/Berlin, currency: EUR, write_keys: ["sha256:%[4]x"]}
@@ -51,10 +52,11 @@ const demoSites = `sites:
     api_keys: [{name: demo, key: "sha256:%[6]x", rights: [audiences, privacy]}]
     segments:
       - {id: %[7]s, name: "In the cart, not bought", enter: {event: add_to_cart}, leave: {event: purchase}, same_product: true}
+  - {id: %[8]s, timezone: UTC, currency: EUR, write_keys: ["sha256:%[9]x"]}
 `
 
 // writeKeys are those of the sites that get events from servers.
-type writeKeys struct{ truth, shopper string }
+type writeKeys struct{ truth, shopper, mail string }
 
 // Run plays the traffic of a small shop through the whole pipeline, prints the reports, and stops.
 func (d demoCmd) Run(ctx context.Context) (err error) {
@@ -76,15 +78,15 @@ func (d demoCmd) Run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, clickHouse.Stop()) }()
-	shop := demoShop{keys: writeKeys{rand.Text(), rand.Text()}, consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
+	shop := demoShop{keys: writeKeys{rand.Text(), rand.Text(), rand.Text()}, consoleKey: rand.Text(), sql: ledger.ClickHouse{URL: clickHouse.HTTPURL()}}
 	sites := filepath.Join(dir, "onepx.yaml")
 	text := fmt.Appendf(nil, demoSites, demoSite, truthSite, shopperSite,
-		sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)), shopperSegment)
+		sha256.Sum256([]byte(shop.keys.truth)), sha256.Sum256([]byte(shop.keys.shopper)), sha256.Sum256([]byte(shop.consoleKey)), shopperSegment, mailSite, sha256.Sum256([]byte(shop.keys.mail)))
 	if err := os.WriteFile(sites, text, 0o600); err != nil {
 		return err
 	}
 	fmt.Println("building collector, consumer and console …")
-	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, EventPartitions: demoPartitions, Console: true})
+	p, err := pipeline.New(ctx, pipeline.Config{Dir: dir, Broker: broker, ClickHouse: clickHouse.NativeAddr(), Sites: sites, Tags: "faults", EventPartitions: demoPartitions, Console: true})
 	if err != nil {
 		return err
 	}
@@ -104,6 +106,7 @@ type demoShop struct {
 	// collector and console are base URLs; consoleKey is a key for the console.
 	collector, console, consoleKey string
 	keys                           writeKeys
+	mails                          mailRoom
 	sql                            ledger.ClickHouse
 }
 
@@ -131,6 +134,10 @@ func (s *demoShop) start(ctx context.Context, p *pipeline.Pipeline) (stop func()
 		return stop, err
 	}
 	if s.console, err = keep(p.StartConsole(ctx, "console", "ONEPX_CLICKHOUSE_USER="+consoleUser)); err != nil {
+		return stop, err
+	}
+	s.mails.key = s.keys.mail
+	if _, err := keep(s.mails.start(ctx, p)); err != nil {
 		return stop, err
 	}
 	s.collector, err = keep(p.StartCollector(ctx, "collector"))
@@ -166,6 +173,10 @@ func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 	if err := playShoppers(ctx, shop.collector, shop.keys.shopper, time.Now()); err != nil {
 		return err
 	}
+	letter := letters.New(mailSeed, mailCampaign, mailRecipients, time.Now().UTC().Add(-mailAge).Truncate(time.Hour))
+	if err := shop.mails.play(ctx, letter); err != nil {
+		return err
+	}
 	fmt.Printf("the shop is open for %s: %g events a second at %s/p.gif\n", d.Duration, d.Rate, shop.collector)
 	answers := ledger.New()
 	open, closeShop := context.WithTimeout(ctx, d.Duration)
@@ -192,7 +203,7 @@ func (d demoCmd) play(ctx context.Context, shop demoShop) error {
 			return err
 		}
 	}
-	different := errors.Join(printAttribution(ctx, sql, journeyEvents), printShoppers(ctx, sql))
+	different := errors.Join(printAttribution(ctx, sql, journeyEvents), printShoppers(ctx, sql), shop.printMails(ctx, letter))
 	if err := shop.printAudiences(ctx); err != nil {
 		return err
 	}

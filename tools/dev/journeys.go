@@ -31,8 +31,12 @@ type serverEvent struct {
 	Value     string    `json:"value,omitempty"`
 	Currency  string    `json:"currency,omitempty"`
 	// Choice is "1" for somebody who has allowed audiences.
-	Choice string       `json:"c,omitempty"`
-	Items  []serverItem `json:"items,omitempty"`
+	Choice string `json:"c,omitempty"`
+	// Mail, Message and Recipient are campaign, message and recipient's key of a mail.
+	Mail      string       `json:"mail_campaign,omitempty"`
+	Message   string       `json:"mail_message,omitempty"`
+	Recipient string       `json:"mail_recipient,omitempty"`
+	Items     []serverItem `json:"items,omitempty"`
 }
 
 // serverItem is an item of an event.

@@ -34,12 +34,12 @@ func (a addresses) vars() []variable {
 }
 
 // settings are what the services are told.
-func (a addresses) settings(config, secret, spool string) []string {
+func (a addresses) settings(config, secret, mailKeys, spool string) []string {
 	return append(pipeline.Environment{
 		Kafka: a.kafka, ClickHouse: a.clickhouseNative, ClickHouseUser: a.clickhouseUser, Sites: config, Secret: secret,
 		Collector: a.collector, CollectorAdmin: a.collectorAdmin, ConsumerAdmin: a.consumerAdmin,
 		JobsAdmin: a.jobsAdmin, Console: a.console, ConsoleAdmin: a.consoleAdmin, SpoolDir: spool,
-	}.Settings(), "ONEPX_LOG_FORMAT=text")
+	}.Settings(), "ONEPX_LOG_FORMAT=text", "ONEPX_MAIL_KEYS="+mailKeys, "ONEPX_MAIL_URL=http://"+a.collector)
 }
 
 // service is a run of one of our programs.

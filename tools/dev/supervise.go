@@ -16,6 +16,7 @@ import (
 	"github.com/gofrs/flock"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/onepx/onepx/services/shared/mailtoken"
 	"github.com/onepx/onepx/tools/internal/localstack"
 	"github.com/onepx/onepx/tools/internal/pipeline"
 )
@@ -87,7 +88,7 @@ func (s *stack) start(ctx context.Context) error {
 	for i, address := range listeners {
 		*address = localstack.Loopback(ports.Numbers[i])
 	}
-	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text(), s.dev.path("spool"))
+	env := s.addr.settings(s.dev.path("onepx.yaml"), rand.Text()+rand.Text(), mailtoken.NewKeys(), s.dev.path("spool"))
 	for _, svc := range s.addr.services() {
 		if err := s.startService(ctx, svc, env); err != nil {
 			return err

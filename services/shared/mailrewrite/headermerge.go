@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"golang.org/x/text/encoding/htmlindex"
+
+	"github.com/onepx/onepx/services/shared/userkey"
 )
 
 // addressed are the fields that hold addresses.
@@ -144,7 +146,7 @@ func addresses(value string, values fieldValues) ([]string, error) {
 	out := make([]string, len(list))
 	for i, a := range list {
 		a.Name, a.Address = merge(a.Name), merge(a.Address)
-		if plain, err := mail.ParseAddress(a.Address); err != nil || plain.Address != a.Address {
+		if strings.Contains(a.Address, `"`) || userkey.Address(a.Address) != a.Address {
 			return nil, fmt.Errorf("%w: no address", ErrField)
 		}
 		out[i] = a.String()

@@ -60,6 +60,8 @@ type Config struct {
 	// SignedLater tells that the message is DKIM-signed anew afterwards: signatures that it has are removed. Without it, such a
 	// message is refused.
 	SignedLater bool
+	// Honeypot puts a link before the open pixel that nobody sees, in mode Full: scanners follow it.
+	Honeypot bool
 	// KeepListUnsubscribe leaves the headers of RFC 2369 and RFC 8058 as they are.
 	KeepListUnsubscribe bool
 }
@@ -183,7 +185,7 @@ func (p *parser) finish(chunks []chunk) (*Template, error) {
 		}
 	}
 	for _, l := range p.leaves {
-		if err := l.compile(l == last); err != nil {
+		if err := l.compile(l == last, p.template.config.Honeypot); err != nil {
 			return nil, err
 		}
 	}

@@ -91,6 +91,33 @@ func TestSignaturesAreRemovedFromWhatIsSignedAgain(t *testing.T) {
 	require.NotContains(t, out, "ARC")
 }
 
+var honeypotForm = regexp.MustCompile(`<a href="([^"]*)" aria-hidden="true" tabindex="-1" style="display:none"></a>`)
+
+func TestTheHiddenLink(t *testing.T) {
+	const before = head + "Content-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\nHi\r\n--b\r\nContent-Type: text/html\r\n\r\n<body><p>Hi <a href=\"https://shop.example/\">shop</a></p></body>\r\n--b--\r\n"
+	hidden := func(c *mailrewrite.Config) { c.Honeypot = true }
+	out := render(t, before, mailrewrite.Recipient{Token: anna}, hidden)
+	_, was := readLeaves(t, []byte(before))
+	_, plain := readLeaves(t, []byte(render(t, before, mailrewrite.Recipient{Token: anna})))
+	_, is := readLeaves(t, []byte(out))
+	require.Equal(t, plain[0], is[0], "text has nothing that is hidden")
+	require.Equal(t, plain[1].text, honeypotForm.ReplaceAllString(is[1].text, ""), "all else is the same")
+	_, seen := view(was[1].text)
+	_, still := view(is[1].text)
+	require.Equal(t, seen, still)
+	links := honeypotForm.FindAllStringSubmatch(is[1].text, -1)
+	require.Len(t, links, 1)
+	to, token := target(t, links[0][1])
+	require.Equal(t, collector+"/", to)
+	require.Equal(t, mailtoken.Honeypot, token.Link)
+	require.Equal(t, anna.Recipient, token.Recipient)
+	for _, mode := range []mailtoken.Mode{mailtoken.Aggregate, mailtoken.None} {
+		token := anna
+		token.Mode = mode
+		require.NotContains(t, render(t, before, mailrewrite.Recipient{Token: token}, hidden), "aria-hidden")
+	}
+}
+
 var unsubscribeForm = regexp.MustCompile(`<https://px\.shop\.example/u/([A-Za-z0-9_-]+)>`)
 
 func TestTheUnsubscribeHeader(t *testing.T) {

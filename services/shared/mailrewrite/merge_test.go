@@ -206,6 +206,12 @@ func TestValuesMakeNoAttributes(t *testing.T) {
 	}
 }
 
+func TestAnAddressWithDotsOutOfPlaceIsQuoted(t *testing.T) {
+	data := map[string]string{"name": "Anna", "address": "a..b@docomo.ne.jp"}
+	out := render(t, "Cc: {{name}} <{{address}}>\r\n"+head+"\r\n", mailrewrite.Recipient{Token: anna, Data: data})
+	require.Contains(t, out, `Cc: "Anna" <"a..b"@docomo.ne.jp>`+"\r\n")
+}
+
 func TestEncodedWordsOfAddressesAreReadAfterTheList(t *testing.T) {
 	data := map[string]string{"address": "anna@example.com", "name": "Zoë, {{address}}"}
 	for to, want := range map[string][]*mail.Address{

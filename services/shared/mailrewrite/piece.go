@@ -55,8 +55,11 @@ type piece interface {
 }
 
 // compile makes the pieces of the edits and of what is between them.
-func (l *leaf) compile(pixel bool) error {
+func (l *leaf) compile(pixel, honeypot bool) error {
 	if pixel {
+		if honeypot {
+			l.edits = append(l.edits, edit{l.pixelAt, l.pixelAt, honeypotPiece{}})
+		}
 		l.edits = append(l.edits, edit{l.pixelAt, l.pixelAt, pixelPiece{}})
 	}
 	slices.SortStableFunc(l.edits, func(a, b edit) int { return a.from - b.from })
@@ -157,6 +160,22 @@ func (pixelPiece) write(r *rendering, _ *leaf, out []byte) ([]byte, error) {
 		return nil, err
 	}
 	return append(append(append(out, `<img src="`...), src...), `" width="1" height="1" alt="" style="display:block;width:1px;height:1px;border:0">`...), nil
+}
+
+// honeypotPiece is a link that nobody sees: neither people nor screen readers nor the tab key come to it. It has no text, so that
+// there is nothing to see where styles are ignored either.
+type honeypotPiece struct{}
+
+func (honeypotPiece) write(r *rendering, _ *leaf, out []byte) ([]byte, error) {
+	if r.measured.Mode != mailtoken.Full { // without a recipient it would tell nothing of other hits
+		return out, nil
+	}
+	urls := r.template.config.URLs
+	href, err := urls.Click(r.measured, mailtoken.Honeypot, urls.Base()+"/")
+	if err != nil {
+		return nil, err
+	}
+	return append(append(append(out, `<a href="`...), href...), `" aria-hidden="true" tabindex="-1" style="display:none"></a>`...), nil
 }
 
 // fieldForm is a merge field.

@@ -46,6 +46,9 @@ const (
 	None Mode = 2
 )
 
+// Honeypot is the link id of a link that nobody sees: what follows it is a scanner.
+const Honeypot = "honeypot"
+
 // RecipientSize is the length in bytes of a recipient's key.
 const RecipientSize = 16
 

@@ -25,7 +25,7 @@ const domain = "onepx mail token\x00"
 type key struct {
 	id     string
 	secret string // as in the setting
-	// until is the first instant at which the key verifies no more; zero for never.
+	// until is the first instant at which the key verifies tokens of kind Unsubscribe only; zero for never.
 	until time.Time
 	macs  sync.Pool // of *macState
 }
@@ -58,7 +58,7 @@ var idForm = regexp.MustCompile(`^[a-z0-9]{1,8}$`)
 
 // ParseRing reads the setting ONEPX_MAIL_KEYS: keys ID:SECRET or ID:SECRET:UNTIL, separated by commas. ID is 1 to 8 of a-z and
 // 0-9; SECRET at least MinSecret bytes in base64, of either alphabet, with or without padding; UNTIL the last day, in UTC, on
-// which the key verifies (2027-12-26). The first key has no UNTIL, since it signs. Errors repeat no secret.
+// which the key verifies (2027-12-26); tokens of kind Unsubscribe it verifies for ever. The first key has no UNTIL, since it signs. Errors repeat no secret.
 func ParseRing(setting string) (*Ring, error) {
 	ring := &Ring{byID: map[string]*key{}}
 	for i, text := range strings.Split(setting, ",") {
@@ -157,7 +157,7 @@ func (r *Ring) Verify(kind Kind, token, target string, now time.Time) (Token, er
 		return Token{}, ErrForged
 	}
 	switch {
-	case !k.until.IsZero() && !now.Before(k.until):
+	case kind != Unsubscribe && !k.until.IsZero() && !now.Before(k.until):
 		return Token{}, ErrKeyExpired
 	case t.Kind != kind:
 		return Token{}, ErrKind
@@ -184,7 +184,7 @@ func newKey(id string) string {
 }
 
 // Rotate returns a setting with a new key in front, which signs from then on. Keys of the old setting verify for months more,
-// or until the date that they have; those whose date has passed are left out.
+// or until the date that they have. They stay in the setting after it, so that recipients can end their subscription by any mail.
 func Rotate(setting string, now time.Time, months int) (string, error) {
 	ring, err := ParseRing(setting)
 	if err != nil {
@@ -205,8 +205,6 @@ func Rotate(setting string, now time.Time, months int) (string, error) {
 		last := k.until.AddDate(0, 0, -1)
 		if k.until.IsZero() {
 			last = now.UTC().AddDate(0, months, 0)
-		} else if !now.Before(k.until) {
-			continue
 		}
 		keys = append(keys, k.id+":"+k.secret+":"+last.Format(time.DateOnly))
 	}

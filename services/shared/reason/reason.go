@@ -187,7 +187,7 @@ var All = []Entry{
 	{SyncRedirect, "collector", Ignored, "`/sync` has sent the visitor to the partner, and stores nothing yet."},
 	{SyncCookieless, "collector", Ignored, "A partner told its id at `/sync` of a browser that does not send our cookie, so nobody knows whose it is."},
 	{MailTokenInvalid, "collector", Rejected, "The token in a URL of an e-mail is none of ours, was changed or cut off, is for something else or of a key that `ONEPX_MAIL_KEYS` does not have (any more); or the target of a click is not the one that was signed."},
-	{MailTokenExpired, "collector", Rejected, "The token in a URL of an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
+	{MailTokenExpired, "collector", Rejected, "The token of an open or click in an e-mail is signed with a key whose last day in `ONEPX_MAIL_KEYS` has passed."},
 	{MailTest, "collector", Ignored, "The token in a URL of an e-mail is of a mail that is only tried out."},
 	{NotModifiedAsked, "collector", Ignored, "A conditional request for the image of an e-mail: who asks has it already, so the mail is not opened anew."},
 	{DeliveryUnproven, "collector", Rejected, "A request to `/v1/mail/…` is not proven to come from the provider: the site is unknown or has no `mail_providers` for it, or signature or password are wrong, too old or used before."},

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"hash"
 	"net/mail"
+	"regexp"
 	"strings"
 	"sync"
 )
@@ -40,15 +41,22 @@ func (m *Maker) Of(site, text string) []byte { return of(&m.users, site, text) }
 // Recipient is the key of an e-mail address to which a site sends mail, on the terms of Of; nil if the text is no address. A name
 // beside the address (RFC 5322, 3.4) makes no other key. It is another than that of the same address as a customer's, so that what
 // a recipient does can't be joined with what a customer does.
-func (m *Maker) Recipient(site, text string) []byte { return of(&m.recipients, site, address(text)) }
+func (m *Maker) Recipient(site, text string) []byte { return of(&m.recipients, site, Address(text)) }
 
 // maxAddress is how long an e-mail address may be, in bytes: 64, @ and 255 (RFC 5321, 4.5.3.1).
 const maxAddress = 320
 
-// address is the address without the name that programs put beside it, or "" if the text is none.
-func address(text string) string {
+// unquoted is what stands before the @ of an address, if it is not in quotes.
+var unquoted = regexp.MustCompile("([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@")
+
+// Address is the address without the name that programs put beside it, or "" if the text is none. Dots may stand anywhere before
+// the @, as in addresses that Japanese mobile networks gave out: a..b@docomo.ne.jp, ab.@docomo.ne.jp.
+func Address(text string) string {
 	text = strings.TrimSpace(text)
 	parsed, err := mail.ParseAddress(text)
+	if err != nil { // in quotes dots are allowed everywhere (RFC 5321, 4.1.2)
+		parsed, err = mail.ParseAddress(unquoted.ReplaceAllString(text, `"$1"@`))
+	}
 	switch {
 	case err != nil || len(text) > maxAddress:
 		return ""

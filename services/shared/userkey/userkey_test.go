@@ -32,8 +32,21 @@ func TestNamesBesideAnAddressMakeNoOtherKey(t *testing.T) {
 	}
 }
 
+func TestDotsMayStandAnywhereInAnAddress(t *testing.T) {
+	maker := userkey.New(secret)
+	for _, text := range []string{"a..b@docomo.ne.jp", "ab.@docomo.ne.jp", ".ab@docomo.ne.jp"} {
+		key := maker.Recipient("shop", text)
+		require.NotNil(t, key, text)
+		require.Equal(t, maker.Recipient("shop", strings.ToUpper(text)), key, text)
+		for _, named := range []string{"Anna <" + text + ">", "<" + text + ">", text + " (Anna)", `"Müller, Anna" <` + text + ">"} {
+			require.Equal(t, key, maker.Recipient("shop", named), named)
+		}
+		require.Nil(t, maker.Recipient("shop", text+", c@d.example"), text)
+	}
+}
+
 func TestWhatIsNoAddressHasNoRecipientsKey(t *testing.T) {
-	for _, text := range []string{"", "anna", "customer-77", "anna@", "@example.com", "a@b.example, c@d.example", "Anna anna@example.com", strings.Repeat("a", 320) + "@example.com"} {
+	for _, text := range []string{"", "anna", "customer-77", "anna@", "@example.com", "a@b.example, c@d.example", "Anna anna@example.com", "a..b@c..d.example", "a..b@c@d.example", "..", "a b..c@d.example", strings.Repeat("a", 320) + "@example.com"} {
 		require.Nil(t, userkey.New(secret).Recipient("shop", text), text)
 	}
 }

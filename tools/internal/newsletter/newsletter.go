@@ -50,6 +50,23 @@ func New(seed uint64, campaign string, recipients int, sent time.Time) *Newslett
 	return n
 }
 
+// Unseen is how many people read without images and without a click: no collector sees anything of them.
+func (n *Newsletter) Unseen() int {
+	seen := map[string]bool{}
+	for _, h := range n.Hits {
+		if h.Hit == "open" || h.Hit == "click" {
+			seen[h.Recipient] = true
+		}
+	}
+	unseen := 0
+	for reader := range n.Readers {
+		if !seen[reader] {
+			unseen++
+		}
+	}
+	return unseen
+}
+
 // recipient is one of them, and whoever reads their mail.
 type recipient struct {
 	*rand.Rand

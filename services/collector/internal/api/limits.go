@@ -27,7 +27,8 @@ func newLimits(sites []siteconfig.Site, before map[string]*rate.Limiter) map[str
 	return limits
 }
 
-// limit refuses the events of each site that sends more than it may; either all of its events in the request or none.
+// limit refuses the events of each site that sends more than it may; either all of its events in the request or none. Those of a webhook
+// may be more than the bucket holds: they take a full one.
 func (b *batch) limit() {
 	bySite := map[string][]*hit{}
 	for _, h := range b.hits {
@@ -37,10 +38,11 @@ func (b *batch) limit() {
 	}
 	for id, hits := range bySite {
 		limiter := b.config.limits[id]
-		if limiter.AllowN(b.at, len(hits)) {
+		events := min(len(hits), limiter.Burst())
+		if limiter.AllowN(b.at, events) {
 			continue
 		}
-		missing := float64(len(hits)) - limiter.TokensAt(b.at)
+		missing := float64(events) - limiter.TokensAt(b.at)
 		wait := time.Duration(missing / float64(limiter.Limit()) * float64(time.Second))
 		b.retryAfter = max(b.retryAfter, wait)
 		for _, h := range hits {

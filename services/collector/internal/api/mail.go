@@ -32,14 +32,14 @@ var (
 	}
 )
 
-// mailEvents are kind and name of the events.
+// mailEvents are kind and name of the events, and what their paths begin with.
 var mailEvents = map[mailtoken.Kind]struct {
-	kind onepxv1.EventKind
-	name string
+	kind       onepxv1.EventKind
+	name, path string
 }{
-	mailtoken.Open:        {onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, "email_open"},
-	mailtoken.Click:       {onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, "email_click"},
-	mailtoken.Unsubscribe: {onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe"},
+	mailtoken.Open:        {onepxv1.EventKind_EVENT_KIND_EMAIL_OPEN, "email_open", mailtoken.OpenPath},
+	mailtoken.Click:       {onepxv1.EventKind_EVENT_KIND_EMAIL_CLICK, "email_click", mailtoken.ClickPath},
+	mailtoken.Unsubscribe: {onepxv1.EventKind_EVENT_KIND_EMAIL_UNSUBSCRIBE, "email_unsubscribe", mailtoken.UnsubscribePath},
 }
 
 // mailHit is a hit whose URL stands in an e-mail, with what the token says.
@@ -82,8 +82,7 @@ func mailParser(kind mailtoken.Kind) func(*Server, *batch) {
 
 // readToken reads the path. The reason is why there is no hit, or "".
 func (s *Server) readToken(kind mailtoken.Kind, r *http.Request) (*mailHit, reason.Reason) {
-	prefix := map[mailtoken.Kind]string{mailtoken.Open: mailtoken.OpenPath, mailtoken.Click: mailtoken.ClickPath, mailtoken.Unsubscribe: mailtoken.UnsubscribePath}[kind]
-	token, target := strings.TrimPrefix(r.URL.Path, prefix), ""
+	token, target := strings.TrimPrefix(r.URL.Path, mailEvents[kind].path), ""
 	var err error
 	switch kind {
 	case mailtoken.Open:
@@ -117,7 +116,8 @@ func (m *mailHit) describe(b *batch, event *onepxv1.Event) {
 
 // identifyReader tells whether there is nobody else to identify than the recipient: who does not want to be measured, though may
 // want no more mail, and who reads a mail. A cookie would say of other sites who that is; with a click it is the visitor's, if the
-// browser's own signals and the site's terms allow to know one: mails are forwarded, and only the recipient was asked.
+// browser's own signals and the site's terms allow to know one: mails are forwarded, and only the recipient was asked. Behind the
+// hidden link there is no visitor.
 func (s *Server) identifyReader(b *batch, h *hit) bool {
 	m := h.mail
 	named := m.Recipient != [mailtoken.RecipientSize]byte{}
@@ -125,7 +125,7 @@ func (s *Server) identifyReader(b *batch, h *hit) bool {
 		h.reason = reason.OnSuppression
 		return true
 	}
-	if m.Kind == mailtoken.Click && h.decision.By != onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL {
+	if m.Kind == mailtoken.Click && m.Link != mailtoken.Honeypot && h.decision.By != onepxv1.ConsentSignal_CONSENT_SIGNAL_MAIL {
 		return false
 	}
 	h.dropClickIDs()
@@ -140,13 +140,16 @@ func (s *Server) answerOpen(b *batch) {
 	}
 }
 
-// answerClick leads to the target, also when nothing could be stored. A token that is not ours leads nowhere.
+// answerClick leads to the target, also when nothing could be stored. A token that is not ours leads nowhere, and the hidden link
+// to a page without anything.
 func (s *Server) answerClick(b *batch) {
 	h := s.beginMail(b)
 	switch {
 	case h == nil:
 	case h.mail == nil:
 		s.answerMailPage(b, http.StatusNotFound, (*wishTexts).mailLinkBad)
+	case h.mail.Link == mailtoken.Honeypot: // who scans mails need not visit the site too
+		s.answerMailPage(b, http.StatusOK, (*wishTexts).mailHidden)
 	default:
 		b.setCookies()
 		b.writer.Header().Set("Location", h.mail.target)

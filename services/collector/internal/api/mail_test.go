@@ -116,6 +116,19 @@ func TestAClickIsAnEventOfTheVisitorToo(t *testing.T) {
 	require.Equal(t, "autumn", event.GetMarketing().GetUtmCampaign())
 }
 
+func TestTheHiddenLinkLeadsToAPageAndKnowsNoVisitor(t *testing.T) {
+	e := on(t, mailSites)
+	got := e.get(clickURL(func(t *mailtoken.Token) { t.Link = mailtoken.Honeypot }), append([]string{"User-Agent", fullAgent}, onPx...)...)
+	require.Equal(t, http.StatusOK, got.StatusCode)
+	require.Empty(t, got.Header.Get("Location"))
+	require.Contains(t, string(got.body), "There is nothing here")
+	require.Nil(t, got.setCookie("onepx_v"))
+	event := e.stored()
+	require.Equal(t, []any{"email_click", "honeypot", recipient[:]}, []any{event.GetName(), event.GetMail().GetLinkId(), event.GetMail().GetRecipientKey()})
+	require.Equal(t, onepxv1.VisitorKind_VISITOR_KIND_NONE, event.GetVisitor().GetKind())
+	require.Empty(t, event.GetMarketing().GetClickId())
+}
+
 func TestHeadAndPrefetchAreMarked(t *testing.T) {
 	for _, url := range []string{openURL(nil), clickURL(nil)} {
 		e := on(t, mailSites)
@@ -239,6 +252,15 @@ func TestAFormAlwaysDoesWhatItSays(t *testing.T) {
 		require.Equal(t, http.StatusNotFound, gone.StatusCode, "a site that is not configured any more")
 		require.NotContains(t, string(gone.body), "<form")
 	}
+}
+
+func TestASubscriptionEndsByTheMailOfAnExpiredKey(t *testing.T) {
+	e := on(t, mailSites)
+	url := "/u/" + sign(ring("k1:"+strings.ToUpper(mailSecret)), token(mailtoken.Unsubscribe, nil), "")
+	require.Contains(t, string(e.get(url).body), "<form")
+	require.Equal(t, http.StatusOK, e.post(url, "List-Unsubscribe=One-Click").StatusCode)
+	require.Equal(t, recipient[:], e.stored().GetMail().GetRecipientKey())
+	require.Equal(t, "rejected; reason=mail_token_expired", e.get("/o/"+expiredOpen+".gif").onepx())
 }
 
 func TestAnUnsubscriptionThatIsNotStoredIsAskedForAgain(t *testing.T) {

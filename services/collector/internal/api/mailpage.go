@@ -14,6 +14,9 @@ import (
 // mailLinkBad is the page of a link that is none of ours.
 func (t *wishTexts) mailLinkBad() *wishView { return &wishView{Title: t.MailLinkBad} }
 
+// mailHidden is the page behind a link that nobody sees.
+func (t *wishTexts) mailHidden() *wishView { return &wishView{Title: t.MailHidden} }
+
 // unsubscribe is the page that asks before anything happens: scanners follow links, and press no buttons.
 func (t *wishTexts) unsubscribe() *wishView {
 	return &wishView{Title: t.Unsubscribe, State: t.UnsubscribeAbout, Button: t.Unsubscribe}

@@ -147,18 +147,27 @@ func TestABadEventOfABatchCostsItselfOnly(t *testing.T) {
 	e := on(t, `sites: [{id: shop, timezone: UTC, currency: EUR, rate_limit: 1, mail_providers: {sendgrid_public_keys: [`+base64.StdEncoding.EncodeToString(public)+`]}}]`)
 	one := `{"event":"delivered","email":"john@example.com","sg_event_id":"a","timestamp":1795600000}`
 	body := `[` + one + `,{"event":"delivered"},{"event":"open"},{"event":"delivered","email":"nobody","sg_event_id":"b","timestamp":"1e9"}` + strings.Repeat(","+one, 1500) + `]`
-	digest := sha256.Sum256([]byte("1795608000" + body))
-	signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
-	require.NoError(t, err)
-	got := e.post("/v1/mail/shop/sendgrid", body, "X-Twilio-Email-Event-Webhook-Timestamp", "1795608000", "X-Twilio-Email-Event-Webhook-Signature", base64.StdEncoding.EncodeToString(signature))
+	post := func(body string) answer {
+		digest := sha256.Sum256([]byte("1795608000" + body))
+		signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
+		require.NoError(t, err)
+		return e.post("/v1/mail/shop/sendgrid", body, "X-Twilio-Email-Event-Webhook-Timestamp", "1795608000", "X-Twilio-Email-Event-Webhook-Signature", base64.StdEncoding.EncodeToString(signature))
+	}
+	got := post(body)
 	require.Equal(t, http.StatusOK, got.StatusCode, "sending it again would mend nothing")
 	require.Equal(t, "rejected; reason=delivery_invalid", got.onepx())
 	results := got.told(t).Results
 	require.Equal(t, []string{"stored", "rejected", "ignored", "stored"}, []string{results[0].Result, results[1].Result, results[2].Result, results[3].Result})
-	require.Len(t, e.publisher.events, 1502, "rate_limit is for other endpoints")
+	require.Len(t, e.publisher.events, 1502, "more than the rate allows at once, and a full bucket")
 	require.Equal(t, johnsKey, e.publisher.events[0].GetMail().GetRecipientKey())
 	require.Equal(t, []string{"time_clamped", "recipient_invalid"}, e.publisher.events[1].GetFlags())
 	require.Empty(t, e.publisher.events[1].GetMail().GetRecipientKey())
+	again := post("[" + one + "]")
+	require.Equal(t, http.StatusTooManyRequests, again.StatusCode, "the provider sends it again")
+	require.Equal(t, "rejected; reason=rate_limited", again.onepx())
+	require.Equal(t, "1", again.Header.Get("Retry-After"))
+	require.Equal(t, http.StatusOK, post(`[{"event":"open"}]`).StatusCode, "what is not stored takes nothing")
+	require.Len(t, e.publisher.events, 1502)
 }
 
 func TestASignatureInTheBody(t *testing.T) {

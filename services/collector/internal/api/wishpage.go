@@ -67,6 +67,7 @@ type wishTexts struct {
 	Unsubscribed      string `json:"unsubscribed"`
 	UnsubscribeFailed string `json:"unsubscribe_failed"`
 	MailLinkBad       string `json:"mail_link_bad"`
+	MailHidden        string `json:"mail_hidden"`
 }
 
 // languages are the texts of all languages; English, the first, is for whoever understands none. wishMatcher chooses.

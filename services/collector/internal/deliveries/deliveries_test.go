@@ -26,6 +26,11 @@ var now = time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
 // ignored is the report of what is not taken over.
 var ignored = []deliveries.Report{{Reason: reason.DeliveryIgnored}}
 
+// told is the report of the message m-1 of the campaign autumn-26.
+func told(name, bounce, recipient string, at time.Time) deliveries.Report {
+	return deliveries.Report{Name: name, Bounce: bounce, At: at, Recipient: recipient, Campaign: "autumn-26", Message: "m-1"}
+}
+
 // reader is one whose clock stands still.
 func reader() *deliveries.Reader { return deliveries.New(config()) }
 

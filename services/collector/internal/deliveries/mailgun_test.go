@@ -51,18 +51,18 @@ func withSignature(body []byte, signature map[string]any) []byte {
 }
 
 func TestWhatMailgunTells(t *testing.T) {
-	told := func(name, bounce string) []deliveries.Report {
-		return []deliveries.Report{{Name: name, Bounce: bounce, At: time.Date(2026, 11, 25, 10, 30, 5, 909_000_000, time.UTC), Recipient: "alice@example.com", Campaign: "autumn-26", Message: "m-1"}}
+	alice := func(name, bounce string) []deliveries.Report {
+		return []deliveries.Report{told(name, bounce, "alice@example.com", time.Date(2026, 11, 25, 10, 30, 5, 909_000_000, time.UTC))}
 	}
-	unnamed := told("email_bounced", "soft")
+	unnamed := alice("email_bounced", "soft")
 	unnamed[0].Campaign, unnamed[0].Message = "", ""
 	for name, want := range map[string][]deliveries.Report{
-		"accepted":         told("email_sent", ""),
-		"delivered":        told("email_delivered", ""),
-		"failed_permanent": told("email_bounced", "hard"),
+		"accepted":         alice("email_sent", ""),
+		"delivered":        alice("email_delivered", ""),
+		"failed_permanent": alice("email_bounced", "hard"),
 		"failed_temporary": unnamed,
-		"complained":       told("email_complained", ""),
-		"unsubscribed":     told("email_unsubscribe", ""),
+		"complained":       alice("email_complained", ""),
+		"unsubscribed":     alice("email_unsubscribe", ""),
 		"opened":           ignored,
 		"clicked":          ignored,
 		"rejected":         ignored,

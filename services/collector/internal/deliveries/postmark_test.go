@@ -23,21 +23,20 @@ func basic(user, password string) http.Header {
 }
 
 func TestWhatPostmarkTells(t *testing.T) {
-	john := deliveries.Report{Recipient: "john@example.com", Campaign: "autumn-26", Message: "m-1"}
-	told := func(name, bounce, message string, at time.Time) []deliveries.Report {
-		one := john
-		one.Name, one.Bounce, one.Message, one.At = name, bounce, message, at
-		return []deliveries.Report{one}
+	john := func(name, bounce string, at time.Time) []deliveries.Report {
+		return []deliveries.Report{told(name, bounce, "john@example.com", at)}
 	}
 	at := func(hour, minute, second, nanosecond int) time.Time {
 		return time.Date(2026, 11, 25, hour, minute, second, nanosecond, time.UTC)
 	}
+	complaint := john("email_complained", "", at(10, 0, 0, 0))
+	complaint[0].Message = "7"
 	for name, want := range map[string][]deliveries.Report{
-		"delivery":                told("email_delivered", "", "m-1", at(11, 0, 5, 123456700)),
-		"bounce_hard":             told("email_bounced", "hard", "m-1", at(11, 28, 10, 273539300)),
-		"bounce_soft":             told("email_bounced", "soft", "m-1", at(11, 28, 10, 273539300)),
-		"spam_complaint":          told("email_complained", "", "7", at(10, 0, 0, 0)),
-		"unsubscribe":             told("email_unsubscribe", "", "m-1", at(10, 53, 34, 416071000)),
+		"delivery":                john("email_delivered", "", at(11, 0, 5, 123456700)),
+		"bounce_hard":             john("email_bounced", "hard", at(11, 28, 10, 273539300)),
+		"bounce_soft":             john("email_bounced", "soft", at(11, 28, 10, 273539300)),
+		"spam_complaint":          complaint,
+		"unsubscribe":             john("email_unsubscribe", "", at(10, 53, 34, 416071000)),
 		"bounce_out_of_office":    ignored,
 		"resubscribe":             ignored,
 		"suppressed_after_bounce": ignored,

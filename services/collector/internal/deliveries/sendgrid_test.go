@@ -50,25 +50,21 @@ func ofSendGrid(timestamp, signature string) http.Header {
 
 func TestWhatSendGridTells(t *testing.T) {
 	at := time.Date(2026, 11, 25, 10, 30, 0, 0, time.UTC)
-	told := func(name, bounce string, change ...func(*deliveries.Report)) deliveries.Report {
-		r := deliveries.Report{Name: name, Bounce: bounce, At: at, Recipient: "john@example.com", Campaign: "autumn-26", Message: "m-1"}
-		for _, c := range change {
-			c(&r)
-		}
-		return r
-	}
+	const john = "john@example.com"
+	complaint := told("email_complained", "", john, at)
+	complaint.Campaign, complaint.Message = "", "12"
 	want := []deliveries.Report{
-		told("email_sent", ""),
+		told("email_sent", "", john, at),
 		ignored[0], // deferred
-		told("email_delivered", "", func(r *deliveries.Report) { r.At = at.Add(5 * time.Second) }),
+		told("email_delivered", "", john, at.Add(5*time.Second)),
 		ignored[0], // open
 		ignored[0], // click
-		told("email_bounced", "hard"),
-		told("email_bounced", "soft"),
+		told("email_bounced", "hard", john, at),
+		told("email_bounced", "soft", john, at),
 		ignored[0], // dropped
-		told("email_complained", "", func(r *deliveries.Report) { r.Campaign, r.Message = "", "12" }),
-		told("email_unsubscribe", ""),
-		told("email_unsubscribe", ""),
+		complaint,
+		told("email_unsubscribe", "", john, at),
+		told("email_unsubscribe", "", john, at),
 		ignored[0], // group_resubscribe
 	}
 	body := file(t, deliveries.SendGrid, "batch")

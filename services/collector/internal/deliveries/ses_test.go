@@ -139,26 +139,26 @@ func without(name string) func(map[string]any) { return func(m map[string]any) {
 
 func TestWhatSESTells(t *testing.T) {
 	at := time.Date(2026, 11, 25, 10, 41, 2, 669_000_000, time.UTC)
-	told := func(name, bounce string, recipients ...string) []deliveries.Report {
+	toldOf := func(name, bounce string, recipients ...string) []deliveries.Report {
 		var all []deliveries.Report
 		for _, to := range recipients {
-			all = append(all, deliveries.Report{Name: name, Bounce: bounce, At: at, Recipient: to, Campaign: "autumn-26", Message: "m-1"})
+			all = append(all, told(name, bounce, to, at))
 		}
 		return all
 	}
 	const to = "recipient@example.com"
-	sent := told("email_sent", "", to, "Ben <ben@example.com>")
+	sent := toldOf("email_sent", "", to, "Ben <ben@example.com>")
 	sent[0].At = time.Date(2026, 11, 25, 10, 40, 2, 12_000_000, time.UTC)
 	sent[1].At = sent[0].At
-	untagged := told("email_delivered", "", to)
+	untagged := toldOf("email_delivered", "", to)
 	untagged[0].Campaign, untagged[0].Message = "", ""
 	for name, want := range map[string][]deliveries.Report{
 		"send":                      sent,
-		"delivery":                  told("email_delivered", "", to),
-		"bounce_permanent":          told("email_bounced", "hard", to, "ben@example.com"),
-		"bounce_transient":          told("email_bounced", "soft", to),
-		"complaint":                 told("email_complained", "", to),
-		"subscription":              told("email_unsubscribe", "", to),
+		"delivery":                  toldOf("email_delivered", "", to),
+		"bounce_permanent":          toldOf("email_bounced", "hard", to, "ben@example.com"),
+		"bounce_transient":          toldOf("email_bounced", "soft", to),
+		"complaint":                 toldOf("email_complained", "", to),
+		"subscription":              toldOf("email_unsubscribe", "", to),
 		"feedback_delivery":         untagged,
 		"complaint_not_spam":        ignored,
 		"subscription_of_one_topic": ignored,

@@ -92,6 +92,12 @@ func (s *Server) refuse(ctx huma.Context, status int, message string) {
 	_ = huma.WriteErr(s.api, ctx, status, message) // whoever has gone needs no answer
 }
 
+// refuseNow is errAgain where an operation returns no errors.
+func (s *Server) refuseNow(ctx huma.Context, message string) {
+	ctx.SetHeader("Retry-After", seconds(retryAfter))
+	s.refuse(ctx, http.StatusServiceUnavailable, message)
+}
+
 // limited takes one request off the limit and returns 0, or how long to wait for it.
 func (s *Server) limited(limit *rate.Limiter) time.Duration {
 	at := s.deps.Now()

@@ -20,7 +20,7 @@ const (
 	// have become.
 	maxMailAnswer = 64 << 20
 	maxMailTotal  = 2 * maxMailAnswer
-	// mailsAtOnce is how many requests are at work; each may hold several hundred MB for a moment.
+	// mailsAtOnce is how many requests are at work, from the first byte of their bodies; each may hold several hundred MB for a moment.
 	mailsAtOnce = 2
 )
 
@@ -55,8 +55,20 @@ func (s *Server) registerMail() {
 	op := operation("rewrite-mail", http.MethodPost, "", siteconfig.RightMail, "Put open pixel, links through the collector and unsubscribe header into a message",
 		"Of the site of the key. Before the message is DKIM-signed. Nothing of it is stored or logged. Either all recipients get a message, or the problem says what is wrong with them.")
 	op.Path, op.MaxBodyBytes, op.BodyReadTimeout = "/v1/mail/rewrite", maxMailBody, readTimeout
-	op.Errors = append(op.Errors, http.StatusNotImplemented)
+	op.Errors, op.Middlewares = append(op.Errors, http.StatusNotImplemented), huma.Middlewares{s.placed}
 	register(s, op, s.rewriteMail)
+}
+
+// placed lets those through who get a place, before anything of their bodies is read. Whoever sends slowly keeps it for readTimeout at
+// most.
+func (s *Server) placed(ctx huma.Context, next func(huma.Context)) {
+	select {
+	case s.mails <- struct{}{}:
+		defer func() { <-s.mails }()
+		next(ctx)
+	default:
+		s.refuseNow(ctx, busy)
+	}
 }
 
 // readMail reads the message of a request.
@@ -88,12 +100,6 @@ func (s *Server) readMail(in *rewriteMailInput) (*mailrewrite.Template, error) {
 func (s *Server) rewriteMail(ctx context.Context, in *rewriteMailInput) (*rewriteMailOutput, error) {
 	if s.deps.Mail == nil {
 		return nil, huma.Error501NotImplemented("this console signs no mail; its operator sets ONEPX_MAIL_KEYS and ONEPX_MAIL_URL")
-	}
-	select {
-	case s.mails <- struct{}{}:
-		defer func() { <-s.mails }()
-	default:
-		return nil, errAgain(busy)
 	}
 	template, err := s.readMail(in)
 	if err != nil {

@@ -3,9 +3,13 @@ package api_test
 import (
 	"encoding/base64"
 	"encoding/json"
+	"errors"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/stretchr/testify/require"
 
@@ -126,6 +130,37 @@ func TestAConsoleWithoutKeysSignsNoMail(t *testing.T) {
 	answer := w.post(shopKey, "/v1/mail/rewrite", `{"html":"x","recipients":[{"to":"anna@example.com"}]}`)
 	require.Equal(t, http.StatusNotImplemented, answer.status)
 	require.Contains(t, answer.problem(t), "ONEPX_MAIL_KEYS")
+}
+
+func TestBodiesAreReadInTheirTurn(t *testing.T) {
+	w := newWorld(t)
+	rewrite := func(body io.Reader) *httptest.ResponseRecorder {
+		request := httptest.NewRequest(http.MethodPost, "/v1/mail/rewrite", body)
+		request.Header.Set("Content-Type", "application/json")
+		request.Header.Set("Authorization", "Bearer "+shopKey)
+		recorder := httptest.NewRecorder()
+		w.server.Handler().ServeHTTP(recorder, request)
+		return recorder
+	}
+	codes := make(chan int, 2)
+	var senders []*io.PipeWriter
+	for range 2 {
+		body, sender := io.Pipe()
+		go func() { codes <- rewrite(body).Code }()
+		_, err := io.WriteString(sender, "{") // returns when it is read
+		require.NoError(t, err)
+		senders = append(senders, sender)
+	}
+	refused := rewrite(iotest.ErrReader(errors.New("nobody reads this")))
+	require.Equal(t, http.StatusServiceUnavailable, refused.Code)
+	require.Equal(t, "1", refused.Header().Get("Retry-After"))
+	for _, sender := range senders {
+		_, err := io.WriteString(sender, `"html":"x","recipients":[{"to":"anna@example.com"}]}`)
+		require.NoError(t, err)
+		require.NoError(t, sender.Close())
+	}
+	require.Equal(t, []int{http.StatusOK, http.StatusOK}, []int{<-codes, <-codes})
+	require.Equal(t, http.StatusOK, rewrite(strings.NewReader(`{"html":"x","recipients":[{"to":"anna@example.com"}]}`)).Code)
 }
 
 func TestMergeDataCannotMakeAnAnswerOfAnySize(t *testing.T) {

@@ -164,8 +164,7 @@ func (s *Server) stream(ctx huma.Context, site string, people jobs.People) {
 	case s.queries <- struct{}{}:
 		defer func() { <-s.queries }()
 	default:
-		ctx.SetHeader("Retry-After", seconds(retryAfter))
-		s.refuse(ctx, http.StatusServiceUnavailable, busy)
+		s.refuseNow(ctx, busy)
 		return
 	}
 	limited, cancel := context.WithTimeout(ctx.Context(), accessTime)
@@ -191,8 +190,7 @@ func (s *Server) stream(ctx huma.Context, site string, people jobs.People) {
 		panic(http.ErrAbortHandler)
 	default:
 		s.outage.Failed(clickhouseconn.Discreet(err))
-		ctx.SetHeader("Retry-After", seconds(retryAfter))
-		s.refuse(ctx, http.StatusServiceUnavailable, away)
+		s.refuseNow(ctx, away)
 	}
 }
 

@@ -25,6 +25,7 @@ type Options struct {
 	UTM             map[string]string `json:"utm,omitempty" doc:"Added to the targets of links that have no parameter of the name, with utm_ before it." example:"{\"source\":\"newsletter\"}"`
 	Leave           []string          `json:"leave,omitempty" maxItems:"1000" doc:"Links to leave alone: hosts, hosts with a dot before them for all below too, or beginnings of URLs." example:"[\".bank.example\"]"`
 	ResignAfter     bool              `json:"resign_after,omitempty" doc:"The message is DKIM-signed anew afterwards: signatures that it has are removed. Without it, a signed message is refused."`
+	Honeypot        bool              `json:"honeypot,omitempty" doc:"Put in a link that nobody sees, in mode full: scanners that follow it are known as such. Filters may take hidden links for a sign of spam."`
 	KeepUnsubscribe bool              `json:"keep_list_unsubscribe,omitempty" doc:"Leave List-Unsubscribe and List-Unsubscribe-Post as they are."`
 	RecipientDefaults
 }
@@ -72,7 +73,7 @@ type Mailing struct {
 
 // Config is how the mailing's message is rewritten.
 func (o *Options) Config(urls *mailtoken.URLs) mailrewrite.Config {
-	config := mailrewrite.Config{URLs: urls, Leave: o.Leave, SignedLater: o.ResignAfter, KeepListUnsubscribe: o.KeepUnsubscribe}
+	config := mailrewrite.Config{URLs: urls, Leave: o.Leave, SignedLater: o.ResignAfter, Honeypot: o.Honeypot, KeepListUnsubscribe: o.KeepUnsubscribe}
 	for _, name := range slices.Sorted(maps.Keys(o.UTM)) {
 		config.UTM = append(config.UTM, mailrewrite.Param{Name: "utm_" + strings.TrimPrefix(name, "utm_"), Value: o.UTM[name]})
 	}

@@ -5,6 +5,8 @@ package mailrules
 import (
 	"fmt"
 	"strings"
+
+	"github.com/onepx/onepx/services/shared/mailtoken"
 )
 
 // The classes of hits.
@@ -28,8 +30,6 @@ const (
 	SweepNearMs = 15_000
 	// HoneypotMs around a click on the hidden link everything is the scanner's.
 	HoneypotMs = 10_000
-	// HoneypotLink is the id of the hidden link.
-	HoneypotLink = "honeypot"
 	// OrderLinks in their order within OrderMs are a slow sweep.
 	OrderLinks = 4
 	OrderMs    = 600_000
@@ -78,7 +78,7 @@ var Rules = []Rule{
 	declared("machine_open", "is by Apple Mail, which fetches images whether the mail is read or not"),
 	declared("scanner", "has the user agent of a mail provider's scanner"),
 	declared("datacenter", "is a click from where servers are"),
-	{"honeypot", Machine, "by_honeypot", fmt.Sprintf("is on the hidden link (id `%s`), or of the same recipient at most %d s before or after such a one", HoneypotLink, HoneypotMs/1000)},
+	{"honeypot", Machine, "by_honeypot", fmt.Sprintf("is on the hidden link (id `%s`), or of the same recipient at most %d s before or after such a one", mailtoken.Honeypot, HoneypotMs/1000)},
 	{"on_site", Human, "on_site", fmt.Sprintf("is a click whose visitor has a page view with a cookie on the site, by a person, at most %d s later", OnSiteMs/1000)},
 	{"sweep", Machine, "by_sweep", fmt.Sprintf("is of a message of which %d different links are clicked within %d s, at most %d s before or after one of these clicks", SweepLinks, SweepMs/1000, SweepNearMs/1000)},
 	{"in_order", Machine, "in_order", fmt.Sprintf("is a click at most %d minutes after the first one of its message, and the clicks of that time are one on each link of the campaign that has a position and was ever clicked, in their order, at least %d", OrderMs/60_000, OrderLinks)},

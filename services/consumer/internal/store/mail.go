@@ -1,6 +1,9 @@
 package store
 
-import "github.com/onepx/onepx/services/consumer/internal/mailrules"
+import (
+	"github.com/onepx/onepx/services/consumer/internal/mailrules"
+	"github.com/onepx/onepx/services/shared/mailtoken"
+)
 
 // The functions here are template functions of 0024_mail.sql and 0025_mail_reports.sql; docs/mail-reports.md defines what they compute.
 
@@ -20,7 +23,7 @@ func (s Schema) MailClass() string { return mailrules.Class() }
 func (s Schema) MailLimits() map[string]any {
 	return map[string]any{
 		"SweepLinks": mailrules.SweepLinks, "SweepMs": mailrules.SweepMs, "SweepNearMs": mailrules.SweepNearMs,
-		"HoneypotMs": mailrules.HoneypotMs, "HoneypotLink": mailrules.HoneypotLink,
+		"HoneypotMs": mailrules.HoneypotMs, "HoneypotLink": mailtoken.Honeypot,
 		"OrderLinks": mailrules.OrderLinks, "OrderMs": mailrules.OrderMs,
 		"EarlyMs": mailrules.EarlyMs, "EarlyBeforeMs": mailrules.EarlyBeforeMs,
 		"NetworkRecipients": mailrules.NetworkRecipients, "NetworkHalfMs": mailrules.NetworkHalfMs,
