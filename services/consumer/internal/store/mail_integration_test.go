@@ -103,6 +103,8 @@ var mailCases = map[string]string{
 	"three links are all":                           "1m click link=1-aaaaaa -> calm; 2m click link=2-aaaaaa -> calm; 3m click link=3-aaaaaa -> calm",
 	"link and unsubscription together":              "1h click link=a -> together; 1h0.999s unsubscribe -> together",
 	"link and unsubscription a second apart":        "1h click link=a -> calm; 1h1s unsubscribe -> calm",
+	"all links and the hidden one":                  "1h0s click link=1-aaaaaa -> honeypot; 1h1s click link=2-aaaaaa -> honeypot; 1h2s click link=3-aaaaaa -> honeypot; 1h3s click link=4-aaaaaa -> honeypot; 1h4s click link=5-aaaaaa -> honeypot; 1h5s click link=6-aaaaaa -> honeypot; 1h6s click link=7-aaaaaa -> honeypot; 1h7s click link=8-aaaaaa -> honeypot; 1h8s click link=honeypot -> honeypot",
+	"ten links in a second after an early open":     "9s open -> early; 43.0s click link=l0 -> sweep; 43.1s click link=l1 -> sweep; 43.2s click link=l2 -> sweep; 43.3s click link=l3 -> sweep; 43.4s click link=l4 -> sweep; 43.5s click link=l5 -> sweep; 43.6s click link=l6 -> sweep; 43.7s click link=l7 -> sweep; 43.8s click link=l8 -> sweep; 43.9s click link=l9 -> sweep; 1h click link=l3 net=203.0.113.0 -> calm",
 }
 
 // office is n recipients who click from one network, a second after the other, and what rule their clicks have.
