@@ -127,7 +127,7 @@ WITH_KAFKA = $(call tests_with,'Getenv("ONEPX_TEST_KAFKA")')
 # Runs two commands side by side, both to their ends; fails if one does.
 both = failed=0; $(1) & other=$$!; $(2) || failed=1; wait $$other || failed=1; exit $$failed
 
-.PHONY: test test-unit test-integration test-faults e2e kube-test fuzz bench
+.PHONY: test test-unit test-integration test-faults e2e kube-test alert-test fuzz bench
 # A fault round waits most of its time, so it runs beside the unit tests.
 test: ## everything: unit with -race, real parts and browser, two fault rounds
 	@$(call both,$(MAKE) test-faults,$(MAKE) test-unit)
@@ -171,6 +171,17 @@ $(KUBE_PROGRAMS)/%:
 	@mkdir -p $(KUBE_PROGRAMS)
 	@cd $(KUBE) && export GOWORK=off && version=$$(go list -m -f '{{.Version}}' k8s.io/kubernetes) && \
 		go build -ldflags "-X k8s.io/component-base/version.gitVersion=$$version" -o $@ $(PACKAGE)
+
+PROMTOOL := $(ONEPX_CACHE)/promtool/$(shell (go env GOVERSION; cat tools/chart/alerts/go.mod tools/chart/alerts/go.sum) | git hash-object --stdin)/promtool
+
+alert-test: $(PROMTOOL) ## try each alert of the chart on its fault with promtool, which is built first (some minutes)
+	$(PROMTOOL) check rules charts/onepx/rules/*.yaml
+	cd tools/chart/alerts && $(PROMTOOL) test rules onepx.test.yaml
+
+$(PROMTOOL):
+	@echo "building promtool once; kept in $(@D)"
+	@mkdir -p $(@D)
+	@cd tools/chart/alerts && GOWORK=off go build -o $@ github.com/prometheus/prometheus/cmd/promtool
 
 fuzz: ## run every fuzz target for FUZZTIME (30s)
 	@grep -rno --include='*_test.go' '^func Fuzz[A-Za-z0-9_]*' $(MODULES) | while IFS=: read -r file _ target; do \
