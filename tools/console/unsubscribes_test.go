@@ -191,4 +191,10 @@ func testUnsubscribes(t *testing.T, w *world) {
 		require.Equal(t, u.Message == "m-1", u.Recipient == anna)
 	}
 	require.ElementsMatch(t, []string{"letters autumn-26 m-1 unsubscribed", "letters autumn-26 m-2 unsubscribed", "letters autumn-26 m-3 complained"}, said)
+
+	// One that a replica has got late: what was found after it waits, of whatever site it is.
+	require.NoError(t, w.clickHouse.Query(t.Context(), "INSERT INTO onepx.unsubscribes (sequence, site_id, found_at, expires_at) VALUES (2, 'shop', now64(3) + toIntervalMinute(5), now() + toIntervalDay(1))", nil))
+	before := map[uuid.UUID]wish{}
+	w.listed("", before)
+	require.Len(t, before, 1)
 }
