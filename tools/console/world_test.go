@@ -69,11 +69,17 @@ const sites = `sites:
     sync_partners: [{id: adnet}]
     api_keys: [{name: all, key: "sha256:%x", rights: [audiences, exports, privacy], rate_limit: 10000}]
     segments: [{id: cart, enter: {event: add_to_cart}, stream: true}]
+  - id: letters
+    timezone: UTC
+    currency: EUR
+    mail_providers: {postmark_credentials: ["sha256:%x"]}
+    api_keys: [{name: mailer, key: "sha256:%x", rights: [mail], rate_limit: 10000}]
+    webhooks: [{url: %q, secret_env: HOOK_SECRET, events: [unsubscribes]}]
 `
 
 const (
 	// The keys of the sites.
-	shopKey, blogKey, marketKey, doorsKey = "key of the shop", "key of the blog", "key of the market", "key of the doors"
+	shopKey, blogKey, marketKey, doorsKey, lettersKey = "key of the shop", "key of the blog", "key of the market", "key of the doors", "key of the letters"
 	// user is the console's in ClickHouse, who can only read.
 	user = "console"
 )
@@ -87,12 +93,13 @@ type world struct {
 	broker     string
 	collector  *pipeline.Service
 	console    *pipeline.Service
+	mailer     *mailer
 }
 
 func open(t *testing.T) *world {
 	t.Helper()
 	dir := t.TempDir()
-	w := &world{t: t}
+	w := &world{t: t, mailer: newMailer(t)}
 	var kafka *localstack.Kafka
 	var starting errgroup.Group
 	starting.Go(func() (err error) {
@@ -114,7 +121,8 @@ func open(t *testing.T) *world {
 	t.Cleanup(http.DefaultClient.CloseIdleConnections)
 	w.clickHouse = ledger.ClickHouse{URL: w.database.HTTPURL()}
 	config := filepath.Join(dir, "onepx.yaml")
-	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey)), sha256.Sum256([]byte(marketKey)), sha256.Sum256([]byte(doorsKey))), 0o600))
+	require.NoError(t, os.WriteFile(config, fmt.Appendf(nil, sites, sha256.Sum256([]byte(shopKey)), sha256.Sum256([]byte(blogKey)), sha256.Sum256([]byte(marketKey)), sha256.Sum256([]byte(doorsKey)),
+		sha256.Sum256([]byte(postmarkUser+":"+postmarkPassword)), sha256.Sum256([]byte(lettersKey)), w.mailer.address()), 0o600))
 	p, err := pipeline.New(t.Context(), pipeline.Config{Dir: dir, Broker: kafka.Broker(), ClickHouse: w.database.NativeAddr(), Sites: config, EventPartitions: 1, Console: true})
 	require.NoError(t, err)
 	w.pipeline, w.broker = p, kafka.Broker()
@@ -132,15 +140,15 @@ func open(t *testing.T) *world {
 	exports := "ONEPX_EXPORT_DIR=" + filepath.Join(dir, "exports")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "exports"), 0o755))
 	keep(p.StartConsumer(t.Context(), "consumer", deadline))
-	keep(p.StartJobs(t.Context(), "jobs", deadline, exports))
-	w.collector = keep(p.StartCollector(t.Context(), "collector"))
+	keep(p.StartJobs(t.Context(), "jobs", deadline, exports, "ONEPX_WEBHOOK_PRIVATE_ADDRESSES=true", "HOOK_SECRET="+hookSecret))
+	w.collector = keep(p.StartCollector(t.Context(), "collector", "ONEPX_MAIL_KEYS="+w.mailer.keys))
 	w.console = keep(p.StartConsole(t.Context(), "console", "ONEPX_LOG_LEVEL=debug", "ONEPX_LOOKUP_TIMEOUT=5s", exports, "ONEPX_CLICKHOUSE_USER="+user))
 	return w
 }
 
 func TestTheConsole(t *testing.T) {
 	w := open(t)
-	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy, "shown": testShown, "doors": testDoors} {
+	for name, test := range map[string]func(*testing.T, *world){"audiences": testAudiences, "privacy": testPrivacy, "shown": testShown, "doors": testDoors, "unsubscribes": testUnsubscribes} {
 		t.Run(name, func(t *testing.T) { test(t, w) })
 	}
 	t.Run("outage", func(t *testing.T) { testOutage(t, w) })
@@ -173,12 +181,17 @@ func (w *world) send(site, event string, visitor uuid.UUID, parameters ...string
 	return response.Header.Get("Onepx-Event")
 }
 
-// ask returns status and body of an answer of the console.
+// ask returns status and body of an answer of the console about a site.
 func (w *world) ask(method, key, path, body string) (int, string) {
+	w.t.Helper()
+	return w.call(method, key, "sites/"+path, body)
+}
+
+func (w *world) call(method, key, path, body string) (int, string) {
 	w.t.Helper()
 	ctx, cancel := context.WithTimeout(w.t.Context(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, w.console.URL+"/v1/sites/"+path, bytes.NewBufferString(body))
+	request, err := http.NewRequestWithContext(ctx, method, w.console.URL+"/v1/"+path, bytes.NewBufferString(body))
 	require.NoError(w.t, err)
 	request.Header.Set("Authorization", "Bearer "+key)
 	if strings.HasSuffix(path, "/preview") {

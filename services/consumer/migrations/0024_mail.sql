@@ -64,7 +64,8 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.unsubscribes {{.OnCluster}}
     kafka_offset    Int64,
     expires_at      DateTime,
 
-    INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1
+    INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX by_found_at found_at TYPE minmax GRANULARITY 1
 )
 ENGINE = {{.Engine "MergeTree"}}
 ORDER BY sequence

@@ -24,12 +24,17 @@ type Unsubscribe struct {
 	FoundAt      time.Time `ch:"found_at"`
 }
 
-// Unsubscribes returns those of a site behind a sequence, at most limit. They are written in the order of the sequence, so whoever follows it
-// misses none.
+// settledAfter is how old an unsubscribe must be to be listed: a replica may get what was found last in another order.
+const settledAfter = "toIntervalSecond(5)"
+
+// Unsubscribes returns those of a site behind a sequence, at most limit. They are written in the order of the sequence, and none is returned
+// behind one that has not settled, so whoever follows it misses none.
 func (s *Store) Unsubscribes(ctx context.Context, site string, after uint64, limit int) ([]Unsubscribe, error) {
 	var all []Unsubscribe
-	err := s.conn.Select(ctx, &all, "SELECT "+strings.Join(clickhouseconn.Columns[Unsubscribe](), ", ")+" FROM "+s.database+".unsubscribes "+
-		"WHERE site_id = "+text(site)+" AND sequence > "+strconv.FormatUint(after, 10)+" ORDER BY sequence LIMIT "+strconv.Itoa(limit))
+	from := " FROM " + s.database + ".unsubscribes WHERE sequence > " + strconv.FormatUint(after, 10)
+	err := s.conn.Select(ctx, &all, "SELECT "+strings.Join(clickhouseconn.Columns[Unsubscribe](), ", ")+from+" AND site_id = "+text(site)+
+		" AND sequence < ifNull((SELECT minOrNull(sequence)"+from+" AND found_at > now64(3) - "+settledAfter+"), 18446744073709551615)"+
+		" ORDER BY sequence LIMIT "+strconv.Itoa(limit))
 	if err != nil {
 		return nil, failed("list unsubscribes", err)
 	}
