@@ -211,6 +211,8 @@ func TestWhoEntersAndLeavesAndWhoWantsNoMoreMailIsToldOnTheTopicsAndToTheWebhook
 	w.eventually("it is sent to again", func() bool { return len(receiver.all()) == 4 })
 	w.eventually("nothing is left", func() bool { return !strings.Contains(command(t, "webhooks", "list").out, "localhost") })
 	require.ElementsMatch(t, w.onTopic(), receiver.all())
+	defer func() {
+	}()
 	w.eventually("all who want no more mail are told", func() bool { return len(receiver.unsubscribed()) == 3 })
 	require.Equal(t, cleo, receiver.unsubscribed()[2].RecipientKey)
 	require.ElementsMatch(t, w.gone(), receiver.unsubscribed())
@@ -245,10 +247,16 @@ func (w *world) gone() (all []unsubscribes.Message) {
 	return all
 }
 
+// unsubscribed returns those of whom it was told, without repeats.
 func (h *hook) unsubscribed() []unsubscribes.Message {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return slices.Clone(h.gone)
+	known := map[uuid.UUID]bool{}
+	return slices.DeleteFunc(slices.Clone(h.gone), func(m unsubscribes.Message) bool {
+		again := known[m.ID]
+		known[m.ID] = true
+		return again
+	})
 }
 
 func told(all []unsubscribes.Message) (texts []string) {
