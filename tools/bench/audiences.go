@@ -66,7 +66,7 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 	}
 	result.numbers = append(result.numbers, lookups...)
 	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; a fiftieth of the
-visitors has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. One console answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
+visitors has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
 asked for once, so each is read from ClickHouse; the others were asked for within the two seconds for which answers are kept.`,
 		audienceVisitors, 3*audienceVisitors, made.Round(time.Second), parts)
 	return result, nil

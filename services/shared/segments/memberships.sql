@@ -37,9 +37,11 @@ FROM
         visitor_id, at_ms,
         min(visitor_kind = 'minted') AS minted,
         groupArray({{template "hit"}}) AS seen,
-        -- Of a key the greatest number is that of the newest enter or leave, of both at one instant that of the leave.
-        groupArrayIf(bitOr(bitShiftLeft(toUInt128(if(tupleElement(this, 'same_product'), cityHash64(product), 0)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))),
-            step != 'then' AND (product != '' OR NOT tupleElement(this, 'same_product'))) AS steps,
+        -- Of a key the greatest number is that of the newest enter or leave, of both at one instant that of the leave; without same_product there
+        -- is one key, whose number is 0, and nothing is collected.
+        if(tupleElement(this, 'same_product'),
+            groupArrayIf(bitOr(bitShiftLeft(toUInt128(cityHash64(product)), 64), toUInt128(ms * 4 + if(step = 'leave', 2, 1))), step != 'then' AND product != ''),
+            [toUInt128(maxIf(ms * 4 + if(step = 'leave', 2, 1), step != 'then'))]) AS steps,
         maxIf(ms, step = 'leave' AND product = '') AS newest_leave_of_all
     FROM (SELECT *, toUnixTimestamp64Milli(occurred_at) AS ms FROM {{.Hits}})
     {{.AtMany}}

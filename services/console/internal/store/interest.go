@@ -31,7 +31,7 @@ func (s *Store) interest(ctx context.Context, site string, visitors []uuid.UUID)
 	var rows []interestRow
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, product, toUnixTimestamp64Milli(max(viewed_at)) AS viewed_ms, toUnixTimestamp64Milli(max(carted_at)) AS carted_ms, "+
 		"toUnixTimestamp64Milli(max(bought_at)) AS bought_ms, max(price) AS newest_price, max(category) AS newest_category FROM "+s.database+".product_interest "+
-		"WHERE site_id = "+text(site)+" AND visitor_id IN "+ids(visitors)+" GROUP BY visitor_id, product "+
+		ofVisitors(site, visitors)+" GROUP BY visitor_id, product "+
 		"ORDER BY greatest(viewed_ms, carted_ms, bought_ms) DESC LIMIT "+strconv.Itoa(mostSeen)+" BY visitor_id")
 	if err != nil {
 		return nil, failed("list products that were seen", err)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -121,9 +122,9 @@ func (s *Store) hits(ctx context.Context, site string, rules []segments.Rule, vi
 		reach = max(reach, rules[i].Reach())
 	}
 	var rows []hitRow
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, toString(segment) AS segment, toString(version) AS version, toString(step) AS step, product, nth, toUnixTimestamp64Milli(occurred_at) AS at_ms, event_id, value_micros, item_micros, "+
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, segment, version, step, product, nth, toUnixTimestamp64Milli(occurred_at) AS at_ms, event_id, value_micros, item_micros, "+
 		"toUInt16(cityHash64("+text(site)+", segment, visitor_id) % 1000) AS holdout FROM "+s.database+".segment_hits "+
-		"WHERE site_id = "+text(site)+" AND visitor_id IN "+ids(visitors)+" AND occurred_at > fromUnixTimestamp64Milli(toInt64("+strconv.FormatInt(now.UnixMilli()-reach, 10)+")) "+
+		ofVisitors(site, visitors)+" AND occurred_at > fromUnixTimestamp64Milli(toInt64("+strconv.FormatInt(now.UnixMilli()-reach, 10)+")) "+
 		"ORDER BY visitor_id, segment, version, occurred_at DESC LIMIT "+strconv.Itoa(segments.MostHits+1)+" BY visitor_id, segment, version")
 	if err != nil {
 		return nil, failed("look hits of visitors up", err)
@@ -131,47 +132,66 @@ func (s *Store) hits(ctx context.Context, site string, rules []segments.Rule, vi
 	return rows, nil
 }
 
-// ruleCache has the rules of sites for as long as they are as good as new.
-type ruleCache struct {
+// siteCache has what is known of sites for as long as it is as good as new.
+type siteCache struct {
 	mu    sync.Mutex
-	sites map[string]*siteRules
+	sites map[string]*cachedSite
 }
 
-type siteRules struct {
+type cachedSite struct {
 	mu     sync.Mutex
-	rules  []segments.Rule
+	facts  siteFacts
 	readAt time.Time
 }
 
-// of returns those of a site, perhaps not read yet.
-func (c *ruleCache) of(site string) *siteRules {
+// siteFacts are the rules of a site's segments that are in force, and whether it has a feed of products.
+type siteFacts struct {
+	rules []segments.Rule
+	sells bool
+}
+
+// of returns what is cached of a site, perhaps not read yet.
+func (c *siteCache) of(site string) *cachedSite {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.sites == nil {
-		c.sites = map[string]*siteRules{}
+		c.sites = map[string]*cachedSite{}
 	}
 	if c.sites[site] == nil {
-		c.sites[site] = &siteRules{}
+		c.sites[site] = &cachedSite{}
 	}
 	return c.sites[site]
 }
 
-// keepRules is how long rules are used again: each change of them is one of the configuration, which takes longer to be everywhere.
-const keepRules = time.Second
+// keepSites is how long that is used again: each change of it is one of the configuration or an import, which take longer to be everywhere.
+const keepSites = time.Second
 
-// rules are those of a site's segments that are in force. Whoever comes while they are read waits for them.
-func (s *Store) rules(ctx context.Context, site string, now time.Time) ([]segments.Rule, error) {
-	kept := s.ruleCache.of(site)
+// siteFacts are those of now. Whoever comes while they are read waits for them.
+func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (siteFacts, error) {
+	kept := s.siteCache.of(site)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	if now.Sub(kept.readAt) < keepRules {
-		return kept.rules, nil
+	if now.Sub(kept.readAt) < keepSites {
+		return kept.facts, nil
 	}
+	var facts siteFacts
+	var errs [2]error
+	var asking sync.WaitGroup
+	asking.Go(func() { facts.rules, errs[0] = s.rules(ctx, site) })
+	asking.Go(func() { facts.sells, errs[1] = s.hasFeed(ctx, site) })
+	asking.Wait()
+	if err := errors.Join(errs[:]...); err != nil {
+		return siteFacts{}, err
+	}
+	kept.facts, kept.readAt = facts, now
+	return facts, nil
+}
+
+func (s *Store) rules(ctx context.Context, site string) ([]segments.Rule, error) {
 	var rules []segments.Rule
 	err := s.conn.Select(ctx, &rules, "SELECT "+strings.Join(clickhouseconn.Columns[segments.Rule](), ", ")+" FROM "+s.database+".active_segments WHERE site_id = "+text(site))
 	if err != nil {
 		return nil, failed("read the rules of segments", err)
 	}
-	kept.rules, kept.readAt = rules, now
 	return rules, nil
 }

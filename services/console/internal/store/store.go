@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/ClickHouse/clickhouse-go/v2"
 	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
@@ -17,7 +18,7 @@ import (
 type Store struct {
 	conn      driver.Conn
 	database  string
-	ruleCache ruleCache
+	siteCache siteCache
 }
 
 // New returns the Store of a database.
@@ -51,6 +52,15 @@ func ids(visitors []uuid.UUID) string {
 		list[i] = id(v)
 	}
 	return "[" + strings.Join(list, ", ") + "]"
+}
+
+// ofFewVisitors are settings of queries that read some rows of a few visitors: handing the work to other threads costs more than it.
+var ofFewVisitors = clickhouse.Settings{"max_threads": 1, "local_filesystem_read_method": "pread"}
+
+// ofVisitors is the condition on rows of visitors in tables whose key they lie in. The key is looked through for all of it; the rows
+// that are found are first read without anything but the visitors.
+func ofVisitors(site string, visitors []uuid.UUID) string {
+	return "PREWHERE visitor_id IN " + ids(visitors) + " WHERE site_id = " + text(site)
 }
 
 // instant is a moment in UTC, in whole milliseconds.
