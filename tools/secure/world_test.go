@@ -125,7 +125,7 @@ func (w *world) startParts(dir string) {
 		w.t.Cleanup(func() { require.NoError(w.t, w.kafka.Stop()) })
 	}
 	if w.database != nil {
-		w.t.Cleanup(func() { require.NoError(w.t, w.database.Stop()) })
+		w.t.Cleanup(func() { require.NoError(w.t, w.database.Kill()) }) // nobody needs its data; libchdb may not end by itself
 	}
 	require.NoError(w.t, err)
 	w.t.Cleanup(http.DefaultClient.CloseIdleConnections)
