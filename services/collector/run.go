@@ -234,11 +234,11 @@ func observe(meter metric.Meter, p *publish.Publisher, s *spool.Spool) error {
 
 // ready tells whether one more event could be made durable now.
 func (s *service) ready() error {
-	switch {
-	case s.stopping.Load():
+	if s.stopping.Load() {
 		return errors.New("stopping")
-	case !s.suppressions.Ready():
-		return errors.New("the suppression list is not read yet")
+	}
+	if err := s.suppressions.NotReady(); err != nil {
+		return err
 	}
 	return s.durable()
 }

@@ -171,13 +171,10 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 // ready tells whether requests can be answered as far as the console itself goes. ClickHouse is not asked: while it is away
 // every console would be taken out, and callers would get no answer that tells them why.
 func (s *service) ready() error {
-	switch {
-	case s.stopping.Load():
+	if s.stopping.Load() {
 		return errors.New("stopping")
-	case !s.suppressions.Ready():
-		return errors.New("the suppression list is not read yet")
 	}
-	return nil
+	return s.suppressions.NotReady()
 }
 
 // jobsTopic is the topic of jobs.

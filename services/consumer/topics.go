@@ -29,6 +29,8 @@ type topicsEnsureCmd struct {
 	Kafka            kafkaconn.Settings `embed:"" prefix:"kafka-"`
 	EventsPartitions int                `env:"ONEPX_TOPIC_EVENTS_PARTITIONS" default:"6" bounds:"1 to 1000" help:"Partitions of onepx.events and onepx.audiences; never changed on a live topic, because keys would move."`
 	Replication      int                `env:"ONEPX_TOPIC_REPLICATION" default:"3" bounds:"1 to 9" help:"Copies of each record. With 3, two must acknowledge (min.insync.replicas=2); 1 is for development."`
+	MaxEventBytes    int                `env:"ONEPX_MAX_EVENT_BYTES" default:"1000000" bounds:"1024 to 10000000" help:"Largest event, as the collectors have it: onepx.events must take a batch of that size."`
+	Strict           bool               `env:"ONEPX_TOPIC_STRICT" help:"End with an error when a topic may lose or refuse records also where Kafka has one broker or ONEPX_TOPIC_REPLICATION asks for fewer than 3 copies; without it these are warnings there."`
 	Retention        time.Duration      `env:"ONEPX_TOPIC_RETENTION" default:"168h" bounds:"1h to 696h" help:"How long Kafka keeps events; at most 29 days, so that erased people are gone within a month."`
 }
 
@@ -40,6 +42,9 @@ func (c *topicsEnsureCmd) Validate() error {
 	}
 	if c.Replication < 1 || c.Replication > 9 {
 		errs = append(errs, fmt.Errorf("ONEPX_TOPIC_REPLICATION is %d; allowed are 1 to 9", c.Replication))
+	}
+	if c.MaxEventBytes < 1024 || c.MaxEventBytes > 10_000_000 {
+		errs = append(errs, fmt.Errorf("ONEPX_MAX_EVENT_BYTES is %d; allowed are 1024 to 10000000", c.MaxEventBytes))
 	}
 	if c.Retention < time.Hour || c.Retention > 29*24*time.Hour {
 		errs = append(errs, fmt.Errorf("ONEPX_TOPIC_RETENTION is %s; allowed are 1h to 696h", c.Retention))
@@ -58,16 +63,17 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 		return kafka.ConfigEntry{ConfigName: name, ConfigValue: value}
 	}
 	topic := func(name string, partitions int, settings ...kafka.ConfigEntry) kafka.TopicConfig {
-		settings = append(settings, setting("min.insync.replicas", strconv.Itoa(min(2, c.Replication))))
+		settings = append(settings, setting(minInSync, strconv.Itoa(min(wantedInSync, c.Replication))))
 		return kafka.TopicConfig{Topic: name, NumPartitions: partitions, ReplicationFactor: c.Replication, ConfigEntries: settings}
 	}
 	milliseconds := func(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 	keep := setting("retention.ms", milliseconds(c.Retention))
 	// A record goes with its segment: without this it could stay a week longer.
 	closed := setting("segment.ms", milliseconds(min(c.Retention, longestSegment)))
+	takes := func(bytes int) kafka.ConfigEntry { return setting(maxMessageBytes, strconv.Itoa(bytes)) }
 	return []kafka.TopicConfig{
-		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed),
-		topic(eventlog.TopicDeadLetter, 1, keep, closed, setting("max.message.bytes", strconv.Itoa(deadLetterBytes))),
+		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed, takes(max(defaultMaxMessage, c.MaxEventBytes+batchOverhead))),
+		topic(eventlog.TopicDeadLetter, 1, keep, closed, takes(deadLetterBytes)),
 		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
 		topic(eventlog.TopicJobs, 1, keep, closed),
 		topic(eventlog.TopicAudiences, c.EventsPartitions, keep, closed),
@@ -100,7 +106,11 @@ func (c *topicsEnsureCmd) Run(ctx context.Context, k *kong.Kong) error {
 			fmt.Fprintf(k.Stdout, "%s: created with %d partitions\n", topic.Topic, topic.NumPartitions)
 		}
 	}
-	return errors.Join(wrong...)
+	unsafe, err := c.check(ctx, client, k.Stdout)
+	if err != nil {
+		return err
+	}
+	return errors.Join(append(wrong, unsafe...)...)
 }
 
 func createTopic(ctx context.Context, client *kafka.Client, topic kafka.TopicConfig) error {

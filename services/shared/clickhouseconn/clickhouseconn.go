@@ -83,7 +83,8 @@ func (s Settings) Open(statement time.Duration) (driver.Conn, error) {
 	return clickhouse.Open(options)
 }
 
-// WaitUntilUp pings until ClickHouse answers or the context ends.
+// WaitUntilUp pings until ClickHouse answers or the context ends. What waiting does not cure ends it at once: a login that is
+// refused, a certificate that is not trusted or is another host's, and a port that does not speak TLS.
 func WaitUntilUp(ctx context.Context, conn driver.Conn) error {
 	tick := time.NewTicker(time.Second)
 	defer tick.Stop()
@@ -93,7 +94,9 @@ func WaitUntilUp(ctx context.Context, conn driver.Conn) error {
 			return nil
 		}
 		var exception *clickhouse.Exception
-		if errors.As(err, &exception) {
+		var certificate *tls.CertificateVerificationError
+		var noTLS tls.RecordHeaderError
+		if errors.As(err, &exception) || errors.As(err, &certificate) || errors.As(err, &noTLS) {
 			return fmt.Errorf("clickhouse: %w", err)
 		}
 		select {

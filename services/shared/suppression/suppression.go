@@ -11,6 +11,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"strconv"
@@ -85,6 +86,7 @@ type List struct {
 	entries  map[string][]change
 	position int64
 	ready    bool
+	problem  error // why Kafka did not tell where the topic ends; nil once it has
 }
 
 // New returns an empty list that is not ready.
@@ -97,6 +99,19 @@ func (l *List) Ready() bool {
 	l.mu.RLock()
 	defer l.mu.RUnlock()
 	return l.ready
+}
+
+// NotReady is nil when the list is Ready, else says why not: with Kafka's own words where it refuses.
+func (l *List) NotReady() error {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	switch {
+	case l.ready:
+		return nil
+	case l.problem != nil:
+		return fmt.Errorf("the suppression list is not read yet: %w", l.problem)
+	}
+	return errors.New("the suppression list is not read yet")
 }
 
 // Contains tells whether an event of the id that was received at the moment is suppressed now. An empty id never is.
@@ -198,6 +213,13 @@ func (l *List) Apply(m kafka.Message) {
 	l.position = m.Offset + 1
 }
 
+// setProblem notes why the end of the topic is not known, nil when it is.
+func (l *List) setProblem(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.problem = err
+}
+
 // setReady marks the list as read to the end.
 func (l *List) setReady() {
 	l.mu.Lock()
@@ -236,8 +258,10 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 	outage := telemetry.NewOutageLog(src.Log, "reading the suppression list", time.Now)
 	for quiet := 0; ctx.Err() == nil; {
 		if !l.Ready() {
-			switch end, known := lastOffset(ctx, src); {
-			case !known:
+			end, err := lastOffset(ctx, src)
+			l.setProblem(err)
+			switch {
+			case err != nil:
 				quiet = 0
 			case l.Now().Position >= end || quiet >= quietPolls:
 				l.setReady()
@@ -274,16 +298,19 @@ func pause(ctx context.Context) {
 	}
 }
 
-// lastOffset asks Kafka where the topic ends; false without an answer.
-func lastOffset(ctx context.Context, src Source) (int64, bool) {
+// lastOffset asks Kafka where the topic ends.
+func lastOffset(ctx context.Context, src Source) (int64, error) {
 	res, err := src.Client.ListOffsets(ctx, &kafka.ListOffsetsRequest{
 		Topics: map[string][]kafka.OffsetRequest{eventlog.TopicSuppressions: {kafka.LastOffsetOf(0)}},
 	})
 	if err != nil {
-		return 0, false
+		return 0, fmt.Errorf("topic %s: %w", eventlog.TopicSuppressions, err)
 	}
 	for _, p := range res.Topics[eventlog.TopicSuppressions] {
-		return p.LastOffset, p.Error == nil
+		if p.Error != nil {
+			return 0, fmt.Errorf("topic %s: %w", eventlog.TopicSuppressions, p.Error)
+		}
+		return p.LastOffset, nil
 	}
-	return 0, false
+	return 0, fmt.Errorf("topic %s does not exist", eventlog.TopicSuppressions)
 }

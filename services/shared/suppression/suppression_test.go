@@ -174,8 +174,15 @@ func TestAListIsNotReadyWhileKafkaIsAway(t *testing.T) {
 	broker.Stop()
 	list := follow(t, broker)
 	require.Never(t, list.Ready, 2*time.Second, 50*time.Millisecond)
+	require.ErrorContains(t, list.NotReady(), "the suppression list is not read yet")
 	broker.Resume()
 	eventually(t, func() bool { return list.Ready() && list.Contains(suppression.Visitor, anna, now) })
+}
+
+func TestAListWithoutATopicSaysSo(t *testing.T) {
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicEvents: 1})
+	list := follow(t, broker)
+	eventually(t, func() bool { return strings.Contains(list.NotReady().Error(), "not read yet: topic onepx.suppressions: ") })
 }
 
 func TestAWishIsToldFromAnErasure(t *testing.T) {

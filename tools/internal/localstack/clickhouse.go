@@ -28,8 +28,16 @@ type ClickHouseConfig struct {
 	User, Password string
 	// Readers are users without a password who may read one database, and nothing else: its name by theirs.
 	Readers map[string]string
+	// Granted are users with a password and what the GRANT statements give them, each without its TO.
+	Granted map[string]GrantedUser
 	// Progress takes messages about downloads for people; nil means nowhere.
 	Progress io.Writer
+}
+
+// GrantedUser is a user with limited rights.
+type GrantedUser struct {
+	Password string
+	Grants   []string
 }
 
 // ClickHouse is a real server with one node. Start after Stop or Kill keeps ports and data.
@@ -187,6 +195,11 @@ func (c *ClickHouse) usersXML() usersXML {
 		reader.NoPassword, reader.Grants = &struct{}{}, &grantsXML{Queries: []string{"GRANT SELECT ON " + database + ".*"}}
 		users = append(users, reader)
 	}
+	for name, u := range c.cfg.Granted {
+		granted := newUser(name)
+		granted.PasswordSHA256, granted.Grants = sha256Hex(u.Password), &grantsXML{Queries: u.Grants}
+		users = append(users, granted)
+	}
 	local := newUser(defaultUser)
 	local.NoPassword = &struct{}{}
 	if c.cfg.User == defaultUser {
@@ -195,10 +208,14 @@ func (c *ClickHouse) usersXML() usersXML {
 	}
 	local.Grants = &grantsXML{Queries: []string{"GRANT SYSTEM LISTEN ON *.*", "GRANT SELECT ON system.numbers"}}
 	owner := newUser(c.cfg.User)
-	sum := sha256.Sum256([]byte(c.cfg.Password))
-	owner.PasswordSHA256 = hex.EncodeToString(sum[:])
+	owner.PasswordSHA256 = sha256Hex(c.cfg.Password)
 	owner.AccessManagement = 1
 	return usersXML{Users: append(users, local, owner)}
+}
+
+func sha256Hex(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return hex.EncodeToString(sum[:])
 }
 
 func writeXML(name string, v any) error {

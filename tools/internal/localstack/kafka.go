@@ -26,6 +26,8 @@ type KafkaConfig struct {
 	// Advertised gives the broker a further listener for each (see ProxiedAddr) that tells its clients to come to this
 	// host:port: the address of a proxy in front of it.
 	Advertised []string
+	// Security, unless nil, adds a listener with logins and rights.
+	Security *KafkaSecurity
 	// Progress takes messages about downloads for people; nil means nowhere.
 	Progress io.Writer
 }
@@ -35,7 +37,7 @@ type KafkaConfig struct {
 type Kafka struct {
 	*Process
 	cfg   KafkaConfig
-	ports *Ports // clients, controller, clients through each proxy
+	ports *Ports // clients, controller, clients through each proxy, clients who log in
 }
 
 // StartKafka starts a broker on free ports of 127.0.0.1 and waits until it answers and can coordinate groups.
@@ -50,7 +52,11 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 	if err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
 	}
-	ports, err := ReservePorts(2 + len(cfg.Advertised))
+	n := 2 + len(cfg.Advertised)
+	if cfg.Security != nil {
+		n++
+	}
+	ports, err := ReservePorts(n)
 	if err != nil {
 		return nil, err
 	}
@@ -127,13 +133,20 @@ func (k *Kafka) properties() string {
 		advertised += fmt.Sprintf(",PROXIED%d://%s", i, proxy)
 		protocols += fmt.Sprintf(",PROXIED%d:PLAINTEXT", i)
 	}
-	return kafkaProperties + strings.Join([]string{
-		"controller.quorum.voters=1@" + controller,
-		"listeners=" + listeners,
-		"advertised.listeners=" + advertised,
-		"listener.security.protocol.map=" + protocols,
-		"log.dirs=" + k.path("data"),
-	}, "\n") + "\n"
+	var security []string
+	if k.cfg.Security != nil {
+		listeners += "," + secureListener + "://" + k.SecureAddr()
+		advertised += "," + secureListener + "://" + k.SecureAddr()
+		protocols += "," + secureListener + ":SASL_SSL"
+		security = k.cfg.Security.properties()
+	}
+	return kafkaProperties + strings.Join(append(security,
+		"controller.quorum.voters=1@"+controller,
+		"listeners="+listeners,
+		"advertised.listeners="+advertised,
+		"listener.security.protocol.map="+protocols,
+		"log.dirs="+k.path("data"),
+	), "\n") + "\n"
 }
 
 func (k *Kafka) writeConfig() error {
@@ -156,6 +169,7 @@ func (k *Kafka) format(ctx context.Context, java []string) error {
 	args := append([]string{}, java...)
 	args = append(args, "kafka.tools.StorageTool", "format", "-c", k.path("server.properties"),
 		"--cluster-id="+base64.RawURLEncoding.EncodeToString(id)) // the id may begin with a dash
+	args = append(args, k.cfg.Security.formatArgs()...)
 	if out, err := exec.CommandContext(ctx, "java", args...).CombinedOutput(); err != nil {
 		return fmt.Errorf("format the data directory: %w\n%s", err, out)
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Console bool
 	// EventPartitions is the number of partitions of onepx.events.
 	EventPartitions int
+	// Env are further settings of all services and commands; what a service is started with counts before them.
+	Env []string
 }
 
 // Pipeline runs collectors and consumers.
@@ -79,13 +81,13 @@ func (p *Pipeline) spools() string { return filepath.Join(p.Dir, "spool") }
 
 // env is for the named service that listens on the addresses; a service looks only at what is its own.
 func (p *Pipeline) env(name, public, admin string) []string {
-	return append(Environment{
+	return append(append(Environment{
 		Kafka: p.Broker, ClickHouse: p.ClickHouse, ClickHouseUser: "default", Sites: p.Sites, Secret: p.secret,
 		Collector: public, CollectorAdmin: admin, ConsumerAdmin: admin, JobsAdmin: admin, Console: public, ConsoleAdmin: admin, SpoolDir: filepath.Join(p.spools(), name),
 	}.Settings(),
 		"ONEPX_TRUSTED_PROXIES=127.0.0.1/32", // the load comes with addresses of its own
 		"ONEPX_IDLE_AFTER=2s",
-	)
+	), p.Env...)
 }
 
 // Consumer runs one command of the consumer to its end and returns what it printed.
@@ -131,6 +133,11 @@ func (p *Pipeline) StartConsumer(ctx context.Context, name string, extraEnv ...s
 // LaunchConsumer starts a consumer that is not expected to become ready: one that is to fail.
 func (p *Pipeline) LaunchConsumer(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
 	return p.start(ctx, "consumer", "run", name, false, extraEnv...)
+}
+
+// LaunchCollector starts a collector that is not expected to become ready.
+func (p *Pipeline) LaunchCollector(ctx context.Context, name string, extraEnv ...string) (*Service, error) {
+	return p.start(ctx, "collector", "run", name, false, extraEnv...)
 }
 
 // StartJobs starts the worker of jobs and waits until it is ready. What extraEnv sets counts.
