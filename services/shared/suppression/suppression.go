@@ -306,11 +306,12 @@ func lastOffset(ctx context.Context, src Source) (int64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("topic %s: %w", eventlog.TopicSuppressions, err)
 	}
-	for _, p := range res.Topics[eventlog.TopicSuppressions] {
-		if p.Error != nil {
-			return 0, fmt.Errorf("topic %s: %w", eventlog.TopicSuppressions, p.Error)
-		}
-		return p.LastOffset, nil
+	partitions := res.Topics[eventlog.TopicSuppressions]
+	switch {
+	case len(partitions) == 0:
+		return 0, fmt.Errorf("topic %s does not exist", eventlog.TopicSuppressions)
+	case partitions[0].Error != nil:
+		return 0, fmt.Errorf("topic %s: %w", eventlog.TopicSuppressions, partitions[0].Error)
 	}
-	return 0, fmt.Errorf("topic %s does not exist", eventlog.TopicSuppressions)
+	return partitions[0].LastOffset, nil
 }

@@ -182,7 +182,9 @@ func TestAListIsNotReadyWhileKafkaIsAway(t *testing.T) {
 func TestAListWithoutATopicSaysSo(t *testing.T) {
 	broker := kafkatest.Start(t, map[string]int{eventlog.TopicEvents: 1})
 	list := follow(t, broker)
-	eventually(t, func() bool { return strings.Contains(list.NotReady().Error(), "not read yet: topic onepx.suppressions: ") })
+	eventually(t, func() bool {
+		return strings.Contains(list.NotReady().Error(), "not read yet: topic onepx.suppressions: ")
+	})
 }
 
 func TestAWishIsToldFromAnErasure(t *testing.T) {
