@@ -77,5 +77,6 @@ func (c *cli) run(ctx context.Context) (err error) {
 		w.verdict = v
 	}
 	fmt.Printf("e2e: rounds=%d %s\n", c.Rounds, w.verdict)
+	fmt.Printf("ledger: %s\n", w.verdict.ledger)
 	return nil
 }

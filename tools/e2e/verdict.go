@@ -31,13 +31,14 @@ type verdict struct {
 	balance ledger.Balance
 	facts   ledger.Facts
 	mail    mailBalance
+	ledger  ledgerBalance
 	// fragile is the sum of the fragile view.
 	fragile int
 }
 
 // Err says what is wrong, or nil.
 func (v verdict) Err() error {
-	return errors.Join(v.balance.Err(), v.facts.Err(), v.mail.Err(), want(v.fragile == v.balance.Rows, "the fragile view sums up to %d events, events has %d", v.fragile, v.balance.Rows))
+	return errors.Join(v.balance.Err(), v.facts.Err(), v.mail.Err(), v.ledger.Err(), want(v.fragile == v.balance.Rows, "the fragile view sums up to %d events, events has %d", v.fragile, v.balance.Rows))
 }
 
 func (v verdict) String() string {
@@ -84,6 +85,9 @@ func (w *world) compare(ctx context.Context) (v verdict, err error) {
 		return v, err
 	}
 	if v.balance.MissingOffsets == 0 {
+		if v.ledger, err = w.compareLedger(ctx); err != nil {
+			return v, err
+		}
 		v.facts, err = w.ledger.CompareFacts(ctx, w.sql(), site, shop)
 	}
 	return v, err

@@ -162,3 +162,32 @@ func TestTheOffsetLedgerShowsHolesAndDoubles(t *testing.T) {
 	require.EqualValues(t, 1, d.number("SELECT missing_rows FROM %s.offset_ledger"))
 	require.EqualValues(t, 1, d.number("SELECT double_rows FROM %s.offset_ledger"))
 }
+
+func TestTheLedgerShowsTheRangeOfEachDifference(t *testing.T) {
+	d := migrated(t)
+	gaps := func(from, to int) []string {
+		return d.answer(fmt.Sprintf("SELECT concatWithSeparator(' ', difference, first_offset, last_offset, offsets) FROM %s.ledger_gaps(from='2026-11-%d', to='2026-11-%d')", d.name, from, to))
+	}
+	require.Empty(t, gaps(24, 24), "nothing is stored")
+	for i, first := range []int64{0, 10, 20, 30} {
+		rows := batch(first, 10)
+		for n := range rows {
+			rows[n].BatchDay = day.AddDate(0, 0, i)
+			rows[n].DeclaredAt = rows[n].BatchDay.Add(time.Hour)
+		}
+		require.NoError(t, d.Insert(within(t), fmt.Sprint(first), rows))
+	}
+	require.Empty(t, gaps(24, 27), "every offset is one row")
+	d.exec("ALTER TABLE " + d.name + ".events DROP PARTITION '2026-11-25'")
+	doubled := batch(33, 4)
+	for n := range doubled {
+		doubled[n].BatchDay = day.AddDate(0, 0, 3)
+		doubled[n].DeclaredAt = doubled[n].BatchDay.Add(time.Hour)
+	}
+	require.NoError(t, d.Insert(within(t), "another token", doubled))
+	require.Equal(t, []string{"missing 10 19 10", "double 33 36 4"}, gaps(24, 27))
+	require.Equal(t, []string{"missing 10 19 10"}, gaps(25, 25), "a day without any row is seen from its neighbours")
+	require.Equal(t, []string{"double 33 36 4"}, gaps(27, 27))
+	require.EqualValues(t, 34, d.number("SELECT sum(rows) FROM %s.ledger(from='2026-11-24', to='2026-11-27')"))
+	require.EqualValues(t, 30, d.number("SELECT groupBitmap(toUInt64(kafka_offset)) FROM %s.events"))
+}
