@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -64,10 +65,7 @@ func (s *Store) memberships(ctx context.Context, site string, rules []segments.R
 	all := map[uuid.UUID][]lookup.Membership{}
 	for visitor, list := range of {
 		slices.SortFunc(list, func(a, b standing) int {
-			if a.Qualified != b.Qualified {
-				return int(min(max(b.Qualified-a.Qualified, -1), 1))
-			}
-			return strings.Compare(a.Segment, b.Segment)
+			return cmp.Or(cmp.Compare(b.Qualified, a.Qualified), strings.Compare(a.Segment, b.Segment))
 		})
 		for _, m := range list {
 			all[visitor] = append(all[visitor], m.Membership)
