@@ -13,9 +13,6 @@ import (
 	"github.com/onepx/onepx/tools/internal/newsletter"
 )
 
-// mailSite is the site of the newsletters.
-const mailSite = "letters"
-
 // letters are newsletters and all that comes of them.
 type letters struct {
 	all    []*newsletter.Newsletter
@@ -49,9 +46,6 @@ func newsletters(seed uint64) *letters {
 func isDelivery(h answers.MailHit) bool {
 	return h.Hit != "open" && h.Hit != "click" && h.Hit != "unsubscribe"
 }
-
-// mailGoals are those of the site.
-var mailGoals = []answers.Goal{{ID: "purchase", Event: "purchase", OncePer: "order", Value: "event", ClickDays: 30, ViewDays: 1}}
 
 // compareMail holds what is said of the newsletters against the reference, and people's clicks against the truth.
 func compareMail(t *testing.T, w *world, sent *letters) {

@@ -38,14 +38,6 @@ const (
 	mailBatch = 500
 )
 
-// mailConfig is the part of onepx.yaml that is the mails' site.
-func mailConfig(keyHash string) string {
-	text := &strings.Builder{}
-	fmt.Fprintf(text, "  - id: %s\n    timezone: UTC\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n", mailSite, keyHash)
-	writeGoals(text, mailGoals)
-	return text.String()
-}
-
 // moment is a request at a time.
 type moment struct {
 	at   time.Time

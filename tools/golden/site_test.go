@@ -12,6 +12,8 @@ import (
 const (
 	siteID   = "golden"
 	writeKey = "golden-key"
+	// mailSite is the site of the newsletters.
+	mailSite = "letters"
 	// mailWriteKey is that of mailSite.
 	mailWriteKey = "letters-key"
 )
@@ -53,6 +55,17 @@ func config(keyHash, mailKeyHash string) string {
 	fmt.Fprintf(text, "sites:\n  - id: %s\n    timezone: Europe/Berlin\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n", siteID, keyHash)
 	writeGoals(text, goals)
 	return text.String() + audienceConfig() + mailConfig(mailKeyHash)
+}
+
+// mailGoals are those of the site.
+var mailGoals = []answers.Goal{{ID: "purchase", Event: "purchase", OncePer: "order", Value: "event", ClickDays: 30, ViewDays: 1}}
+
+// mailConfig is the part of onepx.yaml that is the mails' site.
+func mailConfig(keyHash string) string {
+	text := &strings.Builder{}
+	fmt.Fprintf(text, "  - id: %s\n    timezone: UTC\n    currency: EUR\n    write_keys: [\"sha256:%s\"]\n", mailSite, keyHash)
+	writeGoals(text, mailGoals)
+	return text.String()
 }
 
 // writeGoals adds goals to the part of onepx.yaml that is a site's.

@@ -128,7 +128,7 @@ func TestAJobThatWasCutOffIsNotCommitted(t *testing.T) {
 }
 
 func TestThePositionIsThatBehindTheLastRecord(t *testing.T) {
-	broker := kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1, eventlog.TopicEvents: 1, eventlog.TopicDeadLetter: 1, eventlog.TopicJobs: 1, eventlog.TopicAudiences: 1})
+	broker := kafkatest.Start(t, map[string]int{eventlog.TopicSuppressions: 1, eventlog.TopicEvents: 1, eventlog.TopicDeadLetter: 1, eventlog.TopicJobs: 1, eventlog.TopicAudiences: 1, eventlog.TopicUnsubscribes: 1})
 	client, err := kafkaconn.Settings{Brokers: []string{broker.Addr()}}.Client()
 	require.NoError(t, err)
 	t.Cleanup(func() { kafkaconn.Close(client) })
