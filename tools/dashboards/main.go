@@ -7,12 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-
-	"github.com/grafana/grafana-foundation-sdk/go/dashboard"
 )
 
 // builders are the dashboards by the name of their file, without its ending.
-var builders = map[string]func() *dashboard.DashboardBuilder{
+var builders = map[string]func() *builder{
 	"operators": operators,
 	"marketers": marketers,
 }

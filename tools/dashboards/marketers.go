@@ -14,10 +14,10 @@ const (
 )
 
 // marketers is about what came of traffic, campaigns, mails and audiences of one site: views of docs/questions.md.
-func marketers() *dashboard.DashboardBuilder {
-	d := dashboard.NewDashboardBuilder("onepx: marketers").Uid("onepx-marketers").
+func marketers() *builder {
+	d := newDashboard("onepx: marketers").Uid("onepx-marketers").
 		Description("Traffic, conversions, campaigns, mails and audiences of a site. Written by make dashboards: change tools/dashboards.").
-		Tags([]string{"onepx"}).Timezone("utc").Time("now-29d/d", "now").
+		Timezone("utc").Time("now-29d/d", "now").
 		WithVariable(ofClickHouse.variable("ClickHouse")).
 		WithVariable(chosen("site", "Site", `SELECT DISTINCT site_id FROM onepx.traffic_daily ORDER BY site_id`)).
 		WithVariable(dashboard.NewCustomVariableBuilder("model").Label("Model").AllowCustomValue(false).Values(dashboard.StringOrMap{

@@ -3,10 +3,10 @@ package main
 import "github.com/grafana/grafana-foundation-sdk/go/dashboard"
 
 // operators is about the services: is anything lost, late or standing still? Its limits are those of the alerts.
-func operators() *dashboard.DashboardBuilder {
-	d := dashboard.NewDashboardBuilder("onepx: operators").Uid("onepx-operators").
+func operators() *builder {
+	d := newDashboard("onepx: operators").Uid("onepx-operators").
 		Description("Collectors, consumers, jobs and console. Written by make dashboards: change tools/dashboards.").
-		Tags([]string{"onepx"}).Refresh("30s").Time("now-3h", "now").Tooltip(dashboard.DashboardCursorSyncCrosshair).
+		Refresh("30s").Time("now-3h", "now").Tooltip(dashboard.DashboardCursorSyncCrosshair).
 		WithVariable(ofPrometheus.variable("Prometheus"))
 	return add(d, ofPrometheus, []row{collectors(), spools(), consumers(), partitions(), jobs(), streams(), console()})
 }
