@@ -129,6 +129,7 @@ func (p panel) builder(from source, id uint32) cog.Builder[dashboard.Panel] {
 	}
 	b := timeseries.NewPanelBuilder().Id(id).Title(p.title).Description(about).Datasource(from.ref()).Span(p.width).Height(8).
 		Unit(p.unit).FillOpacity(10).ShowPoints(common.VisibilityModeAuto).
+		Legend(common.NewVizLegendOptionsBuilder().DisplayMode(common.LegendDisplayModeList).Placement(common.LegendPlacementBottom).ShowLegend(true)).
 		Tooltip(common.NewVizTooltipOptionsBuilder().Mode(common.TooltipDisplayModeMulti).Sort(common.SortOrderDescending)).
 		Targets(targets)
 	if p.limit != nil {
