@@ -13,7 +13,9 @@ WORKSPACE := $(shell go list -m -f '{{.Dir}}')
 PACKAGES := $(WORKSPACE:%=%/...)
 # Outside of go.work: Helm and Kubernetes would move the versions of libraries that the services are tested with.
 CHART := $(CURDIR)/tools/chart
-MODULES := $(WORKSPACE) $(CHART)
+# So would the builders of dashboards.
+DASHBOARDS := $(CURDIR)/tools/dashboards
+MODULES := $(WORKSPACE) $(CHART) $(DASHBOARDS)
 
 # Downloads and pinned tools outlive checkouts. Tools are keyed by their versions and by the Go that built them.
 export ONEPX_CACHE ?= $(HOME)/.cache/onepx
@@ -88,7 +90,7 @@ check-generated: $(BUF) $(TOOLS)/protoc-gen-go
 GENERATED ?= $(CURDIR)
 BASELINE := testdata/v1.image.binpb
 
-.PHONY: generate docs lists baseline
+.PHONY: generate docs dashboards lists baseline
 generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/, and the minified JavaScript tag
 	cd proto && PATH="$(TOOLS):$$PATH" $(BUF) generate --output $(GENERATED)/proto
 	go run ./tools/tagbuild --dir $(GENERATED)
@@ -98,6 +100,10 @@ docs: ## write the reference pages of docs/ from the code
 	go run ./services/collector docs --dir $(GENERATED)/docs
 	go run ./services/consumer docs --dir $(GENERATED)/docs
 	go run ./services/console docs --dir $(GENERATED)/docs
+
+# Compared with the code by a test of its module.
+dashboards: ## write the dashboards of the chart from tools/dashboards
+	cd $(DASHBOARDS) && GOWORK=off go run . --dir $(CURDIR)/charts/onepx/dashboards
 
 # Not part of check: what comes from outside is read as a diff, and its tests are run, before it counts.
 lists: ## refresh the lists of robots from npm
@@ -136,6 +142,7 @@ test: ## everything: unit with -race, real parts and browser, two fault rounds
 test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 20m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
+	cd $(DASHBOARDS) && GOWORK=off go test -count=1 .
 	cd $(CHART) && GOWORK=off go test -count=1 . # nothing runs side by side there, and -race would compile Kubernetes twice
 	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
 		echo "without -race: $$file"; \
