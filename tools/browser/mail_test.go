@@ -112,7 +112,7 @@ func (s *shop) mailsOut(t *testing.T) {
 	readers := []string{"anna@example.com", "ben@example.com", "cleo@example.com", "dora@example.com"}
 	for i, to := range readers {
 		// Mails are read a while after they were sent: at once they would be a machine's.
-		token := mailtoken.Token{Site: "letters", Campaign: "autumn", Message: fmt.Sprint("m-", i), Recipient: [mailtoken.RecipientSize]byte{15: byte(i + 1)}, Sent: time.Now().Add(-time.Hour)}
+		token := mailtoken.Token{Site: "gazette", Campaign: "autumn", Message: fmt.Sprint("m-", i), Recipient: [mailtoken.RecipientSize]byte{15: byte(i + 1)}, Sent: time.Now().Add(-time.Hour)}
 		mail, err := template.Render(mailrewrite.Recipient{Token: token, Data: map[string]string{"name": to[:4], "to": to}})
 		require.NoError(t, err)
 		require.NoError(t, smtp.SendMail(address, nil, "news@shop.example", []string{to}, mail))
@@ -151,7 +151,7 @@ func (s *shop) mailsOut(t *testing.T) {
 	require.Eventually(t, func() bool {
 		got = ""
 		err := s.clickHouse.Query(t.Context(), "SELECT concat(toString(opens_human), ' ', toString(openers_human), ' ', toString(clicks), ' ', toString(clickers), ' ', toString(unsubscribed)) AS Numbers, "+
-			"(SELECT groupArray(concat(link_id, ' ', toString(clicks))) FROM onepx.link_stats(site = 'letters')) AS Links FROM onepx.email_stats(site = 'letters')", func(raw json.RawMessage) error {
+			"(SELECT groupArray(concat(link_id, ' ', toString(clicks))) FROM onepx.link_stats(site = 'gazette')) AS Links FROM onepx.email_stats(site = 'gazette')", func(raw json.RawMessage) error {
 			got = string(raw)
 			return nil
 		})

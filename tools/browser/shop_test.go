@@ -46,7 +46,7 @@ sites:
     allowed_origins: ["%[1]s"]
     paths: {tag: /assets/a.js, events: /assets/b, pixel: /assets/c.gif}
   - {id: tea, timezone: Europe/Berlin, currency: EUR, cookie_domain: shop.localhost, write_keys: ["sha256:%[2]x"]}
-  - {id: letters, timezone: UTC, currency: EUR, cookie_domain: shop.localhost}
+  - {id: gazette, timezone: UTC, currency: EUR, cookie_domain: shop.localhost}
   - id: boutique
     timezone: Europe/Berlin
     currency: EUR
