@@ -13,7 +13,7 @@ const (
 	siteID   = "golden"
 	writeKey = "golden-key"
 	// mailSite is the site of the newsletters.
-	mailSite = "letters"
+	mailSite = "newsletters"
 	// mailWriteKey is that of mailSite.
 	mailWriteKey = "letters-key"
 )
