@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -127,6 +128,29 @@ func TestTheHiddenLinkLeadsToAPageAndKnowsNoVisitor(t *testing.T) {
 	require.Equal(t, []any{"email_click", "honeypot", recipient[:]}, []any{event.GetName(), event.GetMail().GetLinkId(), event.GetMail().GetRecipientKey()})
 	require.Equal(t, onepxv1.VisitorKind_VISITOR_KIND_NONE, event.GetVisitor().GetKind())
 	require.Empty(t, event.GetMarketing().GetClickId())
+}
+
+// A proxy that keeps images asks for this one at each opening all the same, and in each mail for another.
+func TestEachFetchOfTheImageIsAnOpen(t *testing.T) {
+	e := on(t, mailSites)
+	for range 2 {
+		got := e.get(openURL(nil), "User-Agent", gmailUA)
+		require.Equal(t, "no-store, no-cache, must-revalidate, private, max-age=0", got.Header.Get("Cache-Control"))
+		require.Empty(t, got.Header.Get("ETag")+got.Header.Get("Last-Modified"), "there is nothing to ask by whether it has changed")
+	}
+	require.Len(t, e.publisher.events, 2)
+	require.NotEqual(t, e.publisher.events[0].GetEventId(), e.publisher.events[1].GetEventId())
+	for name, value := range map[string]string{"If-None-Match": "*", "If-Modified-Since": "Wed, 25 Nov 2026 00:00:00 GMT"} {
+		got := e.get(openURL(nil), "User-Agent", gmailUA, name, value)
+		require.Equal(t, http.StatusOK, got.StatusCode, name)
+		require.Len(t, got.body, 43, name)
+		require.Equal(t, "ignored; reason=not_modified_asked", got.onepx(), name)
+	}
+	require.Len(t, e.publisher.events, 2)
+	urls := map[string]bool{openURL(nil): true}
+	urls[openURL(func(t *mailtoken.Token) { t.Message = "m-2" })] = true
+	urls[openURL(func(t *mailtoken.Token) { t.Recipient[0]++ })] = true
+	require.Len(t, urls, 3)
 }
 
 func TestHeadAndPrefetchAreMarked(t *testing.T) {
@@ -313,6 +337,31 @@ func TestATokenThatIsNotOursLeadsNowhere(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, e.get("/u/"+signed).StatusCode)
 	require.Equal(t, http.StatusNotFound, e.post("/u/"+signed, "").StatusCode)
 	require.Len(t, e.publisher.events, 1)
+}
+
+// TestNoPlaceForATargetLeadsAway has what redirects of others were led astray by.
+func TestNoPlaceForATargetLeadsAway(t *testing.T) {
+	e := on(t, mailSites)
+	signed := sign(mailRing, token(mailtoken.Click, nil), target)
+	for _, to := range []string{"//evil.example", "https:evil.example", "javascript:alert(1)", `\\evil.example`, "https://evil.example/", "https://shop.example@evil.example"} {
+		for place, path := range map[string]string{
+			"beside a token of ours":           "/c/" + signed + "/" + mailtoken.EncodeTarget(to),
+			"there, as it is":                  "/c/" + signed + "/" + to,
+			"there, escaped":                   "/c/" + signed + "/" + url.PathEscape(to),
+			"in place of the token":            "/c/" + to,
+			"there, encoded":                   "/c/" + mailtoken.EncodeTarget(to),
+			"a parameter of a cut-off link":    "/c/" + signed + "?u=" + url.QueryEscape(to),
+			"a parameter alone":                "/c/x?u=" + url.QueryEscape(to) + "&url=" + url.QueryEscape(to),
+			"a parameter of the unsubscribing": "/u/" + signed + "?u=" + url.QueryEscape(to),
+			"the path":                         "/" + to,
+			"a path that is put right":         "/c/../" + to + "/..",
+		} {
+			got := e.get(path)
+			require.Empty(t, got.Header.Get("Location"), "%s: %s", place, to)
+			require.Equal(t, http.StatusNotFound, got.StatusCode, "%s: %s", place, to)
+		}
+	}
+	require.Empty(t, e.publisher.events)
 }
 
 func TestWithoutKeysNoTokenIsOurs(t *testing.T) {
