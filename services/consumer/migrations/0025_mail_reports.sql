@@ -165,7 +165,7 @@ FROM
             position(user_agent, 'YahooMailProxy') > 0, 'Yahoo Mail',
             traffic_class = 'machine_open', 'Apple Mail',
             traffic_class = 'mail_proxy', 'other proxy',
-            multiSearchAny(user_agent, ['Microsoft Outlook', 'ms-office', 'MSOffice']), 'Outlook',
+            multiSearchAny(user_agent, ['Outlook', 'ms-office', 'MSOffice']), 'Outlook',
             position(user_agent, 'Thunderbird') > 0, 'Thunderbird',
             match(user_agent, 'Mac OS X.*AppleWebKit/[0-9.]+ \\(KHTML, like Gecko\\)( Mobile/[0-9A-Z]+)?$'), 'Apple Mail',
             'browser or app') AS client,

@@ -4,6 +4,7 @@ package store_test
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -56,6 +57,8 @@ func mailed(t *testing.T, campaign string, n int, line string) store.Row {
 			r.RecipientKey, r.MailMessageID = uuid.Nil, ""
 		case "unsent":
 			r.MailSentAt = time.Unix(0, 0).UTC()
+		case "agent": // _ is a space
+			r.UserAgent = strings.ReplaceAll(value, "_", " ")
 		case "page":
 			r.Kind, r.Name, r.Transport, r.VisitorKind, r.VisitorID = "page_view", "page_view", "gif", value, id(campaign+"visitor")
 		case "bot":
@@ -71,7 +74,7 @@ func mailed(t *testing.T, campaign string, n int, line string) store.Row {
 var mailCases = map[string]string{
 	"calm is who clicks later":                      "1h open -> calm; 2h click link=1-aaaaaa -> calm",
 	"a HEAD request is by a machine":                "1h click link=1-aaaaaa head -> head",
-	"what says that it is a machine is one":         "1h open class=machine_open -> machine_open; 1h click class=datacenter link=a -> datacenter; 1h open class=crawler -> crawler; 1h open class=prefetch -> prefetch",
+	"what says that it is a machine is one":         "1h open class=machine_open -> machine_open; 1h click class=datacenter link=a -> datacenter; 1h open class=crawler -> crawler; 1h open class=prefetch -> prefetch; 3s open class=scanner -> scanner",
 	"a proxy of a mail provider hides a person":     "1h open class=mail_proxy -> image_proxy; 2h unsubscribe class=mail_proxy -> image_proxy",
 	"a server only reports":                         "1h open class=server -> reported",
 	"without a recipient nothing is known":          "1h open aggregate -> aggregate; 1h open aggregate class=mail_proxy -> image_proxy; 1h click link=honeypot aggregate -> honeypot; 1s click link=a aggregate -> aggregate",
@@ -163,6 +166,11 @@ func TestTheRuleOfAHitOfAMail(t *testing.T) {
 	}
 }
 
+// hitsOf are the hits of one of mailCases.
+func hitsOf(name string) string { return afterArrow.ReplaceAllString(mailCases[name], "") }
+
+var afterArrow = regexp.MustCompile(" -> [a-z_]+")
+
 // mailAnswers are questions, the answers to which follow from their campaign, whose name is the key; columns and rows as in askSite.
 var mailAnswers = map[string]struct {
 	hits, view, columns string
@@ -177,9 +185,12 @@ var mailAnswers = map[string]struct {
 	"bounced at last":                        {"0s delivered; 5m bounced", "email_stats", "delivered; bounced", []string{"0 1"}},
 	"bounced at the same instant":            {"0s delivered; 0s bounced", "email_stats", "delivered; bounced; open_rate", []string{"0 1 null"}},
 	"one reader who opens ten times is one": {
-		"0s delivered; " + strings.Repeat("1h open; ", 10) + "2h complained", "email_stats", "opens_human; openers_human; confirmed; open_rate; complained", []string{"10 1 1 1 1"},
+		"0s delivered; 0s delivered to=ben; 0s delivered to=cid; 0s delivered to=dora; " + strings.Repeat("1h open; ", 10) + "2h complained", "email_stats", "opens_human; openers_human; confirmed; open_rate; complained", []string{"10 1 1 0.25 1"},
 	},
-	"who clicks has read":              {"0s delivered; 1h click link=a; 2h click link=a", "email_stats", "openers_human; confirmed; clicks; clickers; ctr; ctor", []string{"0 1 2 1 1 1"}},
+	"who clicks has read":              {"0s delivered; 1h click link=a; 2h click link=a", "email_stats", "opens_human; openers_human; confirmed; clicks; clickers; ctr; ctor", []string{"0 0 1 2 1 1 1"}},
+	"a proxy opens for its reader":     {"0s delivered; 0s delivered to=ben; 1h open class=mail_proxy", "email_stats", "opens_proxy; openers_proxy; machine_opens; confirmed; open_rate", []string{"1 1 0 1 0.5"}},
+	"what a gateway clicks is nothing": {hitsOf("all links and the hidden one"), "email_stats", "clicks; clicks_unknown; machine_clicks; clickers; confirmed; unsubscribed", []string{"0 0 9 0 0 0"}},
+	"a gateway first, later a person":  {hitsOf("ten links in a second after an early open"), "email_stats", "opens_human; machine_opens; clicks; clicks_unknown; machine_clicks; clickers; confirmed", []string{"0 1 1 0 10 1 1"}},
 	"machines are beside people":       {"0s delivered; 1h open class=machine_open; 1h click link=a head; 1h unsubscribe class=crawler", "email_stats", "machine_opens; machine_openers; machine_clicks; machine_unsubscribed; confirmed; unsubscribed; ctr; ctor", []string{"1 1 1 1 0 0 0 null"}},
 	"whoever unsubscribes by a report": {"0s delivered; 1h unsubscribe class=server", "email_stats", "unsubscribed; unsubscribe_rate; machine_unsubscribed", []string{"1 1 0"}},
 	"without a recipient nobody is unique": {
@@ -204,6 +215,12 @@ var mailAnswers = map[string]struct {
 	"clients by what they say": {
 		"1h open; 1h open class=mail_proxy to=ben; 2h open class=mail_proxy to=ben; 1h open class=machine_open to=cid", "email_clients", "client; opens; openers; round(share, 2); machine_opens",
 		[]string{"other proxy 2 1 0.67 0", "browser or app 1 1 0.33 0", "Apple Mail 0 0 0 1"},
+	},
+	"clients by their user agents": {
+		"1h open agent=Mozilla/5.0_(via_ggpht.com_GoogleImageProxy) class=mail_proxy; 1h open agent=YahooMailProxy;_https://help.yahoo.com class=mail_proxy; 1h open agent=Mozilla/5.0_(X11)_Thunderbird/128.6.0; " +
+			"1h open agent=Microsoft_Office/16.0_(Windows_NT_10.0;_Microsoft_Outlook_16.0.8431;_Pro); 1h open agent=Mozilla/4.0_(compatible;_ms-office;_MSOffice_16); 1h open agent=Outlook-iOS/709.2189947.prod.iphone_(3.24.0); " +
+			"1h open agent=Mozilla/5.0_(iPhone;_CPU_iPhone_OS_18_6_like_Mac_OS_X)_AppleWebKit/605.1.15_(KHTML,_like_Gecko)_Mobile/15E148", "email_clients", "client; opens",
+		[]string{"Outlook 3", "Apple Mail 1", "Gmail 1", "Thunderbird 1", "Yahoo Mail 1"},
 	},
 	"who can be tracked, and why not": {
 		"0s delivered to=anna; 0s delivered to=ben; 0s delivered to=cid; 0s delivered aggregate; 1h open to=anna; 1h click link=a to=ben; 1h open class=machine_open to=cid; 1h click link=a to=cid; 1h open to=dora", "email_trackable",
