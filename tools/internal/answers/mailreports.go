@@ -112,7 +112,7 @@ func (h *mailHit) client() string {
 		return "Apple Mail"
 	case h.Traffic == "mail_proxy":
 		return "other proxy"
-	case strings.Contains(h.Agent, "Outlook"):
+	case strings.Contains(h.Agent, "Outlook") || strings.Contains(h.Agent, "ms-office"):
 		return "Outlook"
 	case strings.Contains(h.Agent, "Thunderbird"):
 		return "Thunderbird"

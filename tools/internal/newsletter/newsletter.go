@@ -35,6 +35,12 @@ const (
 	birdAgent  = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Thunderbird/128.6.0"
 )
 
+// outlooks are those of Outlook on the desktop.
+var outlooks = []change{
+	agent("Microsoft Office/16.0 (Windows NT 10.0; Microsoft Outlook 16.0.8431; Pro)", "Windows", "desktop"),
+	agent("Mozilla/4.0 (compatible; ms-office; MSOffice 16)", "", "unknown"),
+}
+
 // New makes a newsletter of so many recipients, sent at an instant.
 func New(seed uint64, campaign string, recipients int, sent time.Time) *Newsletter {
 	n := &Newsletter{Readers: map[string]bool{}, Clickers: map[string]bool{}, PersonClicks: map[string]bool{}, MachineClicks: map[string]bool{}}
@@ -105,7 +111,7 @@ func (r *recipient) live(share int) {
 	case share < 80: // Outlook on the desktop shows images to half of its readers
 		r.read(func(at time.Time) {
 			if r.IntN(2) == 0 {
-				r.event("open", "", at)
+				r.event("open", "", at, outlooks[share%len(outlooks)])
 			}
 		})
 	default:
