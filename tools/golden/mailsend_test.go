@@ -273,8 +273,9 @@ func (l *letters) learnIDs(t *testing.T, w *world) {
 			continue
 		}
 		k := key(h.Campaign, cmp.Or(h.Recipient, nobody), h.Hit, h.Link, strconv.FormatInt(h.At.UnixMilli(), 10), h.Agent)
-		require.Contains(t, ids, k)
-		h.ID = ids[k]
+		id, stored := ids[k]
+		require.True(t, stored, k) // require.Contains compares all keys
+		h.ID = id
 		delete(ids, k)
 	}
 }
