@@ -35,7 +35,7 @@ func (s *Server) parseBeacon(b *batch) {
 		return
 	}
 	s.addAll(b, events, query, nil)
-	b.limit()
+	b.limit(false)
 }
 
 // readBeacon returns the events of the body: JSON, or the form that pages and programs have posted since HTML 2. With an

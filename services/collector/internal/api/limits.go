@@ -6,43 +6,50 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/onepx/onepx/services/collector/internal/api/params"
+	"github.com/onepx/onepx/services/collector/internal/deliveries"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
-// newLimits makes a token bucket for each site that has a rate limit. It holds what a second fills in, and at least one
+// limitKey names a bucket: a mailing fills that of the webhooks, and must not take the place of page views.
+type limitKey struct {
+	site    string
+	webhook bool
+}
+
+// newLimits makes two token buckets for each site that has a rate limit. Each holds what a second fills in, and at least one
 // full body, which would never get through else. Those before stay where the rate is the same: a new bucket is full.
-func newLimits(sites []siteconfig.Site, before map[string]*rate.Limiter) map[string]*rate.Limiter {
-	limits := map[string]*rate.Limiter{}
+func newLimits(sites []siteconfig.Site, before map[limitKey]*rate.Limiter) map[limitKey]*rate.Limiter {
+	limits := map[limitKey]*rate.Limiter{}
 	for i := range sites {
-		id, perSecond := sites[i].ID, sites[i].RateLimit
-		switch last := before[id]; {
-		case perSecond == 0:
-		case last != nil && last.Limit() == rate.Limit(perSecond):
-			limits[id] = last
-		default:
-			limits[id] = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, params.MaxEvents))
+		perSecond := sites[i].RateLimit
+		if perSecond == 0 {
+			continue
+		}
+		for webhook, body := range map[bool]int{false: params.MaxEvents, true: deliveries.MaxReports} {
+			key := limitKey{sites[i].ID, webhook}
+			if limits[key] = before[key]; limits[key] == nil || limits[key].Limit() != rate.Limit(perSecond) {
+				limits[key] = rate.NewLimiter(rate.Limit(perSecond), max(perSecond, body))
+			}
 		}
 	}
 	return limits
 }
 
-// limit refuses the events of each site that sends more than it may; either all of its events in the request or none. Those of a webhook
-// may be more than the bucket holds: they take a full one.
-func (b *batch) limit() {
+// limit refuses the events of each site that sends more than it may; either all of its events in the request or none.
+func (b *batch) limit(webhook bool) {
 	bySite := map[string][]*hit{}
 	for _, h := range b.hits {
-		if h.reason == "" && b.config.limits[h.site.ID] != nil {
+		if h.reason == "" && b.config.limits[limitKey{h.site.ID, webhook}] != nil {
 			bySite[h.site.ID] = append(bySite[h.site.ID], h)
 		}
 	}
 	for id, hits := range bySite {
-		limiter := b.config.limits[id]
-		events := min(len(hits), limiter.Burst())
-		if limiter.AllowN(b.at, events) {
+		limiter := b.config.limits[limitKey{id, webhook}]
+		if limiter.AllowN(b.at, len(hits)) {
 			continue
 		}
-		missing := float64(events) - limiter.TokensAt(b.at)
+		missing := float64(len(hits)) - limiter.TokensAt(b.at)
 		wait := time.Duration(missing / float64(limiter.Limit()) * float64(time.Second))
 		b.retryAfter = max(b.retryAfter, wait)
 		for _, h := range hits {

@@ -142,9 +142,8 @@ func New(deps Deps) (*Server, error) {
 
 // snapshot is a site configuration and what is made of it. A request keeps to one from its start to its end.
 type snapshot struct {
-	sites *siteconfig.Config
-	// limits are the rate limits by site id.
-	limits map[string]*rate.Limiter
+	sites  *siteconfig.Config
+	limits map[limitKey]*rate.Limiter
 	// domains are the cookie domains of all sites, each once.
 	domains []string
 	// partitioned tells that a site has partitioned cookies.
@@ -156,7 +155,7 @@ type snapshot struct {
 // rate limit is as before has no more left of it than before. To be called by one goroutine at a time.
 func (s *Server) SetSites(sites *siteconfig.Config) {
 	now := &snapshot{sites: sites}
-	var before map[string]*rate.Limiter
+	var before map[limitKey]*rate.Limiter
 	if last := s.current.Load(); last != nil {
 		before = last.limits
 	}

@@ -48,7 +48,7 @@ func (s *Server) parseServerEvents(b *batch) {
 		return
 	}
 	s.addAll(b, events, query, site)
-	b.limit()
+	b.limit(false)
 }
 
 // lineTypes are the content types of JSON lines; none of them is registered.

@@ -42,7 +42,7 @@ func (s *Server) parseWebhook(b *batch, provider deliveries.Provider) {
 	for i := range reports {
 		b.hits = append(b.hits, hitOf(&reports[i], site))
 	}
-	b.limit() // providers send again what is answered with 429
+	b.limit(true) // providers send again what is answered with 429
 }
 
 // hitOf makes the parameters of a server's event of a report.

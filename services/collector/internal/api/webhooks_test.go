@@ -144,9 +144,9 @@ func TestABadEventOfABatchCostsItselfOnly(t *testing.T) {
 	require.NoError(t, err)
 	public, err := x509.MarshalPKIXPublicKey(&key.PublicKey)
 	require.NoError(t, err)
-	e := on(t, `sites: [{id: shop, timezone: UTC, currency: EUR, rate_limit: 1, mail_providers: {sendgrid_public_keys: [`+base64.StdEncoding.EncodeToString(public)+`]}}]`)
+	e := on(t, `sites: [{id: shop, timezone: UTC, currency: EUR, rate_limit: 1, allowed_origins: ["https://shop.example"], mail_providers: {sendgrid_public_keys: [`+base64.StdEncoding.EncodeToString(public)+`]}}]`)
 	one := `{"event":"delivered","email":"john@example.com","sg_event_id":"a","timestamp":1795600000}`
-	body := `[` + one + `,{"event":"delivered"},{"event":"open"},{"event":"delivered","email":"nobody","sg_event_id":"b","timestamp":"1e9"}` + strings.Repeat(","+one, 1500) + `]`
+	body := `[` + one + `,{"event":"delivered"},{"event":"open"},{"event":"delivered","email":"nobody","sg_event_id":"b","timestamp":"1e9"}` + strings.Repeat(","+one, 4996) + `]`
 	post := func(body string) answer {
 		digest := sha256.Sum256([]byte("1795608000" + body))
 		signature, err := ecdsa.SignASN1(rand.Reader, key, digest[:])
@@ -158,16 +158,17 @@ func TestABadEventOfABatchCostsItselfOnly(t *testing.T) {
 	require.Equal(t, "rejected; reason=delivery_invalid", got.onepx())
 	results := got.told(t).Results
 	require.Equal(t, []string{"stored", "rejected", "ignored", "stored"}, []string{results[0].Result, results[1].Result, results[2].Result, results[3].Result})
-	require.Len(t, e.publisher.events, 1502, "more than the rate allows at once, and a full bucket")
+	require.Len(t, e.publisher.events, 4998, "of 5000 that are taken at once")
 	require.Equal(t, johnsKey, e.publisher.events[0].GetMail().GetRecipientKey())
 	require.Equal(t, []string{"time_clamped", "recipient_invalid"}, e.publisher.events[1].GetFlags())
 	require.Empty(t, e.publisher.events[1].GetMail().GetRecipientKey())
-	again := post("[" + one + "]")
+	again := post("[" + one + "," + one + "," + one + "]")
 	require.Equal(t, http.StatusTooManyRequests, again.StatusCode, "the provider sends it again")
 	require.Equal(t, "rejected; reason=rate_limited", again.onepx())
 	require.Equal(t, "1", again.Header.Get("Retry-After"))
 	require.Equal(t, http.StatusOK, post(`[{"event":"open"}]`).StatusCode, "what is not stored takes nothing")
-	require.Len(t, e.publisher.events, 1502)
+	require.Equal(t, "stored", e.post("/e", `{"site":"shop"}`, "Origin", "https://shop.example").onepx(), "a mailing takes nothing from page views")
+	require.Len(t, e.publisher.events, 4999)
 }
 
 func TestASignatureInTheBody(t *testing.T) {

@@ -196,6 +196,7 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			for range 2 {
 				require.NoError(t, erasure.Delete(t.Context(), 1))
 			}
+			require.EqualValues(t, len(personal.Tables), d.number("SELECT uniqExact(table) FROM system.mutations WHERE database = '%s'"), "of nobody too: how long it takes tells nothing")
 			for _, merge := range []string{"", "OPTIMIZE TABLE %s FINAL", "ALTER TABLE %s APPLY DELETED MASK SETTINGS mutations_sync = 2"} {
 				for table := range facts {
 					if merge != "" {
