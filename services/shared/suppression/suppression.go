@@ -22,6 +22,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -282,20 +283,10 @@ func (l *List) Follow(ctx context.Context, src Source) error {
 			quiet++
 		default:
 			outage.Failed(err)
-			pause(ctx)
+			_ = pause.For(ctx, pollEvery)
 		}
 	}
 	return nil
-}
-
-// pause keeps a broker that answers with errors from being asked in a tight loop.
-func pause(ctx context.Context) {
-	timer := time.NewTimer(pollEvery)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
 
 // lastOffset asks Kafka where the topic ends.

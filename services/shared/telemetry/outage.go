@@ -54,6 +54,16 @@ func (l *OutageLog) Failed(err error) {
 	l.logged, l.suppressed, l.announced = now, 0, true
 }
 
+// Since is when the outage began that goes on; zero while the thing works.
+func (l *OutageLog) Since() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.failing.Load() {
+		return time.Time{}
+	}
+	return l.since
+}
+
 // Recovered notes that the thing works, again or still.
 func (l *OutageLog) Recovered() {
 	if !l.failing.Load() {

@@ -29,6 +29,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -38,7 +39,7 @@ type Deps struct {
 	Store *store.Audiences
 	// List is the suppression list. Somebody follows the topic for it, and tells Wished.
 	List *suppression.List
-	// Stored are the positions of the consumers' group.
+	// Stored are the positions of the consumers' group: beside an error those that could be read.
 	Stored func(context.Context) ([]consume.Position, error)
 	// Publish writes to topic onepx.audiences, those of one key in order. After an error each may be there or not.
 	Publish func(context.Context, []kafka.Message) error
@@ -103,13 +104,13 @@ func (s *Stream) Run(ctx context.Context, beside ...func(context.Context) error)
 			s.Metrics.failures.Add(ctx, 1)
 			s.Logger.Warn("the audience stream stands still and is tried again", "error", err)
 		}
-		pause(ctx, wait/2+rand.N(wait/2)) //nolint:gosec // jitter is no secret
+		_ = pause.For(ctx, wait/2+rand.N(wait/2)) //nolint:gosec // jitter is no secret
 	}
 }
 
 func (s *Stream) locked(ctx context.Context, beside []func(context.Context) error) error {
 	for !s.List.Ready() {
-		if pause(ctx, retryMin); ctx.Err() != nil {
+		if pause.For(ctx, retryMin) != nil {
 			return ctx.Err()
 		}
 	}
@@ -131,7 +132,7 @@ func (s *Stream) locked(ctx context.Context, beside []func(context.Context) erro
 				return err
 			}
 			if !more {
-				pause(ctx, roundEvery)
+				_ = pause.For(ctx, roundEvery)
 			}
 		}
 	})
@@ -160,14 +161,4 @@ func (s *Stream) Begin(ctx context.Context) error {
 		}
 	}
 	return s.wishes.begin(ctx, s.position(looked).Position)
-}
-
-// pause waits, or until the context ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

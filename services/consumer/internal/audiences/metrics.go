@@ -30,7 +30,7 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	m.changes, errs[2] = meter.Int64Counter("onepx_consumer_audience_changes_total", metric.WithDescription("Changes of streamed segments that were found, by type."))
 	m.published, errs[3] = meter.Int64Counter("onepx_consumer_audience_published_total", metric.WithDescription("Changes that were written to topic onepx.audiences; less than were found where people were erased meanwhile."))
 	m.behind, errs[4] = meter.Int64Gauge("onepx_consumer_audience_behind_offsets", metric.WithDescription("Stored offsets of onepx.events that the audience stream has not looked at."))
-	m.waiting, errs[5] = meter.Int64Gauge("onepx_consumer_audience_waiting_timestamp_seconds", metric.WithDescription("When the oldest change was found that is not published; 0 when all are."))
+	m.waiting, errs[5] = meter.Int64Gauge("onepx_consumer_audience_waiting_timestamp_seconds", metric.WithDescription("When the oldest change was found that is not published, or since when some partition of events cannot be looked at; 0 when neither."))
 	for _, kind := range []string{store.AudienceEntered, store.AudienceLeft} {
 		m.changed(kind, 0)
 	}
@@ -38,7 +38,7 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 		counter.Add(context.Background(), 0)
 	}
 	m.behind.Record(context.Background(), 0)
-	m.Waiting(time.Unix(0, 0))
+	m.Waiting(time.Time{})
 	return &m, errors.Join(errs[:]...)
 }
 
@@ -46,5 +46,11 @@ func (m *Metrics) changed(kind string, n int64) {
 	m.changes.Add(context.Background(), n, metric.WithAttributes(attribute.String("type", kind)))
 }
 
-// Waiting shows since when a change waits.
-func (m *Metrics) Waiting(since time.Time) { m.waiting.Record(context.Background(), since.Unix()) }
+// Waiting shows since when something waits; zero when nothing does.
+func (m *Metrics) Waiting(since time.Time) {
+	seconds := since.Unix()
+	if since.IsZero() {
+		seconds = 0
+	}
+	m.waiting.Record(context.Background(), seconds)
+}

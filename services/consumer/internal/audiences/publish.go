@@ -3,7 +3,6 @@ package audiences
 import (
 	"context"
 	"encoding/json"
-	"time"
 
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
@@ -60,7 +59,7 @@ func (s *Stream) publish(ctx context.Context) error {
 			return err
 		}
 		if len(changes) == 0 {
-			s.Metrics.Waiting(time.Unix(0, 0))
+			s.Metrics.Waiting(s.outage.Since())
 			return nil
 		}
 		s.Metrics.Waiting(changes[0].At)

@@ -129,11 +129,11 @@ func (s *Stream) due(ctx context.Context, bySite map[string]rules) (bool, error)
 func (s *Stream) seen(ctx context.Context, bySite map[string]rules) (more bool, err error) {
 	stored, err := s.Stored(ctx)
 	if err != nil {
-		// Kafka is away, a partition has stopped, or no consumer has ever run: the other sources go on.
+		// Kafka is away, a partition has stopped, or no consumer has ever run: the other partitions and sources go on.
 		s.outage.Failed(err)
-		return false, nil
+	} else {
+		s.outage.Recovered()
 	}
-	s.outage.Recovered()
 	behind := int64(0)
 	for _, p := range stored {
 		again, left, err := s.seenIn(ctx, bySite, p)
@@ -142,7 +142,9 @@ func (s *Stream) seen(ctx context.Context, bySite map[string]rules) (more bool, 
 		}
 		more, behind = more || again, behind+left
 	}
-	s.Metrics.behind.Record(ctx, behind)
+	if err == nil {
+		s.Metrics.behind.Record(ctx, behind)
+	}
 	return more, nil
 }
 

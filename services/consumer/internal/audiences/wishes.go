@@ -11,6 +11,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -117,7 +118,7 @@ func (w *wishes) run(ctx context.Context) error {
 		chunk := w.read[:min(len(w.read), wishChunk)]
 		w.mu.Unlock()
 		if len(chunk) == 0 {
-			pause(ctx, flushEvery)
+			_ = pause.For(ctx, flushEvery)
 			continue
 		}
 		if _, err := w.save(ctx, chunk, 0); err != nil {

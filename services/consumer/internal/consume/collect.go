@@ -7,6 +7,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -27,7 +28,7 @@ func (w *Worker) collect(ctx context.Context) (*batch, error) {
 		}
 		w.append(b, message)
 	}
-	pause(ctx, w.pace.wait(w.Elapsed()))
+	_ = pause.For(ctx, w.pace.wait(w.Elapsed()))
 	return b, nil
 }
 

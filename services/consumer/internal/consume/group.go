@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -44,7 +45,7 @@ func (g *Group) Run(stopping context.Context) error {
 		// A member that joins while the topic is missing gets no partitions, and keeps none when it is made.
 		if err := g.topicExists(stopping); err != nil {
 			outage.Failed(err)
-			pause(stopping, rejoinPause)
+			_ = pause.For(stopping, rejoinPause)
 			continue
 		}
 		// A new ConsumerGroup is a new member: a commit of the old one that is still on its way is refused from now on. A
@@ -59,7 +60,7 @@ func (g *Group) Run(stopping context.Context) error {
 		}
 		g.generations(stopping, member, outage)
 		_ = member.Close()
-		pause(stopping, rejoinPause)
+		_ = pause.For(stopping, rejoinPause)
 	}
 	return nil
 }
@@ -158,13 +159,4 @@ func (g *Group) waitForEnd(stopping, leaving context.Context, finished <-chan st
 		}
 	}
 	return true
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

@@ -12,6 +12,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // TestGroup runs real members against the broker, in real time.
@@ -97,12 +99,12 @@ func brokerComesBack(t *testing.T) {
 	c.produce(t, 1, 40)
 	c.checkStored(t, 40)
 	c.Stop()
-	pause(t.Context(), groupSession+groupSession/2)
+	_ = pause.For(t.Context(), groupSession+groupSession/2)
 	c.Resume()
 	c.produce(t, 41, 80)
 	c.checkStored(t, 80)
 	c.Silence()
-	pause(t.Context(), groupSession/2)
+	_ = pause.For(t.Context(), groupSession/2)
 	c.Resume()
 	c.produce(t, 81, 120)
 	c.checkStored(t, 120)
@@ -132,7 +134,7 @@ func stopReturns(t *testing.T) {
 			c.checkStored(t, 40)
 			c.produce(t, 41, 80)
 			happen(c, m)
-			pause(t.Context(), groupLimits.FlushAge*3)
+			_ = pause.For(t.Context(), groupLimits.FlushAge*3)
 			started := time.Now()
 			m.leave(t)
 			require.Less(t, time.Since(started), groupDeadline+2*commitTimeout+5*time.Second)
@@ -158,7 +160,7 @@ func randomRounds(t *testing.T) {
 		produced += 1 + random.IntN(60)
 		c.produce(t, from, produced)
 		members = c.happen(t, random, members)
-		pause(t.Context(), time.Duration(random.IntN(400))*time.Millisecond)
+		_ = pause.For(t.Context(), time.Duration(random.IntN(400))*time.Millisecond)
 		c.Resume()
 	}
 	for _, m := range members {

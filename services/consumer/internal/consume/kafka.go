@@ -10,6 +10,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -77,7 +78,7 @@ func (c *cursor) Next(ctx context.Context) (kafka.Message, error) {
 			return kafka.Message{}, ctx.Err()
 		}
 		c.outage.Failed(err)
-		pause(ctx, retryRead)
+		_ = pause.For(ctx, retryRead)
 	}
 }
 

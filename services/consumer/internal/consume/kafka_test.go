@@ -11,6 +11,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -69,7 +70,7 @@ func cursorWaits(t *testing.T) {
 	_, err = cursor.Next(short)
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	c.Stop()
-	pause(t.Context(), time.Second)
+	_ = pause.For(t.Context(), time.Second)
 	c.Resume()
 	c.produce(t, 4, 4)
 	m, err := cursor.Next(t.Context())

@@ -2,6 +2,7 @@ package consume
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -24,7 +25,8 @@ type Position struct {
 }
 
 // GroupPositions reads the positions of all partitions of the topic, in the order of the partitions. A position that is not
-// onepx's own is an error, as is a group without any: its name is wrong, or no consumer has ever run.
+// onepx's own is an error, beside which those of the other partitions are returned. A group without any is an error too: its
+// name is wrong, or no consumer has ever run.
 func GroupPositions(ctx context.Context, client *kafka.Client, group, topic string, events Store) ([]Position, error) {
 	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{topic}})
 	if err != nil {
@@ -48,25 +50,30 @@ func GroupPositions(ctx context.Context, client *kafka.Client, group, topic stri
 		return nil, fmt.Errorf("fetch positions of group %s: %w", group, err)
 	}
 	var all []Position
+	var foreign []error
 	for _, answer := range res.Topics[topic] {
 		p := store.Partition{Topic: topic, ID: answer.Partition}
 		if answer.Error != nil {
 			return nil, fmt.Errorf("fetch position of partition %d: %w", p.ID, answer.Error)
 		}
 		position, err := positionOf(ctx, p, Committed{Offset: answer.CommittedOffset, Metadata: answer.Metadata}, events)
-		if err != nil {
+		switch {
+		case errors.Is(err, errForeign):
+			foreign = append(foreign, err)
+		case err != nil:
 			return nil, err
+		default:
+			all = append(all, position)
 		}
-		all = append(all, position)
 	}
-	if len(all) != len(ids) {
-		return nil, fmt.Errorf("fetch positions of group %s: %d answers for %d partitions", group, len(all), len(ids))
+	if n := len(all) + len(foreign); n != len(ids) {
+		return nil, fmt.Errorf("fetch positions of group %s: %d answers for %d partitions", group, n, len(ids))
 	}
-	if !slices.ContainsFunc(all, func(p Position) bool { return p.Committed }) {
+	if len(foreign) == 0 && !slices.ContainsFunc(all, func(p Position) bool { return p.Committed }) {
 		return nil, fmt.Errorf("group %s has no position in %s: start a consumer, or name the group of those that run", group, topic)
 	}
 	slices.SortFunc(all, func(a, b Position) int { return a.ID - b.ID })
-	return all, nil
+	return all, errors.Join(foreign...)
 }
 
 func positionOf(ctx context.Context, p store.Partition, committed Committed, events Store) (Position, error) {

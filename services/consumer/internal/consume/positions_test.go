@@ -12,9 +12,9 @@ import (
 func TestGroupPositions(t *testing.T) {
 	t.Parallel()
 	together(t, map[string]func(t *testing.T){
-		"idle, declared and lost positions are told apart":    positionsOfAllKinds,
-		"a position that is not onepx's own is an error":      foreignPosition,
-		"a topic that does not exist is an error of its name": positionsOfNoTopic,
+		"idle, declared and lost positions are told apart":                         positionsOfAllKinds,
+		"a position that is not onepx's own is an error, and the others are known": foreignPosition,
+		"a topic that does not exist is an error of its name":                      positionsOfNoTopic,
 	})
 }
 
@@ -37,7 +37,8 @@ func positionsOfAllKinds(t *testing.T) {
 func foreignPosition(t *testing.T) {
 	c := newCluster(t)
 	require.NoError(t, c.reset(t, 1, 3, ""))
-	_, err := GroupPositions(t.Context(), c.client, groupName, eventlog.TopicEvents, c.house)
+	positions, err := GroupPositions(t.Context(), c.client, groupName, eventlog.TopicEvents, c.house)
+	require.Len(t, positions, 3, "the others")
 	require.ErrorIs(t, err, errForeign)
 	require.ErrorContains(t, err, "partition 1: the committed offset 3 was not written by onepx; see offsets_moved")
 }

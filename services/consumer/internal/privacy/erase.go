@@ -19,6 +19,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -246,7 +247,7 @@ func (e *erasure) awaitAcknowledged(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return pause(ctx, 2*e.InsertDeadline)
+	return pause.For(ctx, 2*e.InsertDeadline)
 }
 
 // lock makes this the only one that changes stored rows, and waits for a rebuild that has begun.
@@ -349,19 +350,8 @@ func (e *erasure) poll(ctx context.Context, missing func() (string, error)) erro
 			said = now
 			e.Logger.Info("privacy request waits", "for", what)
 		}
-		if err := pause(ctx, look); err != nil {
+		if err := pause.For(ctx, look); err != nil {
 			return err
 		}
-	}
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
 	}
 }

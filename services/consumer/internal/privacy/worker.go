@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/onepx/onepx/services/shared/jobs"
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // Metrics count jobs.
@@ -122,7 +123,7 @@ func (w *Worker) retry(ctx context.Context, what string, do func() error) {
 			return
 		}
 		w.Logger.Warn(what, "error", err)
-		if pause(ctx, wait/2+rand.N(wait/2)) != nil { //nolint:gosec // jitter is no secret
+		if pause.For(ctx, wait/2+rand.N(wait/2)) != nil { //nolint:gosec // jitter is no secret
 			return
 		}
 	}

@@ -209,15 +209,3 @@ func (r *run) progress(format string, args ...any) {
 		r.Say(format, args...)
 	}
 }
-
-// pause waits.
-func pause(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(max(d, 0))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-timer.C:
-		return nil
-	}
-}

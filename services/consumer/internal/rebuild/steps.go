@@ -16,6 +16,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // attempts is how often feed begins anew. A busy group declares some four batches a second, so one is enough nearly always.
@@ -86,7 +87,7 @@ func (r *run) awaitInserts(ctx context.Context, since time.Time) error {
 	if wait > 0 {
 		r.Say("waiting %s until no insert can be on its way", wait.Round(time.Second/10))
 	}
-	return pause(ctx, wait)
+	return pause.For(ctx, wait)
 }
 
 // awaitPassed waits until every row before the first offsets is stored. None comes later: a batch is acknowledged once it
@@ -108,7 +109,7 @@ func (r *run) awaitPositions(ctx context.Context, passed func(consume.Position) 
 		}
 		p := positions[behind]
 		r.progress("waiting for partition %d: offsets %d to %d are declared and not acknowledged; a consumer must be running", p.ID, p.First, p.Last)
-		if err := pause(ctx, look); err != nil {
+		if err := pause.For(ctx, look); err != nil {
 			return err
 		}
 	}

@@ -21,12 +21,18 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	var errs [3]error
 	m.found, errs[0] = meter.Int64Counter("onepx_consumer_unsubscribes_total", metric.WithDescription("Recipients who were found to want no more mail."))
 	m.published, errs[1] = meter.Int64Counter("onepx_consumer_unsubscribes_published_total", metric.WithDescription("Those that were written to topic onepx.unsubscribes; less than were found where people were erased meanwhile."))
-	m.waiting, errs[2] = meter.Int64Gauge("onepx_consumer_unsubscribes_waiting_timestamp_seconds", metric.WithDescription("When the oldest one was found that is not published; 0 when all are."))
+	m.waiting, errs[2] = meter.Int64Gauge("onepx_consumer_unsubscribes_waiting_timestamp_seconds", metric.WithDescription("When the oldest one was found that is not published, or since when some partition of events cannot be looked at; 0 when neither."))
 	m.found.Add(context.Background(), 0)
 	m.published.Add(context.Background(), 0)
-	m.Waiting(time.Unix(0, 0))
+	m.Waiting(time.Time{})
 	return &m, errors.Join(errs[:]...)
 }
 
-// Waiting shows when the oldest unsubscribe was found that is not published.
-func (m *Metrics) Waiting(since time.Time) { m.waiting.Record(context.Background(), since.Unix()) }
+// Waiting shows since when something waits; zero when nothing does.
+func (m *Metrics) Waiting(since time.Time) {
+	seconds := since.Unix()
+	if since.IsZero() {
+		seconds = 0
+	}
+	m.waiting.Record(context.Background(), seconds)
+}

@@ -21,6 +21,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
@@ -30,7 +31,7 @@ type Deps struct {
 	Store store.Unsubscribes
 	// List knows who is being erased.
 	List *suppression.List
-	// Stored are the positions of the consumers' group.
+	// Stored are the positions of the consumers' group: beside an error those that could be read.
 	Stored func(context.Context) ([]consume.Position, error)
 	// Publish writes to topic onepx.unsubscribes. After an error each may be there or not.
 	Publish func(context.Context, []kafka.Message) error
@@ -85,7 +86,7 @@ func (s *Stream) Run(ctx context.Context) error {
 			return err
 		}
 		if !more {
-			pause(ctx, roundEvery)
+			_ = pause.For(ctx, roundEvery)
 		}
 	}
 	return ctx.Err()
@@ -117,11 +118,11 @@ func (s *Stream) position(name string, partition int32) *store.StreamPosition {
 func (s *Stream) Round(ctx context.Context) (more bool, err error) {
 	stored, err := s.Stored(ctx)
 	if err != nil {
-		// Kafka is away, a partition has stopped, or no consumer has ever run.
+		// Kafka is away, a partition has stopped, or no consumer has ever run: the other partitions go on.
 		s.outage.Failed(err)
-		return false, nil
+	} else {
+		s.outage.Recovered()
 	}
-	s.outage.Recovered()
 	for _, p := range stored {
 		again, err := s.find(ctx, p)
 		if err != nil {
@@ -193,7 +194,7 @@ func (s *Stream) publish(ctx context.Context) error {
 			return err
 		}
 		if len(next) == 0 {
-			s.Metrics.Waiting(time.Unix(0, 0))
+			s.Metrics.Waiting(s.outage.Since())
 			return nil
 		}
 		s.Metrics.Waiting(next[0].FoundAt)
@@ -236,14 +237,4 @@ type Message struct {
 // MessageOf is the form of an unsubscribe.
 func MessageOf(u store.Unsubscribe) Message {
 	return Message{u.EventID, u.SiteID, u.RecipientKey, u.Cause, u.Campaign, u.Message, u.OccurredAt.UTC().Format("2006-01-02T15:04:05.000Z07:00")}
-}
-
-// pause waits, or until the context ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

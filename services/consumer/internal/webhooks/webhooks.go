@@ -16,6 +16,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
@@ -79,7 +80,7 @@ func (s *Sender) Run(ctx context.Context) error {
 			}
 		}
 		if !more {
-			pause(ctx, lookEvery)
+			_ = pause.For(ctx, lookEvery)
 		}
 	}
 	return ctx.Err()
@@ -216,13 +217,4 @@ func deliveryID(a Address, first, last uint64) uuid.UUID {
 		}
 	}
 	return uuid.NewSHA1(deliveriesSpace, name)
-}
-
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }
