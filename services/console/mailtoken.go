@@ -19,7 +19,7 @@ type mailTokenCmd struct {
 	Kind       string `arg:"" enum:"open,click,unsubscribe" help:"open, click or unsubscribe."`
 	mailSender `embed:""`
 	Target     string `placeholder:"URL" help:"Where a click leads."`
-	Link       string `placeholder:"ID" help:"Your id of the link of a click."`
+	Link       string `placeholder:"ID" help:"Your id of the link of a click. honeypot is that of a link that nobody sees, and leads nobody anywhere."`
 }
 
 // Run is `console mail token`.

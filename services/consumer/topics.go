@@ -52,8 +52,8 @@ func (c *topicsEnsureCmd) Validate() error {
 	return errors.Join(errs...)
 }
 
-// deadLetterBytes is the largest dead letter: any record that Kafka takes by default, and what is written beside it.
-const deadLetterBytes = 2 << 20
+// deadLetterBytes is the largest dead letter: a record of the most that ONEPX_MAX_EVENT_BYTES may be, and what is written beside it.
+const deadLetterBytes = 11 << 20
 
 // longestSegment is after what time Kafka closes a file of records, which it then can remove.
 const longestSegment = 24 * time.Hour
@@ -74,7 +74,7 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 	return []kafka.TopicConfig{
 		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed, takes(max(defaultMaxMessage, c.MaxEventBytes+batchOverhead))),
 		topic(eventlog.TopicDeadLetter, 1, keep, closed, takes(deadLetterBytes)),
-		topic(eventlog.TopicSuppressions, 1, setting("cleanup.policy", "compact")),
+		topic(eventlog.TopicSuppressions, 1, setting(cleanupPolicy, compacted)),
 		topic(eventlog.TopicJobs, 1, keep, closed),
 		topic(eventlog.TopicAudiences, c.EventsPartitions, keep, closed),
 		topic(eventlog.TopicUnsubscribes, 1, keep, closed),

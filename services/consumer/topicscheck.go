@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"github.com/segmentio/kafka-go"
 
@@ -26,8 +27,12 @@ const (
 	minInSync         = "min.insync.replicas"
 	uncleanElection   = "unclean.leader.election.enable"
 	maxMessageBytes   = "max.message.bytes"
+	cleanupPolicy     = "cleanup.policy"
 	defaultMaxMessage = 1_048_588 // Kafka's default of maxMessageBytes
 )
+
+// compacted is the cleanup policy of the topic that keeps the last record of each key for ever.
+const compacted = "compact"
 
 // topicState is what Kafka tells of a topic: the fewest copies that a partition has, and settings by name.
 type topicState struct {
@@ -56,8 +61,21 @@ func (s topicState) findings(topic string, largest int) (found []string) {
 	return found
 }
 
+// wrongPolicy says what becomes of the records of a topic whose cleanup policy is another than it needs; "" when it is right.
+func (s topicState) wrongPolicy(topic string) string {
+	has, told := s.settings[cleanupPolicy]
+	switch {
+	case !told:
+	case topic == eventlog.TopicSuppressions && has != compacted:
+		return fmt.Sprintf("%s: %s is %s, wanted is %s: objections are forgotten with time", topic, cleanupPolicy, has, compacted)
+	case topic != eventlog.TopicSuppressions && strings.Contains(has, compacted):
+		return fmt.Sprintf("%s: %s is %s, wanted is delete: of records with one key all but the last are removed", topic, cleanupPolicy, has)
+	}
+	return ""
+}
+
 // check looks at all topics and returns what may lose or refuse records. Where that is by choice or for want of brokers it is
-// written as warnings instead, unless Strict.
+// written as warnings instead, unless Strict; a wrong cleanup policy never is.
 func (c *topicsEnsureCmd) check(ctx context.Context, client *kafka.Client, out io.Writer) ([]error, error) {
 	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{eventlog.TopicEvents}})
 	if err != nil {
@@ -70,6 +88,9 @@ func (c *topicsEnsureCmd) check(ctx context.Context, client *kafka.Client, out i
 		state, err := stateOf(ctx, client, topic.Topic)
 		if err != nil {
 			return nil, err
+		}
+		if wrong := state.wrongPolicy(topic.Topic); wrong != "" {
+			unsafe = append(unsafe, errors.New(wrong))
 		}
 		for _, finding := range state.findings(topic.Topic, largest[topic.Topic]) {
 			if lenient {
@@ -97,7 +118,7 @@ func stateOf(ctx context.Context, client *kafka.Client, topic string) (topicStat
 		}
 	}
 	res, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
-		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{minInSync, uncleanElection, maxMessageBytes},
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{minInSync, uncleanElection, maxMessageBytes, cleanupPolicy},
 	}}})
 	if err != nil {
 		return state, fmt.Errorf("read settings of %s: %w", topic, err)

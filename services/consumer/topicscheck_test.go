@@ -31,3 +31,19 @@ func TestATopicIsCheckedForWhatLosesOrRefusesRecords(t *testing.T) {
 		})
 	}
 }
+
+func TestATopicIsCheckedForWhetherItKeepsWhatItMust(t *testing.T) {
+	for _, c := range []struct{ topic, policy, want string }{
+		{"onepx.suppressions", "compact", ""},
+		{"onepx.suppressions", "delete", "objections are forgotten"},
+		{"onepx.suppressions", "compact,delete", "objections are forgotten"},
+		{"onepx.events", "delete", ""},
+		{"onepx.events", "compact", "all but the last are removed"},
+		{"onepx.deadletter", "compact,delete", "all but the last are removed"},
+	} {
+		found := topicState{settings: map[string]string{cleanupPolicy: c.policy}}.wrongPolicy(c.topic)
+		require.Equal(t, c.want == "", found == "", "%s %s: %s", c.topic, c.policy, found)
+		require.Contains(t, found, c.want)
+	}
+	require.Empty(t, topicState{}.wrongPolicy("onepx.events"), "a broker that does not tell")
+}

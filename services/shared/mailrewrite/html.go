@@ -7,6 +7,8 @@ import (
 	"strings"
 
 	"golang.org/x/net/html"
+
+	"github.com/onepx/onepx/services/shared/mailtoken"
 )
 
 // linked are the elements whose href is a link: those of HTML, and the shapes of VML by which Outlook shows buttons.
@@ -122,6 +124,9 @@ func (p *parser) readTag(l *leaf, element string, tag []byte, at int) error {
 	value := func(s span) string { return unescape(l.charset.decode(l.source[at+s.from : at+s.to])) }
 	from, to := at+href.from, at+href.to
 	m := marks{name: value(name)}
+	if m.name == mailtoken.Honeypot {
+		return fmt.Errorf("%w: a link with the name %s, which is that of the hidden link and leads people nowhere", ErrMalformed, m.name)
+	}
 	switch strings.ToLower(value(mark)) {
 	case "off":
 		m.left = LeftOff

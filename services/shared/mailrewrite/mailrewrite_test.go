@@ -252,6 +252,8 @@ func TestLinksAreTakenByTheirIDs(t *testing.T) {
 	before := ids(`<a href="https://a.example/">x</a><a data-onepx-link="Hero &amp; more" href="https://b.example/">x</a><a href="mailto:x">x</a><a href="https://a.example/?id={{id}}">x</a>`)
 	require.Equal(t, []string{"1-befde4", "Hero & more", "3-4bccc8"}, before)
 	require.Equal(t, before, ids(`<p><A class=x HREF=https://a.example/>y</A><a data-onepx-link="Hero &amp; more" href="https://c.example/">x</a><a href='https://a.example/?id={{id}}'>x</a>`), "other text around makes no other ids")
+	_, err := mailrewrite.HTML([]byte(`<a data-onepx-link="honeypot" href="https://a.example/">x</a>`), config(t))
+	require.ErrorIs(t, err, mailrewrite.ErrMalformed, "people who follow it would come nowhere")
 }
 
 func TestLinesStayShortEnoughForMail(t *testing.T) {

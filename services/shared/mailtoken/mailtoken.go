@@ -46,7 +46,7 @@ const (
 	None Mode = 2
 )
 
-// Honeypot is the link id of a link that nobody sees: what follows it is a scanner.
+// Honeypot is the link id of a link that nobody sees: what follows it is a scanner, and is led nowhere.
 const Honeypot = "honeypot"
 
 // RecipientSize is the length in bytes of a recipient's key.

@@ -60,10 +60,10 @@ func Address(text string) string {
 	switch {
 	case err != nil || len(text) > maxAddress:
 		return ""
-	case strings.ContainsAny(text, "<("):
+	case strings.ContainsAny(text, "<(\""): // also without quotes, which make no other mailbox (RFC 5321, 4.1.2)
 		return parsed.Address
 	}
-	return text // not as parsed, which takes quotes away: keys that exist are made of the text
+	return text
 }
 
 func of(pool *sync.Pool, site, text string) []byte {

@@ -38,7 +38,7 @@ func TestDotsMayStandAnywhereInAnAddress(t *testing.T) {
 		key := maker.Recipient("shop", text)
 		require.NotNil(t, key, text)
 		require.Equal(t, maker.Recipient("shop", strings.ToUpper(text)), key, text)
-		for _, named := range []string{"Anna <" + text + ">", "<" + text + ">", text + " (Anna)", `"Müller, Anna" <` + text + ">"} {
+		for _, named := range []string{"Anna <" + text + ">", "<" + text + ">", text + " (Anna)", `"` + strings.Replace(text, "@", `"@`, 1), `Anna <"` + strings.Replace(text, "@", `"@`, 1) + ">", `"Müller, Anna" <` + text + ">"} {
 			require.Equal(t, key, maker.Recipient("shop", named), named)
 		}
 		require.Nil(t, maker.Recipient("shop", text+", c@d.example"), text)

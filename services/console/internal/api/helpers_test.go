@@ -62,7 +62,7 @@ func sitesFile(slowRate int) string {
     sync_partners: [{id: other}]
     timezone: UTC
     currency: EUR
-    api_keys: [{name: all, key: "%s", rights: [audiences, privacy]}]
+    api_keys: [{name: all, key: "%s", rights: [audiences, privacy, mail]}]
 `, siteconfig.HashKey(shopKey), siteconfig.HashKey(adsKey), siteconfig.HashKey(privacyKey), siteconfig.HashKey(slowKey), slowRate, siteconfig.HashKey(blogKey))
 }
 

@@ -59,9 +59,15 @@ func (s *Server) registerMail() {
 	register(s, op, s.rewriteMail)
 }
 
-// placed lets those through who get a place, before anything of their bodies is read. Whoever sends slowly keeps it for readTimeout at
-// most.
+// placed lets those through who get a place, before anything of their bodies is read. A site has one: who sends slowly keeps it for
+// readTimeout at most, over and over, and only from the same site.
 func (s *Server) placed(ctx huma.Context, next func(huma.Context)) {
+	site := callerOf(ctx.Context()).site.ID
+	if _, has := s.mailing.LoadOrStore(site, true); has {
+		s.refuseNow(ctx, busy)
+		return
+	}
+	defer s.mailing.Delete(site)
 	select {
 	case s.mails <- struct{}{}:
 		defer func() { <-s.mails }()

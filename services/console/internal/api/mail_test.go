@@ -134,24 +134,26 @@ func TestAConsoleWithoutKeysSignsNoMail(t *testing.T) {
 
 func TestBodiesAreReadInTheirTurn(t *testing.T) {
 	w := newWorld(t)
-	rewrite := func(body io.Reader) *httptest.ResponseRecorder {
+	rewrite := func(key string, body io.Reader) *httptest.ResponseRecorder {
 		request := httptest.NewRequest(http.MethodPost, "/v1/mail/rewrite", body)
 		request.Header.Set("Content-Type", "application/json")
-		request.Header.Set("Authorization", "Bearer "+shopKey)
+		request.Header.Set("Authorization", "Bearer "+key)
 		recorder := httptest.NewRecorder()
 		w.server.Handler().ServeHTTP(recorder, request)
 		return recorder
 	}
 	codes := make(chan int, 2)
 	var senders []*io.PipeWriter
-	for range 2 {
+	for _, key := range []string{shopKey, blogKey} {
 		body, sender := io.Pipe()
-		go func() { codes <- rewrite(body).Code }()
+		go func() { codes <- rewrite(key, body).Code }()
 		_, err := io.WriteString(sender, "{") // returns when it is read
 		require.NoError(t, err)
 		senders = append(senders, sender)
+		refused := rewrite(key, iotest.ErrReader(errors.New("nobody reads this, also while another site could be served")))
+		require.Equal(t, http.StatusServiceUnavailable, refused.Code)
 	}
-	refused := rewrite(iotest.ErrReader(errors.New("nobody reads this")))
+	refused := rewrite(shopKey, iotest.ErrReader(errors.New("nobody reads this")))
 	require.Equal(t, http.StatusServiceUnavailable, refused.Code)
 	require.Equal(t, "1", refused.Header().Get("Retry-After"))
 	for _, sender := range senders {
@@ -160,7 +162,7 @@ func TestBodiesAreReadInTheirTurn(t *testing.T) {
 		require.NoError(t, sender.Close())
 	}
 	require.Equal(t, []int{http.StatusOK, http.StatusOK}, []int{<-codes, <-codes})
-	require.Equal(t, http.StatusOK, rewrite(strings.NewReader(`{"html":"x","recipients":[{"to":"anna@example.com"}]}`)).Code)
+	require.Equal(t, http.StatusOK, rewrite(shopKey, strings.NewReader(`{"html":"x","recipients":[{"to":"anna@example.com"}]}`)).Code)
 }
 
 func TestMergeDataCannotMakeAnAnswerOfAnySize(t *testing.T) {

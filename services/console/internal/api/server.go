@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -81,12 +82,13 @@ type Server struct {
 	queries chan struct{}
 	// previews has one for each preview that may run at once; each of them is a question, too.
 	previews chan struct{}
-	// mails has a place for each request that may rewrite mail at once.
-	mails  chan struct{}
-	outage *telemetry.OutageLog
-	panics *telemetry.OutageLog
-	api    huma.API
-	http   *http.Server
+	// mails has a place for each request that may rewrite mail at once; mailing are the ids of the sites that have one.
+	mails   chan struct{}
+	mailing sync.Map
+	outage  *telemetry.OutageLog
+	panics  *telemetry.OutageLog
+	api     huma.API
+	http    *http.Server
 }
 
 // New returns a server that does not listen yet.

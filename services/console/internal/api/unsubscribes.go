@@ -44,7 +44,7 @@ type unsubscribesOutput struct {
 
 func (s *Server) registerUnsubscribes() {
 	op := operation("list-unsubscribes", http.MethodGet, "", siteconfig.RightMail, "Who wants no more mail",
-		"Of the site of the key, in pages that can be followed for ever: none is missed, and one that is listed twice has the same id. It is there within a minute of the wish.")
+		"Of the site of the key, in pages that can be followed for ever: none is missed while a replica lags by less than 5 s, and one that is listed twice has the same id. It is there within a minute of the wish.")
 	op.Path = "/v1/mail/unsubscribes"
 	register(s, op, s.listUnsubscribes)
 }
