@@ -140,6 +140,8 @@ type cachedSite struct {
 	mu     sync.Mutex
 	facts  siteFacts
 	readAt time.Time
+	// renewed tells that they are being read anew, by who got them last.
+	renewed bool
 }
 
 // siteFacts are the rules of a site's segments that are in force, and whether it has a feed of products.
@@ -161,28 +163,46 @@ func (c *siteCache) of(site string) *cachedSite {
 	return c.sites[site]
 }
 
-// keepSites is how long that is used again: each change of it is one of the configuration or an import, which take longer to be everywhere.
+// keepSites is how long that is used again, and twice that while somebody reads it anew: each change of it is one of the configuration or an import,
+// which take longer to be everywhere.
 const keepSites = time.Second
 
-// siteFacts are those of now. Whoever comes while they are read waits for them.
-func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (siteFacts, error) {
+// siteFacts are those of now. Whoever comes while they are read waits for them, unless they were known a moment before: then renew, which
+// one caller gets, is to be called beside what else there is to do.
+func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (facts siteFacts, renew func() error, err error) {
 	kept := s.siteCache.of(site)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	if now.Sub(kept.readAt) < keepSites {
-		return kept.facts, nil
+	none := func() error { return nil }
+	switch age := now.Sub(kept.readAt); {
+	case age < keepSites, age < 2*keepSites && kept.renewed:
+		return kept.facts, none, nil
+	case age < 2*keepSites:
+		kept.renewed = true
+		return kept.facts, func() error {
+			facts, err := s.readSiteFacts(ctx, site)
+			kept.mu.Lock()
+			defer kept.mu.Unlock()
+			kept.renewed = false
+			if err == nil && kept.readAt.Before(now) {
+				kept.facts, kept.readAt = facts, now
+			}
+			return err
+		}, nil
 	}
-	var facts siteFacts
+	if facts, err = s.readSiteFacts(ctx, site); err == nil {
+		kept.facts, kept.readAt = facts, now
+	}
+	return facts, none, err
+}
+
+func (s *Store) readSiteFacts(ctx context.Context, site string) (facts siteFacts, err error) {
 	var errs [2]error
 	var asking sync.WaitGroup
 	asking.Go(func() { facts.rules, errs[0] = s.rules(ctx, site) })
 	asking.Go(func() { facts.sells, errs[1] = s.hasFeed(ctx, site) })
 	asking.Wait()
-	if err := errors.Join(errs[:]...); err != nil {
-		return siteFacts{}, err
-	}
-	kept.facts, kept.readAt = facts, now
-	return facts, nil
+	return facts, errors.Join(errs[:]...)
 }
 
 func (s *Store) rules(ctx context.Context, site string) ([]segments.Rule, error) {

@@ -49,7 +49,7 @@ const mostViews = 1000
 // visitor saw before a refusal count for nothing, as all that came before it.
 func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []uuid.UUID) (map[uuid.UUID]lookup.Facts, error) {
 	now := time.Now()
-	known, err := s.siteFacts(ctx, site, now)
+	known, renew, err := s.siteFacts(ctx, site, now)
 	if err != nil {
 		return nil, err
 	}
@@ -58,11 +58,12 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	var hits []hitRow
 	var facts []factRow
 	var interest []interestRow
-	var errs [3]error
+	var errs [4]error
 	var asking sync.WaitGroup
 	asking.Go(func() { hits, errs[0] = s.hits(quick, site, rules, visitors, now) })
 	asking.Go(func() { facts, errs[1] = s.facts(quick, site, day, visitors) })
 	asking.Go(func() { interest, errs[2] = s.interest(quick, site, visitors) })
+	asking.Go(func() { errs[3] = renew() })
 	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
