@@ -30,6 +30,7 @@ func TestEveryAnswerIsThatOfTheReference(t *testing.T) {
 	compareAudiences(t, w, browsed)
 	compareLift(t, w, browsed)
 	compareMail(t, w, mails)
+	askDashboards(t, w)
 	require.NoError(t, w.rollup(t.Context()))
 	c := newComparison(w.clickHouse, siteID, events)
 	reference := answers.New(site, events)
