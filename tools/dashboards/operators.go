@@ -71,8 +71,8 @@ func consumers() row {
 			metric(`histogram_quantile(0.99, sum by (le) (rate(onepx_consumer_event_age_seconds_bucket[10m])))`, "99 %"))},
 		{title: "Inserts by result", about: "unknown: the block may be stored.", unit: "ops", queries: curve(
 			`sum by (result) (rate(onepx_consumer_inserts_total[$__rate_interval]))`, "{{result}}")},
-		{title: "Inserts that fail", unit: "ops", limit: over("OnepxInsertsFail", smallest), queries: curve(
-			`sum by (result) (rate(onepx_consumer_inserts_total{result!="stored"}[5m]))`, "{{result}}")},
+		{title: "Attempts at storing that fail", unit: "ops", limit: over("OnepxInsertsFail", smallest), queries: curve(
+			`sum(rate(onepx_consumer_storing_failures_total[5m]))`, "failures")},
 		{title: "Time of an insert, 90 %", unit: "s", queries: curve(
 			`histogram_quantile(0.9, sum by (le, result) (rate(onepx_consumer_insert_duration_seconds_bucket[$__rate_interval])))`, "{{result}}")},
 	}}

@@ -18,6 +18,7 @@ type Metrics struct {
 	rows       metric.Int64Counter
 	inserts    metric.Int64Counter
 	recoveries metric.Int64Counter
+	failures   metric.Int64Counter
 	seconds    metric.Float64Histogram
 	age        metric.Float64Histogram
 	stoppedNow metric.Int64Gauge
@@ -39,7 +40,7 @@ const (
 // NewMetrics makes the instruments; counters are born at 0 with all their labels.
 func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	var m Metrics
-	var errs [7]error
+	var errs [8]error
 	m.rows, errs[0] = meter.Int64Counter("onepx_consumer_rows_total", metric.WithDescription("Rows stored in events, by outcome."))
 	m.inserts, errs[1] = meter.Int64Counter("onepx_consumer_inserts_total", metric.WithDescription("Inserts into events, by result; unknown means that the block may be stored."))
 	m.recoveries, errs[2] = meter.Int64Counter("onepx_consumer_recoveries_total", metric.WithDescription("Declared batches that were made again, by cause."))
@@ -49,7 +50,9 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 		metric.WithExplicitBucketBoundaries(.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400))
 	m.stoppedNow, errs[5] = meter.Int64Gauge("onepx_consumer_partition_stopped", metric.WithDescription("1 while a partition is stopped and waits for a person, by reason; 0 when it no longer is."))
 	m.next, errs[6] = meter.Int64Gauge("onepx_consumer_position_offset", metric.WithDescription("First offset of a partition that is not stored."))
+	m.failures, errs[7] = meter.Int64Counter("onepx_consumer_storing_failures_total", metric.WithDescription("Attempts at storing, or at finding out what is stored, that have failed; each is made again within ten seconds."))
 	ctx := context.Background()
+	m.failures.Add(ctx, 0)
 	for _, outcome := range outcomes {
 		m.rows.Add(ctx, 0, label("outcome", outcome))
 	}
@@ -125,6 +128,10 @@ func (m *Metrics) recovering(cause error) {
 	}
 	m.recoveries.Add(context.Background(), 1, label("cause", word))
 }
+
+// failed counts each attempt of an outage, while inserts end with the first one: as long as ClickHouse is away, nothing gets as
+// far as another insert.
+func (m *Metrics) failed() { m.failures.Add(context.Background(), 1) }
 
 func (m *Metrics) stopped(p store.Partition, r reason.Reason, on bool) {
 	var value int64

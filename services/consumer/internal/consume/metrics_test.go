@@ -24,13 +24,13 @@ func scrape(t *testing.T, tel *telemetry.Telemetry) map[string]float64 {
 	tel.MetricsHandler().ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/metrics", http.NoBody))
 	samples := map[string]float64{}
 	for line := range strings.Lines(w.Body.String()) {
-		name, value, ok := strings.Cut(strings.TrimSpace(line), "} ")
-		if !ok || !strings.HasPrefix(name, "onepx_consumer_") {
+		words := strings.Fields(line)
+		if !strings.HasPrefix(line, "onepx_consumer_") {
 			continue
 		}
-		n, err := strconv.ParseFloat(value, 64)
+		n, err := strconv.ParseFloat(words[len(words)-1], 64)
 		require.NoError(t, err, line)
-		samples[withoutScope(name)] = n
+		samples[withoutScope(strings.TrimSuffix(words[0], "}"))] = n
 	}
 	return samples
 }
@@ -69,6 +69,7 @@ func TestCountersAreBornAtZero(t *testing.T) {
 	for _, cause := range []string{causeInherited, causeInsert} {
 		require.Contains(t, samples, "onepx_consumer_recoveries_total{cause="+cause+"}")
 	}
+	require.Contains(t, samples, "onepx_consumer_storing_failures_total{}")
 	require.Zero(t, sum(samples, "onepx_consumer_rows_total"))
 }
 
@@ -116,6 +117,7 @@ func TestMetricsAddUp(t *testing.T) {
 	require.Equal(t, 1.0, samples["onepx_consumer_recoveries_total{cause=insert_failed}"])
 	require.Equal(t, 1.0, samples["onepx_consumer_inserts_total{result=unknown}"])
 	require.Equal(t, 3.0, samples["onepx_consumer_inserts_total{result=stored}"], "batches")
+	require.Equal(t, 2.0, samples["onepx_consumer_storing_failures_total{}"], "the insert, and the read after the recovery")
 	require.Equal(t, 24.0, samples["onepx_consumer_position_offset{partition=3}"])
 }
 

@@ -38,6 +38,7 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 			return err
 		}
 		w.outage.Failed(err)
+		w.Metrics.failed()
 		if errors.Is(err, store.ErrRefused) {
 			w.insertRefused(true)
 			pause = retryMax
