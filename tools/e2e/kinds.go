@@ -30,6 +30,9 @@ type kind struct {
 // silence is the rate of a round that makes its own load.
 const silence = -1
 
+// drillKind is the kind that is always first: whether a fault is told must not be left to chance.
+const drillKind = "alerts"
+
 var kinds = map[string]kind{
 	"kill-collector":  {fault: killCollector},
 	"kill-consumer":   {fault: killConsumer},
@@ -49,6 +52,8 @@ var kinds = map[string]kind{
 	"rolling-restart": {fault: rollingRestart, balanced: true, check: noneTurned},
 	"crowd":           {fault: crowd, rate: silence, check: wholeCrowd},
 
+	drillKind: {fault: drillAlerts},
+
 	"net-client-collector":    {fault: network(clientToCollector)},
 	"net-collector-kafka":     {fault: network(collectorToKafka), check: someSpooled},
 	"net-consumer-kafka":      {fault: network(consumerToKafka)},
@@ -57,7 +62,7 @@ var kinds = map[string]kind{
 
 func kindNames() []string { return slices.Sorted(maps.Keys(kinds)) }
 
-// order draws the kinds of the rounds: shuffled, all of them before any comes again.
+// order draws the kinds of the rounds: first the drill of alerts, then all others, shuffled, before any comes again.
 func order(only string, rounds int, seed uint64) ([]string, error) {
 	if only != "" {
 		if kinds[only].fault == nil {
@@ -66,12 +71,12 @@ func order(only string, rounds int, seed uint64) ([]string, error) {
 		return slices.Repeat([]string{only}, rounds), nil
 	}
 	random := rand.New(rand.NewPCG(seed, 1))
-	all := kindNames()
+	all := slices.DeleteFunc(kindNames(), func(name string) bool { return name == drillKind })
 	short := slices.DeleteFunc(slices.Clone(all), func(name string) bool { return kinds[name].long })
-	var order []string
+	order := []string{drillKind}
 	for len(order) < rounds {
 		names := short
-		if len(order) == 0 && rounds >= len(all) {
+		if len(order) == 1 && rounds > len(all) {
 			names = all
 		}
 		random.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })

@@ -19,7 +19,7 @@ import (
 )
 
 type cli struct {
-	Rounds int     `default:"10" help:"How many rounds. Every kind of fault comes once before one comes again; long kinds (kafka-away-long: more than five minutes) only when there are as many rounds as kinds (20), and only once."`
+	Rounds int     `default:"10" help:"How many rounds. The first is the drill of alerts. Of the other kinds of faults every one comes once before one comes again; long kinds (kafka-away-long: more than five minutes) only when there are as many rounds as kinds (21), and only once."`
 	Seed   uint64  `help:"Order of the faults, their moments and the traffic follow from it; 0 = a new one."`
 	Rate   float64 `default:"300" help:"Events a second."`
 	Only   string  `placeholder:"KIND" help:"Run this kind of fault in every round. A wrong name lists them all."`
@@ -78,5 +78,8 @@ func (c *cli) run(ctx context.Context) (err error) {
 	}
 	fmt.Printf("e2e: rounds=%d %s\n", c.Rounds, w.verdict)
 	fmt.Printf("ledger: %s\n", w.verdict.ledger)
+	if w.alerts != "" {
+		fmt.Printf("alerts: %s\n", w.alerts)
+	}
 	return nil
 }

@@ -49,6 +49,8 @@ type world struct {
 	verdict verdict
 	noting  sync.Mutex // guards answers and ledger while there is load
 	answers answers
+	// alerts is what the drill of alerts has come to, empty as long as there was none.
+	alerts string
 }
 
 // start starts everything; stop must be called also after an error.
