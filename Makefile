@@ -159,7 +159,7 @@ test-integration: bin/dev ## real Kafka, ClickHouse and Chromium, with -race
 test-faults:
 	$(MAKE) --no-print-directory e2e ROUNDS=2
 
-e2e: ## break each part in turn under load and compare what was sent with rows and conversions kept (ROUNDS=10; 20 do every kind of fault; SEED=0 draws one)
+e2e: ## break each part in turn under load and compare what was sent with rows and conversions kept (ROUNDS=10; 21 do every kind of fault; SEED=0 draws one)
 	@go build -o bin/e2e ./tools/e2e
 	bin/e2e --rounds $(ROUNDS) --seed $(SEED)
 

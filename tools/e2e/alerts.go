@@ -25,8 +25,8 @@ const (
 	bareSeed = 1 << 32
 )
 
-// drill breaks one thing after the other and reads meanwhile what the alerts would be told: a symptom is raised by its
-// fault, and by nothing else before or after.
+// drill breaks one thing after the other and reads meanwhile what the alerts would be told: each fault must raise its
+// symptom, and before the first and after the last there must be none.
 type drill struct {
 	*world
 	services []*pipeline.Service

@@ -19,6 +19,8 @@ func TestTheOrderOfKinds(t *testing.T) {
 		require.NoError(t, err)
 		require.NotContains(t, few, "kafka-away-long", "long kinds are left out of few rounds")
 
+		require.Equal(t, "alerts", few[0], "the drill of alerts comes first")
+
 		enough, err := order("", len(all), seed)
 		require.NoError(t, err)
 		slices.Sort(enough)
@@ -27,6 +29,7 @@ func TestTheOrderOfKinds(t *testing.T) {
 		many, err := order("", 3*len(all), seed)
 		require.NoError(t, err)
 		require.ElementsMatch(t, all, many[:len(all)])
+		require.NotContains(t, many[1:], "alerts", "the drill does not come again")
 		require.NotContains(t, many[len(all):], "kafka-away-long", "long kinds don't come again")
 	}
 	only, err := order("crowd", 2, 1)
