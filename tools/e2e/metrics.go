@@ -16,13 +16,17 @@ const awaitLimit = 2 * time.Minute
 func (w *world) await(ctx context.Context, what string, ask func(context.Context) error) error {
 	ctx, cancel := context.WithTimeout(ctx, awaitLimit)
 	defer cancel()
+	var last error
 	for {
 		err := ask(ctx)
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil { // an answer that was cut off tells nothing
+			last = err
+		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("waited %s: %s: %w", awaitLimit, what, err)
+			return fmt.Errorf("waited %s: %s: %w", awaitLimit, what, last)
 		}
 		w.pause(ctx, 20*time.Millisecond)
 	}
