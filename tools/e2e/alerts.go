@@ -20,9 +20,8 @@ const (
 	// backlog is how long ClickHouse is away in the drill: longer than a batch that counts as young may take, and than an
 	// insert of before may still take to fail.
 	backlog = 12 * time.Second
-	// bareRate is events a second for the collector without a spool, bareSeed what sets their ids apart from the others'.
+	// bareRate is events a second for the collector without a spool.
 	bareRate = 10
-	bareSeed = 1 << 32
 )
 
 // drill breaks one thing after the other and reads meanwhile what the alerts would be told: each fault must raise its
@@ -42,11 +41,10 @@ func drillAlerts(ctx context.Context, w *world) error {
 	}
 	loading, stop := context.WithCancel(ctx)
 	var sending sync.WaitGroup
-	sending.Go(func() {
-		load.Run(loading, load.Config{
-			Targets: []string{bare.URL}, Site: site, Rate: bareRate, Visitors: 30, Seed: w.seed + bareSeed, Timeout: 10 * time.Second, InFlight: 1000,
-		}, w.note)
-	})
+	cfg := load.Config{
+		Targets: []string{bare.URL}, Site: site, Rate: bareRate, Visitors: 30, Seed: w.random.Uint64(), Timeout: 10 * time.Second, InFlight: 1000,
+	}
+	sending.Go(func() { load.Run(loading, cfg, w.note) })
 	d := drill{world: w, services: slices.Concat(w.collectors, w.consumers, []*pipeline.Service{bare})}
 	err = d.run(ctx)
 	stop()
