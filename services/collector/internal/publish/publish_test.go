@@ -21,6 +21,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/account"
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
@@ -61,7 +62,7 @@ func start(t *testing.T, change func(*publish.Config)) fixture {
 	f := fixture{broker: broker, clock: &clock{}}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	f.config = publish.Config{
-		Addr: kafkaSettings.Addr(), Transport: transport, InFlight: 64, Timeout: patience, MaxEventBytes: 100_000,
+		Addr: kafkaSettings.Addr(), Transport: transport, InFlight: 64, Timeout: patience, MaxEventBytes: 100_000, Counts: account.NewCounts(),
 		Outage: telemetry.NewOutageLog(log, "kafka", time.Now), Now: f.clock.now,
 	}
 	if change != nil {

@@ -123,7 +123,7 @@ func inShort(rows []store.Row) string {
 }
 
 func newerSchema(offset int64, at time.Time, id int) kafka.Message {
-	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = eventlog.SchemaTally + 1 }))
+	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = eventlog.SchemaAccount + 1 }))
 }
 
 func TestOutcomeOfEachOffset(t *testing.T) {
