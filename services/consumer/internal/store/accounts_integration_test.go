@@ -150,3 +150,35 @@ func TestAnAccountSaysHowEventsEnded(t *testing.T) {
 			d.name+".ledger_accounts(from='2026-11-24', to='2026-11-24')"))
 	require.Zero(t, d.number("SELECT count() FROM %s.traffic_daily"), "it is no event")
 }
+
+func TestTablesThatDifferFromEventsAreShown(t *testing.T) {
+	d := migrated(t)
+	disagreements := func() []string {
+		return d.answer("SELECT concatWithSeparator(' ', table_name, kafka_partition, first_offset, last_offset, site_id, site_day, in_events, in_table) FROM " + d.name + ".ledger_views(from='2026-11-24', to='2026-11-24')")
+	}
+	require.Empty(t, disagreements(), "nothing is stored")
+	kinds := []string{"page_view", "custom", "impression", "order", "email_open", "email_click", "email_unsubscribe", "email_delivery", "identify", "sync"}
+	outcomes := []string{store.OutcomeEvent, store.OutcomeDuplicate, store.OutcomeTally, store.OutcomeSuppressed, store.OutcomeDead}
+	rows := batch(100, 200)
+	for i := range rows {
+		r := &rows[i]
+		r.Kind, r.Outcome, r.IsBot, r.Transport = kinds[i%10], outcomes[i/10%5], i/50%2 == 1, []string{"gif", "server"}[i/100]
+		r.Name, r.Source, r.Referrer = r.Kind, []string{"", "news"}[i/10%2], []string{"", "https://search.example/"}[i/20%2]
+		if r.Kind == "order" {
+			r.Name, r.OrderID = []string{"purchase", "refund"}[i/10%2], fmt.Sprint(i)
+		}
+		if r.Outcome == store.OutcomeTally {
+			r.TallyHits = 7
+		}
+		r.MailCampaignID = "autumn"
+	}
+	require.NoError(t, d.Insert(within(t), "token", rows))
+	require.Empty(t, disagreements())
+	d.exec("INSERT INTO " + d.name + ".traffic_daily (site_id, site_day, channel, duplicates) VALUES ('shop', '2026-11-24', 'Direct', 3)")
+	d.exec("INSERT INTO " + d.name + ".order_entries SELECT * FROM " + d.name + ".order_entries WHERE kafka_offset = 103 SETTINGS insert_deduplicate = 0")
+	d.exec("DELETE FROM " + d.name + ".touches WHERE kafka_offset BETWEEN 101 AND 103 SETTINGS lightweight_deletes_sync = 2")
+	d.exec("DELETE FROM " + d.name + ".mail_hits WHERE kafka_offset = 104 SETTINGS lightweight_deletes_sync = 2")
+	require.Equal(t, []string{
+		"mail_hits 3 104 104  1970-01-01 16 15", "order_entries 3 103 253  1970-01-01 4 5", "touches 3 102 102  1970-01-01 5 4", "traffic_daily -1 -1 -1 shop 2026-11-24 80 83",
+	}, disagreements())
+}
