@@ -271,3 +271,22 @@ func TestHealth(t *testing.T) {
 	cancel()
 	<-ended
 }
+
+func TestSettleReturnsWhenKafkaHasAnsweredForAll(t *testing.T) {
+	f := start(t, func(cfg *publish.Config) { cfg.Timeout = impatience })
+	require.NoError(t, f.Settle(t.Context()), "there is nothing")
+	f.broker.Silence()
+	answered := make(chan reason.Reason)
+	go func() { answered <- f.Publish(context.Background(), event(t, 1, 0)) }()
+	require.Eventually(t, func() bool { return f.InFlight() == 1 }, patience, time.Millisecond)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorContains(t, f.Settle(ended), "still on their way to kafka")
+	f.broker.Resume()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, f.Settle(ctx))
+	<-answered
+	require.Zero(t, f.InFlight())
+	require.Empty(t, f.Publish(t.Context(), event(t, 2, 0)), "it has given its places back")
+}
