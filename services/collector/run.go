@@ -18,6 +18,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/onepx/onepx/services/collector/internal/account"
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/deliveries"
@@ -65,6 +66,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	tallying, haltTally := context.WithCancel(running)
 	var tallies sync.WaitGroup
 	tallies.Go(func() { s.tally.Follow(tallying) })
+	tallies.Go(func() { s.accounts.Follow(tallying) })
 	replaying, haltReplay := context.WithCancel(running)
 	var replay sync.WaitGroup
 	if s.spool != nil {
@@ -72,7 +74,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	}
 	notices := reload.Notices(running, cfg.Config, tel.Logger)
 	parts.Go(func() { s.sites.Follow(running, notices, hangups, s.server.SetSites) })
-	tel.Logger.Info("collector serves", "version", version, "listen", public.Addr().String(), "admin", admin.Addr().String())
+	tel.Logger.Info("collector serves", "version", version, "collector", s.accounts.Collector.String(), "listen", public.Addr().String(), "admin", admin.Addr().String())
 
 	grace := cfg.StopGrace
 	select {
@@ -89,9 +91,10 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 			replay.Wait()
 			return nil
 		}},
-		lifecycle.Stop{Name: "tally", Timeout: cfg.StopTimeout, Do: func(context.Context) error {
+		lifecycle.Stop{Name: "tallies and accounts", Timeout: cfg.StopTimeout, Do: func(ctx context.Context) error {
 			haltTally()
 			tallies.Wait()
+			s.lastAccount(ctx)
 			return nil
 		}},
 		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},
@@ -112,6 +115,7 @@ type service struct {
 	publisher    *publish.Publisher
 	health       *publish.Health
 	tally        *tally.Counter
+	accounts     *account.Teller
 	suppressions *suppression.List
 	source       suppression.Source
 	// spool is nil if there is none.
@@ -154,9 +158,10 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 		Brokers: cfg.Kafka.Brokers, Dialer: dialer, Log: tel.Logger,
 		Client: &kafka.Client{Addr: cfg.Kafka.Addr(), Transport: transport},
 	}
+	counts := account.NewCounts()
 	toKafka := publish.Config{
 		Addr: cfg.Kafka.Addr(), Transport: transport,
-		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes,
+		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes, Counts: counts,
 		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
 	}
 	if err := addSpool(cfg.Spool, tel, &toKafka); err != nil {
@@ -165,13 +170,14 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.spool = toKafka.Spool
 	s.publisher, s.health = publish.New(toKafka), publish.NewHealth(toKafka)
 	s.tally = tally.New(s.publisher, time.Now)
+	s.accounts = account.New(counts, s.publisher, tel.Logger, time.Now)
 	mailTokens, err := cfg.mailTokens()
 	if err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
-		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
+		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, Account: counts.Ended, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
@@ -181,6 +187,14 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// lastAccount tells what is left once Kafka has said what became of all events, or in time for the next step.
+func (s *service) lastAccount(ctx context.Context) {
+	settling, cancel := context.WithTimeout(ctx, flushTimeout)
+	defer cancel()
+	_ = s.publisher.Settle(settling) // what is still on its way stays unknown to the ledger; Close tells of it
+	s.accounts.Last(ctx)
 }
 
 // toProviders fetches what is needed once in a long while, so it keeps no connection.

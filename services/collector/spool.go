@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
+	"github.com/onepx/onepx/services/collector/internal/account"
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/collector/internal/spool"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
@@ -161,15 +162,18 @@ func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
+	counts := account.NewCounts()
 	publisher := publish.New(publish.Config{
-		Addr: c.Kafka.Addr(), Transport: transport, InFlight: drainInFlight, Timeout: drainTimeout, MaxEventBytes: c.MaxEventBytes,
+		Addr: c.Kafka.Addr(), Transport: transport, InFlight: drainInFlight, Timeout: drainTimeout, MaxEventBytes: c.MaxEventBytes, Counts: counts,
 		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
 		Spool: s, SpoolOutage: telemetry.NewOutageLog(tel.Logger, "read the spool", time.Now), Unreplayable: losses.unreplayable,
 	})
 	defer reportProgress(tel.Logger, s, publisher)()
+	accounts := account.New(counts, publisher, tel.Logger, time.Now)
 	if err = publisher.Drain(ctx); err != nil {
 		err = fmt.Errorf("stopped, %d events are left in the spool: %w", s.Len(), err)
 	}
+	accounts.Last(ctx)
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err = errors.Join(err, publisher.Close(closing))

@@ -105,7 +105,7 @@ func TestDrainSpool(t *testing.T) {
 	cancel()
 	err = drain.drain(stopped, tel)
 	require.ErrorIs(t, err, context.Canceled)
-	require.ErrorContains(t, err, "20 events are left in the spool")
+	require.ErrorContains(t, err, "21 events are left in the spool", "and the collector's last account")
 	require.NoError(t, tel.Shutdown(t.Context()))
 	broker.Resume()
 	require.NoError(t, drain.Run())

@@ -144,7 +144,7 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 	c := w.start()
 	at := time.Now().UTC().Truncate(time.Millisecond)
 	garbage := kafka.Message{Time: at, Key: []byte("key"), Value: []byte("\xff no event")}
-	tooNew := w.record(event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaTally + 1 }), at)
+	tooNew := w.record(event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaAccount + 1 }), at)
 	good := w.views(2)
 	w.publish(eventlog.TopicEvents, 0, good[0], garbage, tooNew, good[1])
 	require.Equal(t, []string{"0/0 event", "0/1 dead undecodable", "0/2 dead schema_too_new", "0/3 event"}, w.awaitRows(4))

@@ -33,6 +33,7 @@ func TestThePipelineWithTLSLoginsAndLeastRights(t *testing.T) {
 		test func(*testing.T, *world)
 	}{
 		{"an event is answered and can be erased", testPipeline},
+		{"what a collector has told is in the ledger, and what it could not tell is no gap", testLedger},
 		{"nobody may do more than the document says", testRights},
 		{"a consumer that is refused ends and says why", testConsumerRefused},
 		{"a collector that is refused is not ready and says why", testCollectorRefused},

@@ -52,6 +52,10 @@ func scalar(field protoreflect.FieldDescriptor, n int) protoreflect.Value {
 		return protoreflect.ValueOfEnum(values.Get(values.Len() - 1).Number())
 	case protoreflect.Uint32Kind:
 		return protoreflect.ValueOfUint32(uint32(n))
+	case protoreflect.Uint64Kind:
+		return protoreflect.ValueOfUint64(uint64(n) * 1_000_000_007)
+	case protoreflect.Int32Kind:
+		return protoreflect.ValueOfInt32(-int32(n))
 	case protoreflect.Int64Kind:
 		return protoreflect.ValueOfInt64(-int64(n) * 1_000_000_007)
 	case protoreflect.BytesKind:

@@ -428,7 +428,7 @@ func (TransportKind) EnumDescriptor() ([]byte, []int) {
 // Event is one hit: somebody (or something) did something on a site, in an e-mail or in an ad.
 type Event struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Set by the collector: the lowest schema a reader must know to count this event rightly: 1, of a tally 2.
+	// Set by the collector: the lowest schema a reader must know to count this event rightly: 1, of a tally 2, of an account 3.
 	Schema uint32 `protobuf:"varint,1,opt,name=schema,proto3" json:"schema,omitempty"`
 	// 16 bytes. Client-made (parameter `id`: a UUID as it is, any other text as UUIDv8 of its SHA-256), else a UUIDv7 made by
 	// the collector. (site_id, event_id) is counted once within 7 days. Not personal.
@@ -461,7 +461,10 @@ type Event struct {
 	Flags []string `protobuf:"bytes,18,rep,name=flags,proto3" json:"flags,omitempty"`
 	// In place of an event: hits that were not stored. Needs schema 2; of the fields above only schema, event_id, site_id, kind
 	// (of the hits), received_at_ms, occurred_at_ms and consent.decided_by are set.
-	Tally         *Tally `protobuf:"bytes,19,opt,name=tally,proto3" json:"tally,omitempty"`
+	Tally *Tally `protobuf:"bytes,19,opt,name=tally,proto3" json:"tally,omitempty"`
+	// In place of an event: what a collector did within a minute. Needs schema 3; of the fields above only schema, event_id,
+	// event_id_origin, received_at_ms and occurred_at_ms (end and start of the span it tells of) are set. It is of no site.
+	Account       *Account `protobuf:"bytes,20,opt,name=account,proto3" json:"account,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -629,6 +632,13 @@ func (x *Event) GetTally() *Tally {
 	return nil
 }
 
+func (x *Event) GetAccount() *Account {
+	if x != nil {
+		return x.Account
+	}
+	return nil
+}
+
 // Tally says how many hits of a site one collector did not store within some time, because visitors wish so. Not personal.
 type Tally struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -684,6 +694,248 @@ func (x *Tally) GetHits() uint64 {
 	return 0
 }
 
+// Account says what one collector did since its last account: a minute as a rule, more after a minute without anything to
+// tell. Counts of several accounts add up. Not personal.
+type Account struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// 16 random bytes, made at the collector's start. The key of the record, so that accounts of a collector are in order.
+	Collector []byte `protobuf:"bytes,1,opt,name=collector,proto3" json:"collector,omitempty"`
+	// 0 for the first account since the start, then one more each.
+	Sequence uint64 `protobuf:"varint,2,opt,name=sequence,proto3" json:"sequence,omitempty"`
+	// Accounts of a lower sequence are in Kafka, and none of them only in a spool.
+	Acknowledged uint64 `protobuf:"varint,3,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
+	// The collector has stopped as told, and there is nothing more to tell.
+	Last bool `protobuf:"varint,4,opt,name=last,proto3" json:"last,omitempty"`
+	// What became of the events that were answered.
+	Ended []*Ended `protobuf:"bytes,5,rep,name=ended,proto3" json:"ended,omitempty"`
+	// The records that Kafka acknowledged, accounts left out, by partition and minute of their record time.
+	Published []*Published `protobuf:"bytes,6,rep,name=published,proto3" json:"published,omitempty"`
+	// How many records Kafka did not acknowledge; it may have them all the same, once or more.
+	Unacknowledged uint64 `protobuf:"varint,7,opt,name=unacknowledged,proto3" json:"unacknowledged,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Account) Reset() {
+	*x = Account{}
+	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Account) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Account) ProtoMessage() {}
+
+func (x *Account) ProtoReflect() protoreflect.Message {
+	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Account.ProtoReflect.Descriptor instead.
+func (*Account) Descriptor() ([]byte, []int) {
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Account) GetCollector() []byte {
+	if x != nil {
+		return x.Collector
+	}
+	return nil
+}
+
+func (x *Account) GetSequence() uint64 {
+	if x != nil {
+		return x.Sequence
+	}
+	return 0
+}
+
+func (x *Account) GetAcknowledged() uint64 {
+	if x != nil {
+		return x.Acknowledged
+	}
+	return 0
+}
+
+func (x *Account) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *Account) GetEnded() []*Ended {
+	if x != nil {
+		return x.Ended
+	}
+	return nil
+}
+
+func (x *Account) GetPublished() []*Published {
+	if x != nil {
+		return x.Published
+	}
+	return nil
+}
+
+func (x *Account) GetUnacknowledged() uint64 {
+	if x != nil {
+		return x.Unacknowledged
+	}
+	return 0
+}
+
+// Ended is how many events ended in one way.
+type Ended struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// stored, spooled, suppressed, ignored, rejected or lost, as in the header Onepx-Event.
+	Outcome string `protobuf:"bytes,1,opt,name=outcome,proto3" json:"outcome,omitempty"`
+	// Why: a word of docs/reasons.md; empty = stored.
+	Reason        string `protobuf:"bytes,2,opt,name=reason,proto3" json:"reason,omitempty"`
+	Events        uint64 `protobuf:"varint,3,opt,name=events,proto3" json:"events,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Ended) Reset() {
+	*x = Ended{}
+	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Ended) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Ended) ProtoMessage() {}
+
+func (x *Ended) ProtoReflect() protoreflect.Message {
+	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Ended.ProtoReflect.Descriptor instead.
+func (*Ended) Descriptor() ([]byte, []int) {
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Ended) GetOutcome() string {
+	if x != nil {
+		return x.Outcome
+	}
+	return ""
+}
+
+func (x *Ended) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Ended) GetEvents() uint64 {
+	if x != nil {
+		return x.Events
+	}
+	return 0
+}
+
+// Published is how many records of one minute one partition has taken, and between which offsets; others' lie between them too.
+type Published struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Start of the minute, in ms since 1970-01-01 UTC.
+	MinuteMs      int64  `protobuf:"varint,1,opt,name=minute_ms,json=minuteMs,proto3" json:"minute_ms,omitempty"`
+	Partition     int32  `protobuf:"varint,2,opt,name=partition,proto3" json:"partition,omitempty"`
+	Records       uint64 `protobuf:"varint,3,opt,name=records,proto3" json:"records,omitempty"`
+	FirstOffset   int64  `protobuf:"varint,4,opt,name=first_offset,json=firstOffset,proto3" json:"first_offset,omitempty"`
+	LastOffset    int64  `protobuf:"varint,5,opt,name=last_offset,json=lastOffset,proto3" json:"last_offset,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Published) Reset() {
+	*x = Published{}
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Published) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Published) ProtoMessage() {}
+
+func (x *Published) ProtoReflect() protoreflect.Message {
+	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Published.ProtoReflect.Descriptor instead.
+func (*Published) Descriptor() ([]byte, []int) {
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Published) GetMinuteMs() int64 {
+	if x != nil {
+		return x.MinuteMs
+	}
+	return 0
+}
+
+func (x *Published) GetPartition() int32 {
+	if x != nil {
+		return x.Partition
+	}
+	return 0
+}
+
+func (x *Published) GetRecords() uint64 {
+	if x != nil {
+		return x.Records
+	}
+	return 0
+}
+
+func (x *Published) GetFirstOffset() int64 {
+	if x != nil {
+		return x.FirstOffset
+	}
+	return 0
+}
+
+func (x *Published) GetLastOffset() int64 {
+	if x != nil {
+		return x.LastOffset
+	}
+	return 0
+}
+
 // Visitor says whose event it is. Set by the collector's identity step. Personal (pseudonymous).
 type Visitor struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -702,7 +954,7 @@ type Visitor struct {
 
 func (x *Visitor) Reset() {
 	*x = Visitor{}
-	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -714,7 +966,7 @@ func (x *Visitor) String() string {
 func (*Visitor) ProtoMessage() {}
 
 func (x *Visitor) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[2]
+	mi := &file_onepx_v1_event_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -727,7 +979,7 @@ func (x *Visitor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Visitor.ProtoReflect.Descriptor instead.
 func (*Visitor) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{2}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Visitor) GetVisitorId() []byte {
@@ -780,7 +1032,7 @@ type Page struct {
 
 func (x *Page) Reset() {
 	*x = Page{}
-	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -792,7 +1044,7 @@ func (x *Page) String() string {
 func (*Page) ProtoMessage() {}
 
 func (x *Page) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[3]
+	mi := &file_onepx_v1_event_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -805,7 +1057,7 @@ func (x *Page) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Page.ProtoReflect.Descriptor instead.
 func (*Page) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{3}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Page) GetUrl() string {
@@ -851,7 +1103,7 @@ type Marketing struct {
 
 func (x *Marketing) Reset() {
 	*x = Marketing{}
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -863,7 +1115,7 @@ func (x *Marketing) String() string {
 func (*Marketing) ProtoMessage() {}
 
 func (x *Marketing) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[4]
+	mi := &file_onepx_v1_event_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -876,7 +1128,7 @@ func (x *Marketing) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Marketing.ProtoReflect.Descriptor instead.
 func (*Marketing) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{4}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Marketing) GetUtmSource() string {
@@ -960,7 +1212,7 @@ type Commerce struct {
 
 func (x *Commerce) Reset() {
 	*x = Commerce{}
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -972,7 +1224,7 @@ func (x *Commerce) String() string {
 func (*Commerce) ProtoMessage() {}
 
 func (x *Commerce) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[5]
+	mi := &file_onepx_v1_event_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -985,7 +1237,7 @@ func (x *Commerce) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Commerce.ProtoReflect.Descriptor instead.
 func (*Commerce) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{5}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Commerce) GetOrderId() string {
@@ -1033,7 +1285,7 @@ type Item struct {
 
 func (x *Item) Reset() {
 	*x = Item{}
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1045,7 +1297,7 @@ func (x *Item) String() string {
 func (*Item) ProtoMessage() {}
 
 func (x *Item) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[6]
+	mi := &file_onepx_v1_event_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1058,7 +1310,7 @@ func (x *Item) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Item.ProtoReflect.Descriptor instead.
 func (*Item) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{6}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Item) GetId() string {
@@ -1108,7 +1360,7 @@ type Mail struct {
 
 func (x *Mail) Reset() {
 	*x = Mail{}
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1372,7 @@ func (x *Mail) String() string {
 func (*Mail) ProtoMessage() {}
 
 func (x *Mail) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[7]
+	mi := &file_onepx_v1_event_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1385,7 @@ func (x *Mail) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Mail.ProtoReflect.Descriptor instead.
 func (*Mail) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{7}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Mail) GetCampaignId() string {
@@ -1202,7 +1454,7 @@ type Client struct {
 
 func (x *Client) Reset() {
 	*x = Client{}
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1214,7 +1466,7 @@ func (x *Client) String() string {
 func (*Client) ProtoMessage() {}
 
 func (x *Client) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[8]
+	mi := &file_onepx_v1_event_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1227,7 +1479,7 @@ func (x *Client) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Client.ProtoReflect.Descriptor instead.
 func (*Client) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{8}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Client) GetIpPrefix() string {
@@ -1327,7 +1579,7 @@ type Consent struct {
 
 func (x *Consent) Reset() {
 	*x = Consent{}
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1339,7 +1591,7 @@ func (x *Consent) String() string {
 func (*Consent) ProtoMessage() {}
 
 func (x *Consent) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[9]
+	mi := &file_onepx_v1_event_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1352,7 +1604,7 @@ func (x *Consent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Consent.ProtoReflect.Descriptor instead.
 func (*Consent) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{9}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Consent) GetMeasure() bool {
@@ -1405,7 +1657,7 @@ type Transport struct {
 
 func (x *Transport) Reset() {
 	*x = Transport{}
-	mi := &file_onepx_v1_event_proto_msgTypes[10]
+	mi := &file_onepx_v1_event_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1417,7 +1669,7 @@ func (x *Transport) String() string {
 func (*Transport) ProtoMessage() {}
 
 func (x *Transport) ProtoReflect() protoreflect.Message {
-	mi := &file_onepx_v1_event_proto_msgTypes[10]
+	mi := &file_onepx_v1_event_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1430,7 +1682,7 @@ func (x *Transport) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Transport.ProtoReflect.Descriptor instead.
 func (*Transport) Descriptor() ([]byte, []int) {
-	return file_onepx_v1_event_proto_rawDescGZIP(), []int{10}
+	return file_onepx_v1_event_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Transport) GetKind() TransportKind {
@@ -1465,7 +1717,7 @@ var File_onepx_v1_event_proto protoreflect.FileDescriptor
 
 const file_onepx_v1_event_proto_rawDesc = "" +
 	"\n" +
-	"\x14onepx/v1/event.proto\x12\bonepx.v1\"\xa3\x06\n" +
+	"\x14onepx/v1/event.proto\x12\bonepx.v1\"\xd0\x06\n" +
 	"\x05Event\x12\x16\n" +
 	"\x06schema\x18\x01 \x01(\rR\x06schema\x12\x19\n" +
 	"\bevent_id\x18\x02 \x01(\fR\aeventId\x12:\n" +
@@ -1486,14 +1738,34 @@ const file_onepx_v1_event_proto_rawDesc = "" +
 	"\ttransport\x18\x10 \x01(\v2\x13.onepx.v1.TransportR\ttransport\x120\n" +
 	"\x05props\x18\x11 \x03(\v2\x1a.onepx.v1.Event.PropsEntryR\x05props\x12\x14\n" +
 	"\x05flags\x18\x12 \x03(\tR\x05flags\x12%\n" +
-	"\x05tally\x18\x13 \x01(\v2\x0f.onepx.v1.TallyR\x05tally\x1a8\n" +
+	"\x05tally\x18\x13 \x01(\v2\x0f.onepx.v1.TallyR\x05tally\x12+\n" +
+	"\aaccount\x18\x14 \x01(\v2\x11.onepx.v1.AccountR\aaccount\x1a8\n" +
 	"\n" +
 	"PropsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"3\n" +
 	"\x05Tally\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x12\x12\n" +
-	"\x04hits\x18\x02 \x01(\x04R\x04hits\"\xbb\x01\n" +
+	"\x04hits\x18\x02 \x01(\x04R\x04hits\"\xfd\x01\n" +
+	"\aAccount\x12\x1c\n" +
+	"\tcollector\x18\x01 \x01(\fR\tcollector\x12\x1a\n" +
+	"\bsequence\x18\x02 \x01(\x04R\bsequence\x12\"\n" +
+	"\facknowledged\x18\x03 \x01(\x04R\facknowledged\x12\x12\n" +
+	"\x04last\x18\x04 \x01(\bR\x04last\x12%\n" +
+	"\x05ended\x18\x05 \x03(\v2\x0f.onepx.v1.EndedR\x05ended\x121\n" +
+	"\tpublished\x18\x06 \x03(\v2\x13.onepx.v1.PublishedR\tpublished\x12&\n" +
+	"\x0eunacknowledged\x18\a \x01(\x04R\x0eunacknowledged\"Q\n" +
+	"\x05Ended\x12\x18\n" +
+	"\aoutcome\x18\x01 \x01(\tR\aoutcome\x12\x16\n" +
+	"\x06reason\x18\x02 \x01(\tR\x06reason\x12\x16\n" +
+	"\x06events\x18\x03 \x01(\x04R\x06events\"\xa4\x01\n" +
+	"\tPublished\x12\x1b\n" +
+	"\tminute_ms\x18\x01 \x01(\x03R\bminuteMs\x12\x1c\n" +
+	"\tpartition\x18\x02 \x01(\x05R\tpartition\x12\x18\n" +
+	"\arecords\x18\x03 \x01(\x04R\arecords\x12!\n" +
+	"\ffirst_offset\x18\x04 \x01(\x03R\vfirstOffset\x12\x1f\n" +
+	"\vlast_offset\x18\x05 \x01(\x03R\n" +
+	"lastOffset\"\xbb\x01\n" +
 	"\aVisitor\x12\x1d\n" +
 	"\n" +
 	"visitor_id\x18\x01 \x01(\fR\tvisitorId\x12)\n" +
@@ -1633,7 +1905,7 @@ func file_onepx_v1_event_proto_rawDescGZIP() []byte {
 }
 
 var file_onepx_v1_event_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_onepx_v1_event_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
 var file_onepx_v1_event_proto_goTypes = []any{
 	(IdOrigin)(0),      // 0: onepx.v1.IdOrigin
 	(EventKind)(0),     // 1: onepx.v1.EventKind
@@ -1643,40 +1915,46 @@ var file_onepx_v1_event_proto_goTypes = []any{
 	(TransportKind)(0), // 5: onepx.v1.TransportKind
 	(*Event)(nil),      // 6: onepx.v1.Event
 	(*Tally)(nil),      // 7: onepx.v1.Tally
-	(*Visitor)(nil),    // 8: onepx.v1.Visitor
-	(*Page)(nil),       // 9: onepx.v1.Page
-	(*Marketing)(nil),  // 10: onepx.v1.Marketing
-	(*Commerce)(nil),   // 11: onepx.v1.Commerce
-	(*Item)(nil),       // 12: onepx.v1.Item
-	(*Mail)(nil),       // 13: onepx.v1.Mail
-	(*Client)(nil),     // 14: onepx.v1.Client
-	(*Consent)(nil),    // 15: onepx.v1.Consent
-	(*Transport)(nil),  // 16: onepx.v1.Transport
-	nil,                // 17: onepx.v1.Event.PropsEntry
+	(*Account)(nil),    // 8: onepx.v1.Account
+	(*Ended)(nil),      // 9: onepx.v1.Ended
+	(*Published)(nil),  // 10: onepx.v1.Published
+	(*Visitor)(nil),    // 11: onepx.v1.Visitor
+	(*Page)(nil),       // 12: onepx.v1.Page
+	(*Marketing)(nil),  // 13: onepx.v1.Marketing
+	(*Commerce)(nil),   // 14: onepx.v1.Commerce
+	(*Item)(nil),       // 15: onepx.v1.Item
+	(*Mail)(nil),       // 16: onepx.v1.Mail
+	(*Client)(nil),     // 17: onepx.v1.Client
+	(*Consent)(nil),    // 18: onepx.v1.Consent
+	(*Transport)(nil),  // 19: onepx.v1.Transport
+	nil,                // 20: onepx.v1.Event.PropsEntry
 }
 var file_onepx_v1_event_proto_depIdxs = []int32{
 	0,  // 0: onepx.v1.Event.event_id_origin:type_name -> onepx.v1.IdOrigin
 	1,  // 1: onepx.v1.Event.kind:type_name -> onepx.v1.EventKind
-	8,  // 2: onepx.v1.Event.visitor:type_name -> onepx.v1.Visitor
-	9,  // 3: onepx.v1.Event.page:type_name -> onepx.v1.Page
-	10, // 4: onepx.v1.Event.marketing:type_name -> onepx.v1.Marketing
-	11, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
-	13, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
-	14, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
-	15, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
-	16, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
-	17, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
+	11, // 2: onepx.v1.Event.visitor:type_name -> onepx.v1.Visitor
+	12, // 3: onepx.v1.Event.page:type_name -> onepx.v1.Page
+	13, // 4: onepx.v1.Event.marketing:type_name -> onepx.v1.Marketing
+	14, // 5: onepx.v1.Event.commerce:type_name -> onepx.v1.Commerce
+	16, // 6: onepx.v1.Event.mail:type_name -> onepx.v1.Mail
+	17, // 7: onepx.v1.Event.client:type_name -> onepx.v1.Client
+	18, // 8: onepx.v1.Event.consent:type_name -> onepx.v1.Consent
+	19, // 9: onepx.v1.Event.transport:type_name -> onepx.v1.Transport
+	20, // 10: onepx.v1.Event.props:type_name -> onepx.v1.Event.PropsEntry
 	7,  // 11: onepx.v1.Event.tally:type_name -> onepx.v1.Tally
-	2,  // 12: onepx.v1.Visitor.kind:type_name -> onepx.v1.VisitorKind
-	12, // 13: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
-	3,  // 14: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
-	4,  // 15: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
-	5,  // 16: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
-	17, // [17:17] is the sub-list for method output_type
-	17, // [17:17] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	8,  // 12: onepx.v1.Event.account:type_name -> onepx.v1.Account
+	9,  // 13: onepx.v1.Account.ended:type_name -> onepx.v1.Ended
+	10, // 14: onepx.v1.Account.published:type_name -> onepx.v1.Published
+	2,  // 15: onepx.v1.Visitor.kind:type_name -> onepx.v1.VisitorKind
+	15, // 16: onepx.v1.Commerce.items:type_name -> onepx.v1.Item
+	3,  // 17: onepx.v1.Client.network_class:type_name -> onepx.v1.NetworkClass
+	4,  // 18: onepx.v1.Consent.decided_by:type_name -> onepx.v1.ConsentSignal
+	5,  // 19: onepx.v1.Transport.kind:type_name -> onepx.v1.TransportKind
+	20, // [20:20] is the sub-list for method output_type
+	20, // [20:20] is the sub-list for method input_type
+	20, // [20:20] is the sub-list for extension type_name
+	20, // [20:20] is the sub-list for extension extendee
+	0,  // [0:20] is the sub-list for field type_name
 }
 
 func init() { file_onepx_v1_event_proto_init() }
@@ -1684,15 +1962,15 @@ func file_onepx_v1_event_proto_init() {
 	if File_onepx_v1_event_proto != nil {
 		return
 	}
-	file_onepx_v1_event_proto_msgTypes[5].OneofWrappers = []any{}
-	file_onepx_v1_event_proto_msgTypes[6].OneofWrappers = []any{}
+	file_onepx_v1_event_proto_msgTypes[8].OneofWrappers = []any{}
+	file_onepx_v1_event_proto_msgTypes[9].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_onepx_v1_event_proto_rawDesc), len(file_onepx_v1_event_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   12,
+			NumMessages:   15,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -17,7 +17,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     insert_until       DateTime64(3, 'UTC') COMMENT 'the deadline of the insert: ClickHouse refuses the block after it',
     rules              LowCardinality(String) COMMENT 'hash of what the row depends on besides the record; text in table rules',
 
-    outcome            LowCardinality(String) COMMENT 'event, tally, duplicate, suppressed, dead, missing or erased; reports count event only',
+    outcome            LowCardinality(String) COMMENT 'event, tally, account, duplicate, suppressed, dead, missing or erased; reports count event only',
     reason             LowCardinality(String) COMMENT 'why it is not counted; words in docs/reasons.md',
     flags              Array(LowCardinality(String)) COMMENT 'what the collector had to change; words in docs/reasons.md',
 
@@ -112,6 +112,8 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
 
     props              Map(String, String),
     retention_days     UInt16,
+
+    account            String COMMENT 'outcome account: what a collector did within a minute, as JSON; see ledger_minutes',
 
     INDEX by_event_id      event_id      TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_visitor_id    visitor_id    TYPE bloom_filter(0.001) GRANULARITY 1,

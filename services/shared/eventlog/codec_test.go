@@ -39,8 +39,26 @@ func TestARecordHoldsTheEventUnderItsIDAndTheMomentOfPublishing(t *testing.T) {
 	require.True(t, proto.Equal(event(), got))
 }
 
+func TestAnAccountIsOfNoSiteAndLiesWithTheOthersOfItsCollector(t *testing.T) {
+	account := event(func(ev *onepxv1.Event) {
+		ev.Schema, ev.SiteId, ev.Visitor = eventlog.SchemaAccount, "", nil
+		ev.Account = &onepxv1.Account{Collector: []byte("collectorcollect")}
+	})
+	message, err := eventlog.Encode(account, time.Now())
+	require.NoError(t, err)
+	require.Equal(t, []byte("collectorcollect"), message.Key)
+	require.True(t, eventlog.IsAccount(message.Headers))
+	require.False(t, eventlog.Replayed(message.Headers))
+	got, err := eventlog.Decode(message.Value)
+	require.NoError(t, err)
+	require.True(t, proto.Equal(account, got))
+	other, err := eventlog.Encode(event(), time.Now())
+	require.NoError(t, err)
+	require.False(t, eventlog.IsAccount(other.Headers))
+}
+
 func TestWhatIsNoEventIsToldApartFromWhatIsTooNew(t *testing.T) {
-	newer := value(t, event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaTally + 1 }))
+	newer := value(t, event(func(ev *onepxv1.Event) { ev.Schema = eventlog.SchemaAccount + 1 }))
 	for name, test := range map[string]struct {
 		value []byte
 		want  error
@@ -48,6 +66,7 @@ func TestWhatIsNoEventIsToldApartFromWhatIsTooNew(t *testing.T) {
 		"bytes that are no protobuf":            {[]byte("\xff\xff\xff"), eventlog.ErrUndecodable},
 		"no value":                              {nil, eventlog.ErrUndecodable},
 		"another message":                       {[]byte("\x0a\x03abc"), eventlog.ErrUndecodable},
+		"an account of no collector":            {value(t, event(func(ev *onepxv1.Event) { ev.Account = &onepxv1.Account{Collector: []byte("short")} })), eventlog.ErrUndecodable},
 		"an event without a site":               {value(t, event(func(ev *onepxv1.Event) { ev.SiteId = "" })), eventlog.ErrUndecodable},
 		"an event id of another length":         {value(t, event(func(ev *onepxv1.Event) { ev.EventId = []byte("short") })), eventlog.ErrUndecodable},
 		"an event that did not arrive":          {value(t, event(func(ev *onepxv1.Event) { ev.ReceivedAtMs = 0 })), eventlog.ErrUndecodable},

@@ -23,6 +23,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/account"
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/client"
 	"github.com/onepx/onepx/services/collector/internal/deliveries"
@@ -164,6 +165,7 @@ type edge struct {
 	publisher    *publisher
 	suppressions *suppressions
 	tallies      []tally.Key
+	counts       *account.Counts
 	telemetry    *telemetry.Telemetry
 	log          *bytes.Buffer
 }
@@ -171,7 +173,7 @@ type edge struct {
 // build makes a server that does not listen yet.
 func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	t.Helper()
-	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{listed: map[string]bool{}}, log: &bytes.Buffer{}}
+	e := &edge{t: t, publisher: &publisher{}, suppressions: &suppressions{listed: map[string]bool{}}, counts: account.NewCounts(), log: &bytes.Buffer{}}
 	var err error
 	e.telemetry, err = telemetry.New(context.Background(), telemetry.Config{Service: "collector", LogOutput: e.log})
 	require.NoError(t, err)
@@ -180,7 +182,7 @@ func build(t *testing.T, changes ...func(*api.Deps)) (*edge, *api.Server) {
 	trusted := []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}
 	deps := api.Deps{
 		Sites: config, Clients: client.New(trusted, nil, nil), Identities: identity.New("0123456789abcdef0123456789abcdef"),
-		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Transport: unreachable{}, Getenv: func(string) string { return "mailgun-key" }, Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, WriteTimeout: 20 * time.Second,
+		Suppressions: e.suppressions, Wishes: e.suppressions, MailTokens: mailRing, Deliveries: deliveries.New(deliveries.Config{Transport: unreachable{}, Getenv: func(string) string { return "mailgun-key" }, Now: func() time.Time { return arrival }}), Publisher: e.publisher, Tally: func(key tally.Key) { e.tallies = append(e.tallies, key) }, Account: e.counts.Ended, WriteTimeout: 20 * time.Second,
 		Meter: e.telemetry.Meter, Tracer: e.telemetry.Tracer, Logger: e.telemetry.Logger, Now: func() time.Time { return arrival },
 	}
 	for _, change := range changes {

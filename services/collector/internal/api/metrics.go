@@ -50,6 +50,8 @@ type metrics struct {
 	wished   metric.Int64Counter
 	panics   metric.Int64Counter
 	duration metric.Float64Histogram
+	// account is told how each event ended, beside the counters.
+	account func(reason.Reason)
 
 	// The labels, as lists: made anew for each call they would be garbage of each hit.
 	endedBy   map[reason.Reason][]metric.AddOption
@@ -58,8 +60,9 @@ type metrics struct {
 	steps     map[string][]metric.RecordOption
 }
 
-func newMetrics(meter metric.Meter) (*metrics, error) {
+func newMetrics(meter metric.Meter, account func(reason.Reason)) (*metrics, error) {
 	m := &metrics{
+		account:   account,
 		endedBy:   map[reason.Reason][]metric.AddOption{},
 		flaggedBy: map[reason.Reason][]metric.AddOption{},
 		wishedBy:  map[wishLabels][]metric.AddOption{},
@@ -134,6 +137,7 @@ func durable(word reason.Reason) bool { return word == "" || word == reason.InSp
 // end counts how an event ended: by a reason, or durable with flags.
 func (m *metrics) end(ctx context.Context, word reason.Reason, flags []reason.Reason) {
 	m.ended.Add(ctx, 1, m.endedBy[word]...)
+	m.account(word)
 	if !durable(word) {
 		return
 	}

@@ -77,6 +77,8 @@ type Deps struct {
 	Publisher  Publisher
 	// Tally counts hits of which nothing is stored because the visitor wishes so.
 	Tally func(tally.Key)
+	// Account counts an event by the reason it ended with; "" is that of a stored one.
+	Account func(reason.Reason)
 	// WriteTimeout bounds an answer once the request is read; it must leave the publisher its time.
 	WriteTimeout time.Duration
 	// MaxConnections is how many connections there may be at once, see conns; 0 means any number.
@@ -108,7 +110,7 @@ type Server struct {
 
 // New returns a server that does not listen yet.
 func New(deps Deps) (*Server, error) {
-	m, err := newMetrics(deps.Meter)
+	m, err := newMetrics(deps.Meter, deps.Account)
 	if err != nil {
 		return nil, fmt.Errorf("collector metrics: %w", err)
 	}

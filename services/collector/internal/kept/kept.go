@@ -61,6 +61,10 @@ var Table = []Row{
 	same(NotPersonal, machine, "transport.kind", "transport.dialect", "transport.prefetch", "transport.head"),
 	{[]string{"props"}, MayBe, "names and values, masked: the site's choice; ids that [partners](sync.md) tell, where sharing is allowed, as they are", "names and values, masked", "the same, without click ids"},
 	{[]string{"tally.reason", "tally.hits"}, NotPersonal, No + ": only in counts", No, No},
+	{[]string{
+		"account.collector", "account.sequence", "account.acknowledged", "account.last", "account.ended.outcome", "account.ended.reason", "account.ended.events",
+		"account.published.minute_ms", "account.published.partition", "account.published.records", "account.published.first_offset", "account.published.last_offset", "account.unacknowledged",
+	}, NotPersonal, No + ": only in counts", No, No},
 }
 
 // same is a row of fields that depend on no consent.

@@ -108,5 +108,13 @@ func (p *Publisher) SpoolReady() error {
 	return nil
 }
 
+// Spooled is the number of events in the spool that Kafka has not acknowledged.
+func (p *Publisher) Spooled() int {
+	if p.cfg.Spool == nil {
+		return 0
+	}
+	return p.cfg.Spool.Len()
+}
+
 // Replayed is the number of events that have come out of the spool into Kafka.
 func (p *Publisher) Replayed() int64 { return p.replayed.Load() }

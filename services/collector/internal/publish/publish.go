@@ -63,8 +63,16 @@ type Config struct {
 	SpoolOutage *telemetry.OutageLog
 	// Unreplayable is told of an event in the spool that Kafka refuses for good and that is therefore left out; nil for nobody.
 	Unreplayable func(error)
+	// Counts are told which records Kafka has acknowledged and which it has not.
+	Counts Counts
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// Counts count records by what Kafka has said to them. They are called by the Writer and must not block.
+type Counts interface {
+	Published(records []kafka.Message)
+	Unacknowledged(records []kafka.Message)
 }
 
 // Publisher publishes events. It may be used from anywhere at once.
@@ -269,6 +277,9 @@ func (p *Publisher) completed(messages []kafka.Message, err error) {
 	if err == nil {
 		p.gate.worked()
 		p.cfg.Outage.Recovered()
+		p.cfg.Counts.Published(messages)
+	} else {
+		p.cfg.Counts.Unacknowledged(messages)
 	}
 	if len(messages) == 1 && tooLarge(err) {
 		err = fmt.Errorf("%w: %w", errRefused, err) // in a batch of several it may be another's fault
@@ -299,6 +310,26 @@ func (p *Publisher) Away() bool { return p.gate.isAway() }
 
 // InFlight is the number of events that are on their way now.
 func (p *Publisher) InFlight() int { return len(p.places) }
+
+// Settle waits until the Writer has finished with all events it has, or returns the error of ctx. Nothing else may enter
+// meanwhile.
+func (p *Publisher) Settle(ctx context.Context) error {
+	taken := 0
+	defer func() {
+		for range taken {
+			<-p.places
+		}
+	}()
+	for taken < cap(p.places) {
+		select {
+		case p.places <- struct{}{}:
+			taken++
+		case <-ctx.Done():
+			return fmt.Errorf("%d events still on their way to kafka: %w", cap(p.places)-taken, ctx.Err())
+		}
+	}
+	return nil
+}
 
 // Close lets no more events in, waits until the Writer has finished with those it has, and closes it. When ctx ends first,
 // the Writer goes on until it has tried each often enough; nobody waits for those any more, and Close may be called again.

@@ -21,6 +21,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
+	"github.com/onepx/onepx/services/collector/internal/account"
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
@@ -61,7 +62,7 @@ func start(t *testing.T, change func(*publish.Config)) fixture {
 	f := fixture{broker: broker, clock: &clock{}}
 	log := slog.New(slog.NewTextHandler(io.Discard, nil))
 	f.config = publish.Config{
-		Addr: kafkaSettings.Addr(), Transport: transport, InFlight: 64, Timeout: patience, MaxEventBytes: 100_000,
+		Addr: kafkaSettings.Addr(), Transport: transport, InFlight: 64, Timeout: patience, MaxEventBytes: 100_000, Counts: account.NewCounts(),
 		Outage: telemetry.NewOutageLog(log, "kafka", time.Now), Now: f.clock.now,
 	}
 	if change != nil {
@@ -269,4 +270,23 @@ func TestHealth(t *testing.T) {
 	require.Eventually(t, func() bool { return health.Err() == nil }, patience, time.Millisecond)
 	cancel()
 	<-ended
+}
+
+func TestSettleReturnsWhenKafkaHasAnsweredForAll(t *testing.T) {
+	f := start(t, func(cfg *publish.Config) { cfg.Timeout = impatience })
+	require.NoError(t, f.Settle(t.Context()), "there is nothing")
+	f.broker.Silence()
+	answered := make(chan reason.Reason)
+	go func() { answered <- f.Publish(context.Background(), event(t, 1, 0)) }()
+	require.Eventually(t, func() bool { return f.InFlight() == 1 }, patience, time.Millisecond)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorContains(t, f.Settle(ended), "still on their way to kafka")
+	f.broker.Resume()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, f.Settle(ctx))
+	<-answered
+	require.Zero(t, f.InFlight())
+	require.Empty(t, f.Publish(t.Context(), event(t, 2, 0)), "it has given its places back")
 }

@@ -167,8 +167,8 @@ func decode(record kafka.Message) decoded {
 		return d
 	}
 	d.key = store.EventKey{SiteID: d.event.GetSiteId(), EventID: store.ID(d.event.GetEventId())}
-	// A collector repeats a tally until it knows that Kafka has it.
-	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || d.replayed || d.event.GetTally() != nil {
+	// A collector repeats a tally or an account until it knows that Kafka has it.
+	if d.event.GetEventIdOrigin() == onepxv1.IdOrigin_ID_ORIGIN_CLIENT || d.replayed || d.event.GetTally() != nil || d.event.GetAccount() != nil {
 		d.horizon = longHorizon
 	}
 	return d
@@ -245,7 +245,7 @@ func (m rowMaker) missing(offset int64) store.Row {
 	return row
 }
 
-// row decides the outcome in the order dead, suppressed, duplicate, event or tally.
+// row decides the outcome in the order dead, suppressed, duplicate, event, tally or account.
 func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 	row := m.base(d.offset)
 	row.RecordTime, row.RecordHash = d.at, d.hash
@@ -256,6 +256,12 @@ func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 		row.Outcome, row.Reason = store.OutcomeSuppressed, string(reason.OnSuppression)
 		row.SiteID = d.event.GetSiteId()
 		row.RetentionDays = m.enricher.Facts(&onepxv1.Event{SiteId: row.SiteID}).RetentionDays
+	case d.event.GetAccount() != nil:
+		row.FillAccount(d.event)
+		row.Outcome, row.Replayed = store.OutcomeAccount, d.replayed
+		if repeated() {
+			row.Outcome, row.Reason, row.Account = store.OutcomeDuplicate, string(reason.RepeatedEventID), ""
+		}
 	case repeated():
 		row.Fill(d.event, m.enricher.Facts(d.event))
 		row.Outcome, row.Reason = store.OutcomeDuplicate, string(reason.RepeatedEventID)

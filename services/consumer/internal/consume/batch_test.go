@@ -123,7 +123,7 @@ func inShort(rows []store.Row) string {
 }
 
 func newerSchema(offset int64, at time.Time, id int) kafka.Message {
-	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = eventlog.SchemaTally + 1 }))
+	return recordOf(offset, at, hit(id, func(e *onepxv1.Event) { e.Schema = eventlog.SchemaAccount + 1 }))
 }
 
 func TestOutcomeOfEachOffset(t *testing.T) {
@@ -346,4 +346,17 @@ func TestATallyIsARowOfItsOwnAndIsCountedOnce(t *testing.T) {
 	require.Equal(t, []any{"tally", "opted_out", uint64(41), "shop", "page_view", "opt_out_cookie"},
 		[]any{rows[0].Outcome, rows[0].Reason, rows[0].TallyHits, rows[0].SiteID, rows[0].Kind, rows[0].ConsentDecidedBy})
 	require.Equal(t, []any{"duplicate", uint64(0)}, []any{rows[1].Outcome, rows[1].TallyHits})
+}
+
+func TestAnAccountIsARowOfNoSiteAndIsToldOnce(t *testing.T) {
+	account := hit(1, func(event *onepxv1.Event) {
+		event.Schema, event.SiteId, event.Name, event.Visitor = eventlog.SchemaAccount, "", "", nil
+		event.EventIdOrigin = onepxv1.IdOrigin_ID_ORIGIN_COLLECTOR
+		event.Account = &onepxv1.Account{Collector: []byte("0123456789abcdef"), Ended: []*onepxv1.Ended{{Outcome: "stored", Events: 41}}}
+	})
+	later := noon.Add(25 * time.Hour)
+	rows := newMaker().make(t, from100(101, recordOf(100, noon, account), recordOf(101, later, account))).rows
+	require.Equal(t, []any{"account", "", ""}, []any{rows[0].Outcome, rows[0].SiteID, rows[0].Reason})
+	require.Contains(t, rows[0].Account, `"outcomes":{"stored":41}`)
+	require.Equal(t, []any{"duplicate", "repeated_event_id", ""}, []any{rows[1].Outcome, rows[1].Reason, rows[1].Account})
 }

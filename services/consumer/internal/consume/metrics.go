@@ -25,7 +25,7 @@ type Metrics struct {
 	next       metric.Int64Gauge
 }
 
-var outcomes = []string{store.OutcomeEvent, store.OutcomeTally, store.OutcomeDuplicate, store.OutcomeSuppressed, store.OutcomeDead, store.OutcomeMissing}
+var outcomes = []string{store.OutcomeEvent, store.OutcomeTally, store.OutcomeAccount, store.OutcomeDuplicate, store.OutcomeSuppressed, store.OutcomeDead, store.OutcomeMissing}
 
 // The words of the label result of inserts and of the label cause of recoveries.
 const (

@@ -20,6 +20,8 @@ const (
 	OutcomeEvent = "event"
 	// OutcomeTally: no event, but how many hits a collector did not store.
 	OutcomeTally = "tally"
+	// OutcomeAccount: no event, but what a collector did within a minute.
+	OutcomeAccount = "account"
 	// OutcomeErased: it was an event or a duplicate of a person who has been erased since. Only an erasure writes it.
 	OutcomeErased = "erased"
 )
@@ -146,4 +148,5 @@ type Row struct {
 	RetentionDays uint16            `ch:"retention_days"`
 
 	TallyHits uint64 `ch:"tally_hits"`
+	Account   string `ch:"account"`
 }
