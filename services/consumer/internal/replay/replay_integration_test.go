@@ -253,7 +253,7 @@ func deadLetters(w *world, p int, began time.Time) {
 	said, err = run(false)
 	require.NoError(w.t, err)
 	require.Equal(w.t, "letters=5 undecodable=1 not_acknowledged=0 settled=4 missing=0 foreign=0 dead=0 stored=0 expired=0", said)
-	require.Equal(w.t, w.facts("twin")["conversion_hits"][:2], w.facts("shop")["conversion_hits"][:2])
+	require.Equal(w.t, w.facts("twin")["traffic_daily"], w.facts("shop")["traffic_daily"])
 	require.Empty(w.t, w.letters, "they are letters already")
 }
 
