@@ -205,7 +205,7 @@ func ReadDeadLetter(m kafka.Message) (DeadLetter, bool) {
 			letter.Record.Time, err3 = time.Parse(time.RFC3339Nano, string(h.Value))
 		}
 	}
-	ok := ok1 && ok2 && topic != "" && letter.ID >= 0 && letter.Record.Offset >= 0 && letter.Reason != "" && !letter.Record.Time.IsZero()
+	ok := ok1 && ok2 && topic != "" && letter.ID >= 0 && letter.Record.Offset >= 0 && seen[HeaderReason] && seen[HeaderTime]
 	return letter, ok && errors.Join(err1, err2, err3) == nil
 }
 

@@ -17,7 +17,6 @@ import (
 	"github.com/google/uuid"
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
-	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
@@ -33,8 +32,6 @@ import (
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const sites = `sites: [{id: shop, timezone: UTC, currency: EUR, goals: [{id: purchase, event: purchase}]}, {id: twin, timezone: UTC, currency: EUR, goals: [{id: purchase, event: purchase}]},
   {id: brief, timezone: UTC, currency: EUR, retention_days: 30}]`
