@@ -70,6 +70,9 @@ func (r *run) store(ctx context.Context, b block, counts *Counts) error {
 	}
 	for i := range rows {
 		counts.Outcomes[rows[i].Outcome]++
+		if b.facts == store.FactsMade && rows[i].EventID != uuid.Nil {
+			counts.New++
+		}
 	}
 	counts.Stored += int64(len(rows))
 	return nil

@@ -28,18 +28,19 @@ type Request struct {
 // Counts are numbers of offsets.
 type Counts struct {
 	// Missing have no row; of these Gone are not in Kafka any more, Expired would have been removed by now for their age, and
-	// Stored have a row now, by its outcome.
-	Missing, Gone, Expired, Stored int64
-	Outcomes                       map[string]int64
+	// Stored have a row now, by its outcome. New are those of Stored that never had a row before which kept an event id.
+	Missing, Gone, Expired, Stored, New int64
+	Outcomes                            map[string]int64
 }
 
 // add adds those of a partition.
 func (c *Counts) add(other Counts) {
-	c.Missing, c.Gone, c.Expired, c.Stored = c.Missing+other.Missing, c.Gone+other.Gone, c.Expired+other.Expired, c.Stored+other.Stored
+	c.Missing, c.Gone, c.Expired = c.Missing+other.Missing, c.Gone+other.Gone, c.Expired+other.Expired
+	c.Stored, c.New = c.Stored+other.Stored, c.New+other.New
 }
 
 // ErrGone says that Kafka does not hold records any more of which there is no row.
-var ErrGone = errors.New("Kafka does not hold their records any more: restore the rows from a backup")
+var ErrGone = errors.New("their records are not in Kafka any more; restore the rows from a backup")
 
 // Gaps stores a row for each offset that has none. The error wraps ErrGone when all was done that can be, and offsets are left
 // that nothing here can bring back.
@@ -70,11 +71,19 @@ func (r *run) gaps(ctx context.Context, request Request) error {
 			return fmt.Errorf("partition %d: %w", id, err)
 		}
 	}
+	r.sayUnknown(total)
 	r.Say("total: missing=%d stored=%d expired=%d gone=%d", total.Missing, total.Stored, total.Expired, total.Gone)
 	if total.Gone > 0 {
 		return fmt.Errorf("%d offsets stay without a row: %w", total.Gone, ErrGone)
 	}
 	return nil
+}
+
+// sayUnknown says what consumers do not know that have begun before: which events a client may still repeat.
+func (r *run) sayUnknown(c Counts) {
+	if c.New > 0 {
+		r.Say("%d of the rows are new: restart the consumers, which count repeats of these events that come from now on until then", c.New)
+	}
 }
 
 // partition heals the gaps of one partition.

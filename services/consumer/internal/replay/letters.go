@@ -71,6 +71,7 @@ func (r *run) letters(ctx context.Context, each func(context.Context, func(consu
 	if err != nil {
 		return err
 	}
+	r.sayUnknown(counts.Counts)
 	r.Say("%s", counts)
 	if counts.Missing > 0 {
 		r.Say("records without a row: `consumer replay` stores them")
