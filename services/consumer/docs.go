@@ -43,7 +43,7 @@ func configurationPage(page *bytes.Buffer) error {
 	page.WriteString(`# Settings of the consumer
 
 Each is an environment variable or a flag; the flag goes first. A command takes those that it needs:
-` + "`consumer run`, `migrate`, `topics`, `topics accept-offsets`, `deadletter list`, `import rates`, `import costs`, `import feed`, `rollup`, `rebuild goals`, `rebuild segments`, `jobs`, `export`, `export list` or one of `privacy` and `webhooks`, each with `--help`" + `. Wrong ones end the start with
+` + "`consumer run`, `migrate`, `topics`, `topics accept-offsets`, `deadletter show`, `deadletter replay`, `replay`, `import rates`, `import costs`, `import feed`, `rollup`, `rebuild goals`, `rebuild segments`, `jobs`, `export`, `export list` or one of `privacy` and `webhooks`, each with `--help`" + `. Wrong ones end the start with
 exit code 2. Secrets have no default and are never logged.
 
 `)

@@ -22,7 +22,8 @@ type cli struct {
 	Run        runCmd        `cmd:"" help:"Consume: Kafka records in, ClickHouse rows out. Example: consumer run --config onepx.yaml"`
 	Migrate    migrateCmd    `cmd:"" help:"Bring the ClickHouse schema up to date; can be repeated. Example: consumer migrate"`
 	Topics     topicsCmd     `cmd:"" help:"Create and check the Kafka topics, or accept moved offsets."`
-	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded."`
+	Deadletter deadletterCmd `cmd:"" help:"Look at records that could not be decoded, and store those that can be now."`
+	Replay     replayCmd     `cmd:"" help:"Store a row for each offset that lacks one, from Kafka (docs/ledger.md). Safe to repeat, and beside running consumers. Example: consumer replay --partition 2 --from 4100 --to 4199 --dry-run"`
 	Import     importCmd     `cmd:"" help:"Bring exchange rates, costs of advertising and product feeds into ClickHouse."`
 	Rebuild    rebuildCmd    `cmd:"" help:"Make facts of stored events anew."`
 	Rollup     rollupCmd     `cmd:"" help:"Compute the sums by day that the rollup_ reports answer with; run it as often as they shall be renewed. Example: consumer rollup --config onepx.yaml --days 90"`

@@ -88,7 +88,10 @@ func TestWrongSettingsExitWith2AndAreNamed(t *testing.T) {
 		{"a day that is none", "rebuild goals --from yesterday --to 2026-11-01", nil, []string{"--from", "yesterday"}},
 		{"a rebuild without days", "rebuild goals", nil, []string{"--from", "--to"}},
 		{"a deadline that would not be waited for", "topics accept-offsets", map[string]string{"ONEPX_INSERT_DEADLINE": "-1s"}, []string{"ONEPX_INSERT_DEADLINE"}},
-		{"a password without a mechanism", "deadletter list", map[string]string{"ONEPX_KAFKA_SASL_PASSWORD": "hunter2"}, []string{"ONEPX_KAFKA_SASL_MECHANISM"}},
+		{"a password without a mechanism", "deadletter show", map[string]string{"ONEPX_KAFKA_SASL_PASSWORD": "hunter2"}, []string{"ONEPX_KAFKA_SASL_MECHANISM"}},
+		{"a replay of offsets of all partitions", "replay --from 3 --to 9", nil, []string{"add --partition"}},
+		{"a replay that ends before it begins", "replay --partition 0 --from 9 --to 3", nil, []string{"--from 9 is after --to 3"}},
+		{"a replay of a partition that can't be", "replay --partition=-2", nil, []string{"--partition, --from and --to are 0 or more, or -1"}},
 		{"an unknown command", "consume", nil, []string{"consume"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -114,7 +117,7 @@ func TestWrongSettingsExitWith2AndAreNamed(t *testing.T) {
 func TestWithoutKafkaACommandEndsAndSaysSo(t *testing.T) {
 	t.Setenv("ONEPX_CLICKHOUSE_ADDR", "127.0.0.1:1")
 	t.Setenv("ONEPX_CONFIG", writeSites(t))
-	for _, name := range []string{"topics", "deadletter list", "rebuild goals --from 2026-11-01 --to 2026-11-01"} {
+	for _, name := range []string{"topics", "deadletter show", "deadletter replay", "replay", "rebuild goals --from 2026-11-01 --to 2026-11-01"} {
 		got := command(t, append(strings.Fields(name), "--kafka-brokers=127.0.0.1:1")...)
 		require.Equal(t, 1, got.code, name)
 		require.Contains(t, got.errOut, "consumer: kafka metadata: ", name)

@@ -125,10 +125,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	if worker.Limits, err = c.limits(ctx, client, events); err != nil {
 		return err
 	}
-	deadLetters := &kafka.Writer{
-		Addr: c.Kafka.Addr(), Topic: eventlog.TopicDeadLetter, Transport: client.Transport,
-		RequiredAcks: kafka.RequireAll, BatchTimeout: 5 * time.Millisecond, BatchBytes: deadLetterBytes, Balancer: &kafka.Hash{},
-	}
+	deadLetters := deadLetterWriter(c.Kafka, client)
 	defer func() { _ = deadLetters.Close() }()
 	worker.DeadLetters = consume.DeadLetterTopic{Writer: deadLetters}
 

@@ -113,17 +113,19 @@ func TestAnEventInKafkaBecomesARowAndIsInTheViewsAndTheReports(t *testing.T) {
 		" AND received_at BETWEEN now64(3) - INTERVAL 1 HOUR AND now64(3) AND record_time BETWEEN received_at AND declared_at + INTERVAL 1 MILLISECOND AND record_hash != 0"))
 }
 
-// letter is a line of `consumer deadletter list`.
+// letter is a line of `consumer deadletter show`.
 type letter struct {
-	Record, Reason string
-	RecordTime     time.Time `json:"record_time"`
-	Bytes          int
-	Key, Value     []byte
+	Topic, Reason     string
+	Partition, Offset int
+	RecordTime        time.Time `json:"record_time"`
+	Bytes             int
+	Decodable         bool
+	Key, Value        []byte
 }
 
 func letters(t *testing.T, args ...string) []letter {
 	t.Helper()
-	got := command(t, append([]string{"deadletter", "list"}, args...)...)
+	got := command(t, append([]string{"deadletter", "show"}, args...)...)
 	require.Zero(t, got.code, got.errOut)
 	var all []letter
 	for line := range strings.Lines(got.out) {
@@ -136,7 +138,7 @@ func letters(t *testing.T, args ...string) []letter {
 
 func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testing.T) {
 	empty(t)
-	none := command(t, "deadletter", "list")
+	none := command(t, "deadletter", "show")
 	require.Equal(t, 1, none.code)
 	require.Contains(t, none.errOut, "topic onepx.deadletter does not exist: run `consumer topics`")
 	w := begun(t)
@@ -151,8 +153,8 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 	c.awaitMetric(`onepx_consumer_rows_total{outcome="dead"} 2`)
 
 	want := []letter{
-		{Record: "onepx.events/0/1", Reason: "undecodable", RecordTime: at, Bytes: len(garbage.Value)},
-		{Record: "onepx.events/0/2", Reason: "schema_too_new", RecordTime: at, Bytes: len(tooNew.Value)},
+		{Topic: "onepx.events", Partition: 0, Offset: 1, Reason: "undecodable", RecordTime: at, Bytes: len(garbage.Value)},
+		{Topic: "onepx.events", Partition: 0, Offset: 2, Reason: "schema_too_new", RecordTime: at, Bytes: len(tooNew.Value)},
 	}
 	require.Equal(t, want, letters(t))
 	want[0].Key, want[0].Value, want[1].Key, want[1].Value = garbage.Key, garbage.Value, tooNew.Key, tooNew.Value

@@ -1,7 +1,7 @@
 // Command e2e proves the promise of delivery on real parts: a real Kafka, a real ClickHouse, two collectors and two
 // consumers work under load while each round breaks something (kinds.go lists what), and after each round every event that
 // was answered as stored or spooled is counted exactly once, as are the conversions, orders and touches that follow. One collector and one consumer reach the others through
-// proxies that can spoil their connections (network.go).
+// proxies that can spoil their connections (network.go). At the end what is stored is damaged on purpose, found and healed (drill.go).
 package main
 
 import (
@@ -75,6 +75,9 @@ func (c *cli) run(ctx context.Context) (err error) {
 			return fmt.Errorf("round %d, %s, seed %d: %w", i+1, name, c.Seed, err)
 		}
 		w.verdict = v
+	}
+	if w.verdict, err = w.drill(ctx, len(names)); err != nil {
+		return fmt.Errorf("drill, seed %d: %w", c.Seed, err)
 	}
 	fmt.Printf("e2e: rounds=%d %s\n", c.Rounds, w.verdict)
 	fmt.Printf("ledger: %s\n", w.verdict.ledger)

@@ -34,6 +34,7 @@ func TestThePipelineWithTLSLoginsAndLeastRights(t *testing.T) {
 	}{
 		{"an event is answered and can be erased", testPipeline},
 		{"what a collector has told is in the ledger, and what it could not tell is no gap", testLedger},
+		{"rows that are lost can be replayed", testReplay},
 		{"nobody may do more than the document says", testRights},
 		{"a consumer that is refused ends and says why", testConsumerRefused},
 		{"a collector that is refused is not ready and says why", testCollectorRefused},
@@ -63,6 +64,15 @@ func testPipeline(t *testing.T, w *world) {
 	}, patience, glance)
 }
 
+func testReplay(t *testing.T, w *world) {
+	require.NoError(t, w.askAs("setup", "DELETE FROM onepx.events WHERE 1"))
+	require.Eventually(t, func() bool { // once the event is acknowledged
+		said, err := w.pipeline.Consumer(t.Context(), "replay")
+		require.NoError(t, err, said)
+		return strings.Contains(said, "total: missing=1 stored=1 expired=0 gone=0")
+	}, patience, time.Second)
+}
+
 func testRights(t *testing.T, w *world) {
 	for _, c := range []struct{ user, statement, want string }{
 		{"console", "INSERT INTO onepx.events (site_id) VALUES ('shop')", "INSERT(site_id) ON onepx.events"},
@@ -72,10 +82,7 @@ func testRights(t *testing.T, w *world) {
 		{"jobs", "DROP TABLE onepx.events", "DROP TABLE ON onepx.events"},
 		{"setup", "CREATE DATABASE other", "CREATE DATABASE ON other.*"},
 	} {
-		at, err := url.Parse(w.database.HTTPURL())
-		require.NoError(t, err)
-		at.User = url.UserPassword("onepx_"+c.user, password(c.user))
-		err = ledger.ClickHouse{URL: at.String()}.Query(t.Context(), c.statement, nil)
+		err := w.askAs(c.user, c.statement)
 		require.ErrorContains(t, err, "Not enough privileges", "%s: %s", c.user, c.statement)
 		require.ErrorContains(t, err, c.want)
 	}
@@ -85,6 +92,14 @@ func testRights(t *testing.T, w *world) {
 	require.ErrorIs(t, w.writes("consumer", "onepx.events"), kerr.TopicAuthorizationFailed)
 	require.ErrorIs(t, w.writes("jobs", "onepx.events"), kerr.TopicAuthorizationFailed)
 	require.ErrorIs(t, w.writes("console", "onepx.suppressions"), kerr.TopicAuthorizationFailed)
+}
+
+// askAs has ClickHouse run a statement for a user.
+func (w *world) askAs(user, statement string) error {
+	at, err := url.Parse(w.database.HTTPURL())
+	require.NoError(w.t, err)
+	at.User = url.UserPassword("onepx_"+user, password(user))
+	return ledger.ClickHouse{URL: at.String()}.Query(w.t.Context(), statement, nil)
 }
 
 // refusals are settings with a mistake, and what must be said of it.

@@ -23,3 +23,24 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.rebuilds {{.OnCluster}}
 ENGINE = {{.Engine "ReplacingMergeTree" "revision"}}
 ORDER BY id
 SETTINGS {{.Window}};
+
+-- Blocks of rows that `consumer replay` and `consumer deadletter replay` have stored, and those of which it is not known:
+-- they are finished by the next run (docs/ledger.md).
+CREATE TABLE IF NOT EXISTS {{.Database}}.replays {{.OnCluster}}
+(
+    id                   UUID,
+    what                 LowCardinality(String) COMMENT 'gap or dead_letter',
+    kafka_topic          LowCardinality(String),
+    kafka_partition      Int32,
+    first_offset         Int64,
+    last_offset          Int64,
+    facts                LowCardinality(String) COMMENT 'made: inserted through the views; kept: the tables that views fill had them; unknown: likewise, and listed in view_rebuilds',
+    rows                 UInt64,
+    rules                LowCardinality(String) COMMENT 'hash; text in table rules',
+    suppression_position Int64 COMMENT 'of the suppression list with which the rows were made',
+    done                 UInt8,
+    saved_at             DateTime64(3, 'UTC')
+)
+ENGINE = {{.Engine "ReplacingMergeTree" "done"}}
+ORDER BY id
+SETTINGS {{.Window}};

@@ -111,7 +111,7 @@ func (g *Group) start(stopping context.Context, generation *kafka.Generation, le
 	for _, a := range assigned {
 		p := store.Partition{Topic: g.Topic, ID: a.ID}
 		deps := g.Worker
-		deps.Partition, deps.Log = p, partitionLog{g.Kafka, p}
+		deps.Partition, deps.Log = p, g.Kafka.Log(p)
 		deps.Positions = groupPositions{Kafka: g.Kafka, partition: p, generation: generation.ID, member: generation.MemberID}
 		worker := NewWorker(deps)
 		workers.Add(1)

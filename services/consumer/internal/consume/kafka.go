@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/segmentio/kafka-go"
@@ -11,6 +13,7 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/pause"
+	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
@@ -22,6 +25,9 @@ type Kafka struct {
 	Group   string
 	Outage  *telemetry.OutageLog
 }
+
+// Log reads one partition.
+func (k Kafka) Log(p store.Partition) Log { return partitionLog{k, p} }
 
 // partitionLog reads one partition; it implements Log.
 type partitionLog struct {
@@ -175,9 +181,47 @@ func (t DeadLetterTopic) Publish(ctx context.Context, letters []DeadLetter) erro
 	return nil
 }
 
+// ReadDeadLetter reads what Publish has written: the record as it was. It returns false for anything else.
+func ReadDeadLetter(m kafka.Message) (DeadLetter, bool) {
+	rest, offset, ok1 := cutLast(string(m.Key))
+	topic, id, ok2 := cutLast(rest)
+	letter := DeadLetter{Partition: store.Partition{Topic: topic}, Record: kafka.Message{Topic: topic, Value: m.Value}}
+	var err1, err2, err3 error
+	letter.ID, err1 = strconv.Atoi(id)
+	letter.Record.Offset, err2 = strconv.ParseInt(offset, 10, 64)
+	letter.Record.Partition = letter.ID
+	seen := map[string]bool{}
+	for _, h := range m.Headers {
+		own := ownHeaders[h.Key] && !seen[h.Key]
+		seen[h.Key] = true
+		switch {
+		case !own:
+			letter.Record.Headers = append(letter.Record.Headers, h)
+		case h.Key == HeaderReason:
+			letter.Reason = reason.Reason(h.Value)
+		case h.Key == HeaderKey:
+			letter.Record.Key = h.Value
+		case h.Key == HeaderTime:
+			letter.Record.Time, err3 = time.Parse(time.RFC3339Nano, string(h.Value))
+		}
+	}
+	ok := ok1 && ok2 && topic != "" && letter.ID >= 0 && letter.Record.Offset >= 0 && seen[HeaderReason] && seen[HeaderTime]
+	return letter, ok && errors.Join(err1, err2, err3) == nil
+}
+
+func cutLast(s string) (before, after string, found bool) {
+	i := strings.LastIndexByte(s, '/')
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+1:], true
+}
+
 // Headers of a dead letter; the headers of the record follow them.
 const (
 	HeaderReason = "onepx-reason"
 	HeaderKey    = "onepx-key"
 	HeaderTime   = "onepx-record-time"
 )
+
+var ownHeaders = map[string]bool{HeaderReason: true, HeaderKey: true, HeaderTime: true}

@@ -105,6 +105,33 @@ func deadLettersKeepTheRecord(t *testing.T) {
 		{Key: HeaderTime, Value: []byte("2026-11-25T12:00:00Z")}, {Key: "traceparent", Value: []byte("x")},
 	}, letters[0].Headers)
 	require.Equal(t, "onepx.events/3/18", string(letters[1].Key))
+
+	read, ok := ReadDeadLetter(letters[0])
+	require.True(t, ok)
+	record.Topic, record.Partition = partition.Topic, partition.ID
+	require.Equal(t, DeadLetter{Partition: partition, Record: record, Reason: reason.Undecodable}, read)
+	require.Equal(t, hashOf(record), RecordHash(read.Record))
+}
+
+// FuzzReadDeadLetter: whatever lies in the topic, the answer is a letter that would be written so, or no.
+func FuzzReadDeadLetter(f *testing.F) {
+	f.Add("onepx.events/3/17", "undecodable", "k", "2026-11-25T12:00:00.5Z", "onepx-key")
+	f.Add("a/b/1/2", "", "", "yesterday", "onepx-reason")
+	f.Add("/-1/x", "r", "k", "", "")
+	f.Fuzz(func(t *testing.T, key, why, recordKey, at, header string) {
+		letter, ok := ReadDeadLetter(kafka.Message{Key: []byte(key), Headers: []kafka.Header{
+			{Key: HeaderReason, Value: []byte(why)}, {Key: HeaderKey, Value: []byte(recordKey)}, {Key: HeaderTime, Value: []byte(at)}, {Key: header},
+		}})
+		if !ok {
+			return
+		}
+		require.NotEmpty(t, letter.Topic)
+		require.GreaterOrEqual(t, letter.ID, 0)
+		require.GreaterOrEqual(t, letter.Record.Offset, int64(0))
+		require.Equal(t, why, string(letter.Reason))
+		require.Equal(t, recordKey, string(letter.Record.Key))
+		require.Equal(t, []kafka.Header{{Key: header}}, letter.Record.Headers)
+	})
 }
 
 // TestOnlyRefusalsAreCertain: every answer that is not known to be a refusal means that the commit may have happened.

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrRebuilding says that another process rebuilds facts of the same database, or erases from them.
-var ErrRebuilding = errors.New("another rebuild, or an erasure, is running")
+var ErrRebuilding = errors.New("another rebuild, an erasure or a replay is running")
 
 // Step is a step of a rebuild of goal hits that is done; docs/adr/0007-rebuild.md has the procedure.
 type Step = string
@@ -149,9 +149,20 @@ func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error
 }
 
 // Lock makes this the only rebuild of the database, until the returned context ends or unlock is called. The error wraps
-// ErrRebuilding when somebody else has it.
+// ErrRebuilding when somebody else has it, or when a replay was interrupted, of whose rows it is not known what is stored.
 func (b *Rebuilds) Lock(ctx context.Context) (locked context.Context, unlock func(), err error) {
-	return b.lock().hold(ctx)
+	if locked, unlock, err = b.lock().hold(ctx); err != nil {
+		return nil, nil, err
+	}
+	open, err := b.open(locked)
+	if err == nil && len(open) > 0 {
+		err = fmt.Errorf("%w: an interrupted `%s` must be run to its end first", ErrRebuilding, open[0].Command())
+	}
+	if err != nil {
+		unlock()
+		return nil, nil, err
+	}
+	return locked, unlock, nil
 }
 
 // Unfinished returns the rebuild of goal hits that was begun and has not ended; nil when there is none.

@@ -47,8 +47,11 @@ type Store struct {
 }
 
 // New returns a Store for a database that Migrate has prepared.
-func New(conn driver.Conn, database string) *Store {
-	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + ".events (" + strings.Join(clickhouseconn.Columns[Row](), ", ") + ")"}
+func New(conn driver.Conn, database string) *Store { return storeInto(conn, database, "events") }
+
+// storeInto is a Store whose Insert writes to another table with the columns of events.
+func storeInto(conn driver.Conn, database, table string) *Store {
+	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + "." + table + " (" + strings.Join(clickhouseconn.Columns[Row](), ", ") + ")"}
 }
 
 // insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between
@@ -161,6 +164,22 @@ func (s *Store) eachEvent(ctx context.Context, table string, p Partition, below 
 
 // Seen returns for each of the keys that is stored below the offset, recorded at or after since, the latest record time.
 func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.Time, keys []EventKey) (map[EventKey]time.Time, error) {
+	ids, err := asked(keys)
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
+		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".event_ids "+
+			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id IN asked GROUP BY site_id, event_id",
+		p.Topic, p.ID, below, instantText(since), instantText(since))
+	if err != nil {
+		return nil, fmt.Errorf("ask for event ids: %w", err)
+	}
+	return recordTimes(rows)
+}
+
+// asked is a table of event ids that goes with a query.
+func asked(keys []EventKey) (*ext.Table, error) {
 	ids, err := ext.NewTable("asked", ext.Column("event_id", "UUID"))
 	if err != nil {
 		return nil, fmt.Errorf("ask for event ids: %w", err)
@@ -170,24 +189,22 @@ func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.T
 			return nil, fmt.Errorf("ask for event ids: %w", err)
 		}
 	}
-	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
-		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".event_ids "+
-			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id IN asked GROUP BY site_id, event_id",
-		p.Topic, p.ID, below, instantText(since), instantText(since))
-	if err != nil {
-		return nil, fmt.Errorf("ask for event ids: %w", err)
-	}
+	return ids, nil
+}
+
+// recordTimes reads rows of site, event id and time.
+func recordTimes(rows driver.Rows) (map[EventKey]time.Time, error) {
 	defer func() { _ = rows.Close() }()
-	seen := map[EventKey]time.Time{}
+	times := map[EventKey]time.Time{}
 	for rows.Next() {
 		var key EventKey
 		var at time.Time
 		if err := rows.Scan(&key.SiteID, &key.EventID, &at); err != nil {
 			return nil, fmt.Errorf("ask for event ids: %w", err)
 		}
-		seen[key] = at
+		times[key] = at
 	}
-	return seen, rows.Err()
+	return times, rows.Err()
 }
 
 // SaveRules keeps the text behind a hash of rules; it is called before the hash is first declared.

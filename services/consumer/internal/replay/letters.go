@@ -1,0 +1,134 @@
+package replay
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+
+	"github.com/onepx/onepx/services/consumer/internal/consume"
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+// LetterCounts are numbers of dead letters, each record once.
+type LetterCounts struct {
+	// Letters there are; of these Undecodable are still no events, Settled have a row that does not say dead, Early are not
+	// acknowledged by the consumers yet, Missing have no row, and Foreign have one that was made of another record. The rows of
+	// the others say Dead; they are made anew, but for those that have Expired.
+	Letters, Undecodable, Settled, Early, Missing, Foreign, Dead int64
+	Counts
+}
+
+// DeadLetters makes the rows of records anew that were no events when they were stored, and are events for this binary. each
+// calls its argument with every letter. With dry it only counts.
+func DeadLetters(ctx context.Context, deps Deps, each func(context.Context, func(consume.DeadLetter) error) error, dry bool) error {
+	if dry {
+		r := &run{Deps: deps, what: store.ReplayDeadLetter}
+		if err := r.readPositions(ctx); err != nil {
+			return err
+		}
+		return r.letters(ctx, each, dry)
+	}
+	return deps.locked(ctx, store.ReplayDeadLetter, func(ctx context.Context, r *run) error { return r.letters(ctx, each, dry) })
+}
+
+// lettersAtOnce is of how many letters of a partition the rows are looked at in one query.
+const lettersAtOnce = 1000
+
+func (r *run) letters(ctx context.Context, each func(context.Context, func(consume.DeadLetter) error) error, dry bool) error {
+	counts := LetterCounts{Counts: Counts{Outcomes: map[string]int64{}}}
+	readable := map[int][]kafka.Message{}
+	err := each(ctx, func(letter consume.DeadLetter) error {
+		position, ok := r.positions[letter.ID]
+		if !ok || position.Topic != letter.Topic {
+			return nil
+		}
+		counts.Letters++
+		switch {
+		case !consume.Decodable(letter.Record):
+			counts.Undecodable++
+		case letter.Record.Offset >= position.First:
+			counts.Early++
+		default:
+			readable[letter.ID] = append(readable[letter.ID], letter.Record)
+		}
+		if len(readable[letter.ID]) < lettersAtOnce {
+			return nil
+		}
+		some := readable[letter.ID]
+		delete(readable, letter.ID)
+		return r.some(ctx, letter.Partition, some, dry, &counts)
+	})
+	for _, id := range slices.Sorted(maps.Keys(readable)) {
+		if err == nil {
+			err = r.some(ctx, r.positions[id].Partition, readable[id], dry, &counts)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	r.sayUnknown(counts.Counts)
+	r.Say("%s", counts)
+	if counts.Missing > 0 {
+		r.Say("records without a row: `consumer replay` stores them")
+	}
+	return nil
+}
+
+// String is a line for people.
+func (c LetterCounts) String() string {
+	return fmt.Sprintf("letters=%d undecodable=%d not_acknowledged=%d settled=%d missing=%d foreign=%d dead=%d stored=%d%s expired=%d",
+		c.Letters, c.Undecodable, c.Early, c.Settled, c.Missing, c.Foreign, c.Dead, c.Stored, c.outcomes(), c.Expired)
+}
+
+// some makes the rows of some records of one partition anew.
+func (r *run) some(ctx context.Context, p store.Partition, records []kafka.Message, dry bool, counts *LetterCounts) error {
+	slices.SortFunc(records, func(a, b kafka.Message) int { return cmp.Compare(a.Offset, b.Offset) })
+	records = slices.CompactFunc(records, func(a, b kafka.Message) bool { return a.Offset == b.Offset && a.Time.Equal(b.Time) })
+	offsets := make([]int64, len(records))
+	for i, record := range records {
+		offsets[i] = record.Offset
+	}
+	dead, stored, err := r.Tables.Dead(ctx, p, offsets)
+	if err != nil {
+		return err
+	}
+	var blocks []block
+	for _, record := range records {
+		row, isDead := dead[record.Offset]
+		switch {
+		case !stored[record.Offset]:
+			counts.Missing++
+		case !isDead:
+			counts.Settled++
+		case row.RecordHash != consume.RecordHash(record):
+			counts.Foreign++
+		default:
+			counts.Dead++
+			blocks = grow(blocks, p, record, row.DeclaredAt)
+		}
+	}
+	if dry {
+		return nil
+	}
+	for _, b := range blocks {
+		b.enricher, b.rules, b.facts = r.Enricher, r.Rules.Hash(), store.FactsMade
+		if err := r.store(ctx, b, &counts.Counts); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grow adds the record to the last block when it follows it and was declared with it, else to a new one.
+func grow(blocks []block, p store.Partition, record kafka.Message, at time.Time) []block {
+	if n := len(blocks); n > 0 && blocks[n-1].Last+1 == record.Offset && blocks[n-1].at.Equal(at) {
+		blocks[n-1].Last, blocks[n-1].records = record.Offset, append(blocks[n-1].records, record)
+		return blocks
+	}
+	return append(blocks, block{Range: store.Range{Partition: p, First: record.Offset, Last: record.Offset}, records: []kafka.Message{record}, at: at})
+}

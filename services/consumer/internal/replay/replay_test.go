@@ -1,0 +1,69 @@
+package replay
+
+import (
+	"testing"
+	"time"
+
+	"github.com/segmentio/kafka-go"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/onepx/onepx/services/consumer/internal/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestARangeIsCutWhereWhatViewsHaveChanges(t *testing.T) {
+	p := store.Partition{Topic: "onepx.events", ID: 1}
+	for _, tc := range []struct {
+		name string
+		// facts are those of the offsets from 10 on: k kept, m made, . not told.
+		facts string
+		want  []block
+	}{
+		{"all alike", "kkk", []block{{Range: store.Range{Partition: p, First: 10, Last: 12}, facts: store.FactsKept}}},
+		{"nothing tells", "..", []block{{Range: store.Range{Partition: p, First: 10, Last: 11}, facts: store.FactsUnknown}}},
+		{"what is not told goes with those before it, or after it", "..m.k.", []block{
+			{Range: store.Range{Partition: p, First: 10, Last: 13}, facts: store.FactsMade},
+			{Range: store.Range{Partition: p, First: 14, Last: 15}, facts: store.FactsKept},
+		}},
+		{"each change cuts", "kmk", []block{
+			{Range: store.Range{Partition: p, First: 10, Last: 10}, facts: store.FactsKept},
+			{Range: store.Range{Partition: p, First: 11, Last: 11}, facts: store.FactsMade},
+			{Range: store.Range{Partition: p, First: 12, Last: 12}, facts: store.FactsKept},
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			words := map[byte]string{'k': store.FactsKept, 'm': store.FactsMade, '.': ""}
+			read := store.Range{Partition: p, First: 10, Last: 9 + int64(len(tc.facts))}
+			require.Equal(t, tc.want, cut(read, func(offset int64) string { return words[tc.facts[offset-10]] }))
+		})
+	}
+}
+
+func TestRowsCountAsDeclaredInTheOrderOfOffsets(t *testing.T) {
+	noon := time.Date(2026, 11, 25, 12, 0, 0, 0, time.UTC)
+	at := func(minutes int) *store.Neighbour {
+		return &store.Neighbour{DeclaredAt: noon.Add(time.Duration(minutes) * time.Minute)}
+	}
+	record := []kafka.Message{{Time: noon}}
+	for _, tc := range []struct {
+		name          string
+		before, after *store.Neighbour
+		records       []kafka.Message
+		want          int
+	}{
+		{"when the first record was published", at(-5), at(5), record, 0},
+		{"but not before the row before it", at(2), at(5), record, 2},
+		{"nor after the row after it", at(-5), at(-2), record, -2},
+		{"without rows, when it was published", nil, nil, record, 0},
+		{"without records, with the row before", at(-5), at(5), nil, -5},
+		{"without records and rows before, with the row after", nil, at(5), nil, 5},
+		{"with nothing at all, now", nil, nil, nil, 60},
+		{"a publisher's clock is ahead", at(-5), nil, []kafka.Message{{Time: noon.Add(3 * time.Hour)}}, 60},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.Equal(t, at(tc.want).DeclaredAt, declaredAt(tc.before, tc.after, tc.records, noon.Add(time.Hour)))
+		})
+	}
+}
