@@ -172,7 +172,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
-		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
+		Meter: tel.Meter, Tracer: tel.Tracer, TraceRatio: cfg.TraceRatio, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
 		err = observe(tel.Meter, s.publisher, s.spool)

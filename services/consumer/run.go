@@ -105,7 +105,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	}
 	worker := consume.Deps{
 		Store: events, Suppressions: suppression.New(), Turns: consume.NewTurns(),
-		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
+		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger, Tracer: tel.Tracer,
 	}
 	if worker.Rules, worker.Enricher, err = prepareRules(ctx, events, sites); err != nil {
 		return err

@@ -18,7 +18,8 @@ import (
 //	key      Key(event): 16 bytes
 //	value    proto/onepx/v1 Event
 //	time     the moment of publishing, ms
-//	headers  replayed = "1" when the event lay in a spool before; traceparent (W3C) when traced
+//	headers  replayed = "1" when the event lay in a spool before; traceparent (W3C) when its request
+//	         was sampled for tracing, see TraceHeaders
 
 // Schema is that of events, SchemaTally that of tallies and the newest one that this code reads.
 const (

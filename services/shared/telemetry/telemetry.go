@@ -40,7 +40,7 @@ import (
 type Settings struct {
 	LogLevel     slog.Level `name:"log-level" env:"ONEPX_LOG_LEVEL" default:"info" bounds:"debug, info, warn or error" help:"Least important level that is logged."`
 	LogFormat    string     `name:"log-format" env:"ONEPX_LOG_FORMAT" default:"json" enum:"json,text" help:"json for machines, text for people."`
-	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_TRACES_SAMPLER, work as OpenTelemetry defines them."`
+	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_EXPORTER_OTLP_HEADERS, work as OpenTelemetry defines them."`
 }
 
 // Validate says what is wrong with the settings.

@@ -22,7 +22,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"go.opentelemetry.io/otel/propagation"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -139,7 +138,7 @@ func (p *Publisher) encode(ctx context.Context, ev *onepxv1.Event) (kafka.Messag
 	if len(record.Key)+len(record.Value)+recordOverhead > p.cfg.MaxEventBytes {
 		return kafka.Message{}, reason.EventTooLarge
 	}
-	propagation.TraceContext{}.Inject(ctx, headers{&record})
+	record.Headers = eventlog.TraceHeaders(ctx)
 	return record, ""
 }
 
@@ -327,18 +326,4 @@ func (p *Publisher) drain() {
 		p.cfg.Outage.Failed(err)
 	}
 	close(p.drained)
-}
-
-// headers lets the trace context be written into a record.
-type headers struct{ message *kafka.Message }
-
-// Get is part of propagation.TextMapCarrier; nothing is read from a record here.
-func (headers) Get(string) string { return "" }
-
-// Keys is part of propagation.TextMapCarrier.
-func (headers) Keys() []string { return nil }
-
-// Set adds a header.
-func (h headers) Set(key, value string) {
-	h.message.Headers = append(h.message.Headers, kafka.Header{Key: key, Value: []byte(value)})
 }
