@@ -24,7 +24,7 @@ func (w *Worker) startSpan(ctx context.Context, b *batch) (context.Context, trac
 	if len(links) == 0 {
 		return ctx, trace.SpanFromContext(ctx)
 	}
-	return w.Tracer.Start(ctx, "INSERT events", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(links...),
+	return w.Tracer.Start(ctx, "INSERT events", trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(links...),
 		trace.WithAttributes(
 			semconv.DBSystemNameClickHouse, semconv.DBOperationName("INSERT"), semconv.DBCollectionName("events"), semconv.DBOperationBatchSize(int(b.size())),
 			semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingDestinationName(b.Topic),
