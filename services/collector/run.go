@@ -157,7 +157,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	toKafka := publish.Config{
 		Addr: cfg.Kafka.Addr(), Transport: transport,
 		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes,
-		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
+		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Tracer: tel.Tracer, Now: time.Now,
 	}
 	if err := addSpool(cfg.Spool, tel, &toKafka); err != nil {
 		return nil, errors.Join(err, s.close())

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"go.opentelemetry.io/otel/trace"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -62,6 +63,8 @@ type Config struct {
 	SpoolOutage *telemetry.OutageLog
 	// Unreplayable is told of an event in the spool that Kafka refuses for good and that is therefore left out; nil for nobody.
 	Unreplayable func(error)
+	// Tracer makes the spans of sampled requests; see startSpan.
+	Tracer trace.Tracer
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -116,8 +119,9 @@ func New(cfg Config) *Publisher {
 // Publish returns when the event is durable, "" in Kafka or InSpool in the spool, or with the reason why it is not known to
 // be. It does not end early with the request: a visitor who has gone on to the next page is still counted. After
 // KafkaUnavailable the event may be stored all the same, and a repeat under its id counts once.
-func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason {
-	ctx = context.WithoutCancel(ctx)
+func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) (word reason.Reason) {
+	ctx, span := p.startSpan(context.WithoutCancel(ctx), 1)
+	defer func() { endSpan(span, word) }()
 	record, word := p.encode(ctx, ev)
 	if word != "" {
 		return word

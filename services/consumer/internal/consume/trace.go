@@ -13,46 +13,67 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 )
 
-// maxLinks bounds the links of a span: where more requests of a batch were sampled, the first show as much as all.
-const maxLinks = 32
+// maxTraced bounds the requests of a batch whose traces go on: where more were sampled, the first show as much as all.
+const maxTraced = 32
 
-// startSpan begins the span of a batch's insert, from the decoding of its records to ClickHouse's answer, with links to the
-// requests that were sampled. It is a trace of its own, as a batch has many requests; a batch of which none was sampled has
-// no span. An insert that is tried again has one for each attempt. Nothing that is stored depends on any of this.
-func (w *Worker) startSpan(ctx context.Context, b *batch) (context.Context, trace.Span) {
-	links := linksOf(b.records)
-	if len(links) == 0 {
-		return ctx, trace.SpanFromContext(ctx)
-	}
-	return w.Tracer.Start(ctx, "INSERT events", trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(links...),
-		trace.WithAttributes(
-			semconv.DBSystemNameClickHouse, semconv.DBOperationName("INSERT"), semconv.DBCollectionName("events"), semconv.DBOperationBatchSize(int(b.size())),
-			semconv.MessagingSystemKafka, semconv.MessagingOperationTypeProcess, semconv.MessagingDestinationName(b.Topic),
-			semconv.MessagingDestinationPartitionID(strconv.Itoa(b.ID)), semconv.MessagingKafkaOffset(int(b.First)),
-			semconv.MessagingBatchMessageCount(len(b.records)),
+// startSpans begins the spans of an insert, from the decoding of the batch's records to ClickHouse's answer: one in the trace
+// of each sampled request of the batch, then that of the insert itself, in the trace of the first of them and with links to
+// the others. A batch without a sampled request has none. An insert that is tried again has them for each attempt. Nothing
+// that is stored depends on any of this.
+func (w *Worker) startSpans(ctx context.Context, b *batch) (context.Context, []trace.Span) {
+	var all []trace.Span
+	var links []trace.Link
+	of := ctx
+	for _, m := range sampled(b.records) {
+		request := trace.ContextWithRemoteSpanContext(ctx, eventlog.SampledTrace(m.Headers))
+		within, span := w.Tracer.Start(request, "process "+b.Topic, trace.WithSpanKind(trace.SpanKindConsumer), trace.WithAttributes(
+			semconv.MessagingSystemKafka, semconv.MessagingOperationName("process"), semconv.MessagingOperationTypeProcess,
+			semconv.MessagingDestinationName(b.Topic), semconv.MessagingDestinationPartitionID(strconv.Itoa(b.ID)), semconv.MessagingKafkaOffset(int(m.Offset)),
 		))
+		if len(all) == 0 {
+			of = within
+		} else {
+			links = append(links, trace.Link{SpanContext: span.SpanContext()})
+		}
+		all = append(all, span)
+	}
+	if len(all) == 0 {
+		return ctx, nil
+	}
+	ctx, insert := w.Tracer.Start(of, "INSERT events", trace.WithSpanKind(trace.SpanKindClient), trace.WithLinks(links...), trace.WithAttributes(
+		semconv.DBSystemNameClickHouse, semconv.DBOperationName("INSERT"), semconv.DBCollectionName("events"),
+	))
+	return ctx, append(all, insert)
 }
 
-// linksOf are links to the first requests that were sampled, at most maxLinks, each once however many events it brought.
-func linksOf(records []kafka.Message) []trace.Link {
-	var links []trace.Link
+// sampled are the first records of the first requests that were sampled, at most maxTraced.
+func sampled(records []kafka.Message) []*kafka.Message {
+	var first []*kafka.Message
+	var seen []trace.SpanID
 	for i := range records {
 		span := eventlog.SampledTrace(records[i].Headers)
-		if !span.IsValid() || slices.ContainsFunc(links, func(l trace.Link) bool { return l.SpanContext.Equal(span) }) {
+		if !span.IsValid() || slices.Contains(seen, span.SpanID()) {
 			continue
 		}
-		if links = append(links, trace.Link{SpanContext: span}); len(links) == maxLinks {
+		first, seen = append(first, &records[i]), append(seen, span.SpanID())
+		if len(first) == maxTraced {
 			break
 		}
 	}
-	return links
+	return first
 }
 
-// endSpan ends it with what became of the insert. The error stays out of the trace: ClickHouse may quote what it refuses.
-func endSpan(span trace.Span, err error) {
-	if err != nil {
-		span.SetAttributes(semconv.ErrorTypeKey.String(resultOf(err)))
-		span.SetStatus(codes.Error, "")
+// endSpans ends them with what became of the insert. The error stays out of the traces, as ClickHouse may quote what it
+// refuses: it is in the log, with the id of the insert's trace.
+func (w *Worker) endSpans(ctx context.Context, all []trace.Span, err error) {
+	if err != nil && len(all) > 0 {
+		w.Logger.WarnContext(ctx, "a traced insert failed", "error", err)
 	}
-	span.End()
+	for _, span := range slices.Backward(all) {
+		if err != nil {
+			span.SetAttributes(semconv.ErrorTypeKey.String(resultOf(err)))
+			span.SetStatus(codes.Error, "")
+		}
+		span.End()
+	}
 }

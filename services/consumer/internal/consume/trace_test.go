@@ -24,15 +24,6 @@ func traceOf(request int) kafka.Header {
 	return kafka.Header{Key: eventlog.HeaderTrace, Value: fmt.Appendf(nil, "00-%032x-%016x-01", request, request)}
 }
 
-// requestsOf are the requests that are linked to.
-func requestsOf(links []sdktrace.Link) []string {
-	var all []string
-	for _, l := range links {
-		all = append(all, l.SpanContext.TraceID().String())
-	}
-	return all
-}
-
 func requests(numbers ...int) []string {
 	var all []string
 	for _, n := range numbers {
@@ -47,7 +38,7 @@ func tracing(spans *tracetest.InMemoryExporter) func(*Deps) {
 	return func(d *Deps) { d.Tracer = provider.Tracer("onepx/consumer") }
 }
 
-func TestAnInsertIsASpanThatIsLinkedToTheSampledRequestsOfItsBatch(t *testing.T) {
+func TestTheTraceOfASampledRequestGoesOnToItsInsert(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w *world) {
 		spans := tracetest.NewInMemoryExporter()
 		for id, headers := range [][]kafka.Header{{traceOf(7)}, nil, {replayed, traceOf(8)}, {traceOf(7)}} {
@@ -62,18 +53,30 @@ func TestAnInsertIsASpanThatIsLinkedToTheSampledRequestsOfItsBatch(t *testing.T)
 		require.NoError(t, endsSoon(t, p))
 
 		all := spans.GetSpans()
-		require.Len(t, all, 1)
-		require.Equal(t, "INSERT events", all[0].Name)
-		require.Equal(t, trace.SpanKindClient, all[0].SpanKind)
-		require.False(t, all[0].Parent.IsValid())
-		require.Equal(t, requests(7, 8), requestsOf(all[0].Links))
-		require.Equal(t, codes.Unset, all[0].Status.Code)
+		require.Len(t, all, 3)
+		insert, second, first := all[0], all[1], all[2]
+		for request, span := range map[int]tracetest.SpanStub{7: first, 8: second} {
+			require.Equal(t, "process "+partition.Topic, span.Name)
+			require.Equal(t, trace.SpanKindConsumer, span.SpanKind)
+			require.Equal(t, requests(request)[0], span.SpanContext.TraceID().String())
+			require.Equal(t, fmt.Sprintf("%016x", request), span.Parent.SpanID().String())
+			require.True(t, span.Parent.IsRemote())
+			require.Equal(t, codes.Unset, span.Status.Code)
+			require.ElementsMatch(t, []attribute.KeyValue{
+				attribute.String("messaging.system", "kafka"), attribute.String("messaging.operation.name", "process"), attribute.String("messaging.operation.type", "process"),
+				attribute.String("messaging.destination.name", partition.Topic), attribute.String("messaging.destination.partition.id", "3"),
+				attribute.Int("messaging.kafka.offset", map[int]int{7: 0, 8: 2}[request]),
+			}, span.Attributes)
+		}
+		require.Equal(t, "INSERT events", insert.Name)
+		require.Equal(t, trace.SpanKindClient, insert.SpanKind)
+		require.Equal(t, first.SpanContext, insert.Parent)
+		require.Len(t, insert.Links, 1)
+		require.Equal(t, second.SpanContext, insert.Links[0].SpanContext)
+		require.Equal(t, codes.Unset, insert.Status.Code)
 		require.ElementsMatch(t, []attribute.KeyValue{
 			attribute.String("db.system.name", "clickhouse"), attribute.String("db.operation.name", "INSERT"), attribute.String("db.collection.name", "events"),
-			attribute.Int("db.operation.batch.size", 4), attribute.String("messaging.system", "kafka"), attribute.String("messaging.operation.type", "process"),
-			attribute.String("messaging.destination.name", partition.Topic), attribute.String("messaging.destination.partition.id", "3"),
-			attribute.Int("messaging.kafka.offset", 0), attribute.Int("messaging.batch.message_count", 4),
-		}, all[0].Attributes)
+		}, insert.Attributes)
 	})
 }
 
@@ -99,7 +102,7 @@ func TestEachAttemptOfAnInsertIsASpanThatSaysHowItEnded(t *testing.T) {
 
 		var ends []string
 		for _, span := range spans.GetSpans() {
-			require.Equal(t, requests(7), requestsOf(span.Links))
+			require.Equal(t, requests(7)[0], span.SpanContext.TraceID().String())
 			end := span.Status.Code.String() + span.Status.Description
 			for _, a := range span.Attributes {
 				if a.Key == "error.type" {
@@ -108,12 +111,12 @@ func TestEachAttemptOfAnInsertIsASpanThatSaysHowItEnded(t *testing.T) {
 			}
 			ends = append(ends, end)
 		}
-		require.Equal(t, []string{"Error " + resultUnknown, "Error " + resultRefused, "Unset"}, ends)
+		require.Equal(t, []string{"Error " + resultUnknown, "Error " + resultUnknown, "Error " + resultRefused, "Error " + resultRefused, "Unset", "Unset"}, ends)
 	})
 }
 
-func TestLinksOfABatch(t *testing.T) {
-	many, first := make([]kafka.Message, 3*maxLinks), make([]int, maxLinks)
+func TestSampledRequestsOfABatch(t *testing.T) {
+	many, first := make([]kafka.Message, 3*maxTraced), make([]int, maxTraced)
 	for i := range many {
 		many[i] = recordOf(int64(i), noon, hit(i), traceOf(1+i))
 	}
@@ -126,17 +129,17 @@ func TestLinksOfABatch(t *testing.T) {
 		records []kafka.Message
 		want    []string
 	}{
-		"no records":                           {nil, nil},
-		"no request was sampled":               {[]kafka.Message{recordOf(0, noon, hit(1)), recordOf(1, noon, hit(2), unsampled)}, nil},
-		"a record that is no event":            {[]kafka.Message{{Value: []byte("no event"), Headers: []kafka.Header{traceOf(7)}}}, requests(7)},
-		"a header that is no trace":            {[]kafka.Message{recordOf(0, noon, hit(1), kafka.Header{Key: eventlog.HeaderTrace, Value: []byte("x")})}, nil},
-		"events of one request":                {[]kafka.Message{recordOf(0, noon, hit(1), traceOf(7)), recordOf(1, noon, hit(2), traceOf(7))}, requests(7)},
-		"more sampled requests than are shown": {many, requests(first...)},
+		"no records":                       {nil, nil},
+		"no request was sampled":           {[]kafka.Message{recordOf(0, noon, hit(1)), recordOf(1, noon, hit(2), unsampled)}, nil},
+		"a record that is no event":        {[]kafka.Message{{Value: []byte("no event"), Headers: []kafka.Header{traceOf(7)}}}, requests(7)},
+		"a header that is no trace":        {[]kafka.Message{recordOf(0, noon, hit(1), kafka.Header{Key: eventlog.HeaderTrace, Value: []byte("x")})}, nil},
+		"events of one request":            {[]kafka.Message{recordOf(0, noon, hit(1), traceOf(7)), recordOf(1, noon, hit(2), traceOf(7))}, requests(7)},
+		"more sampled requests than go on": {many, requests(first...)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for _, l := range linksOf(c.records) {
-				got = append(got, l.SpanContext.TraceID().String())
+			for _, m := range sampled(c.records) {
+				got = append(got, eventlog.SampledTrace(m.Headers).TraceID().String())
 			}
 			require.Equal(t, c.want, got)
 		})

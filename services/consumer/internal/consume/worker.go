@@ -67,7 +67,7 @@ type Deps struct {
 	Elapsed func() time.Duration
 	Logger  *slog.Logger
 	Metrics *Metrics
-	// Tracer makes the spans of inserts; see startSpan.
+	// Tracer makes the spans of inserts; see startSpans.
 	Tracer trace.Tracer
 }
 
@@ -253,8 +253,8 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 // insert makes the rows and inserts them under the token before the deadline, which counts from the moment before the
 // declaration was committed.
 func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *turn, declared time.Duration) (made *block, err error) {
-	ctx, span := w.startSpan(ctx, b)
-	defer func() { endSpan(span, err) }()
+	ctx, spans := w.startSpans(ctx, b)
+	defer func() { w.endSpans(ctx, spans, err) }()
 	remaining := w.Limits.InsertDeadline - (w.Elapsed() - declared)
 	ctx, cancel := context.WithTimeout(ctx, remaining)
 	defer cancel()
