@@ -32,6 +32,7 @@ func TestThePipelineWithTLSLoginsAndLeastRights(t *testing.T) {
 		name string
 		test func(*testing.T, *world)
 	}{
+		{"one trace shows the way of a request into ClickHouse, and nothing of its visitor", testTrace},
 		{"an event is answered and can be erased", testPipeline},
 		{"nobody may do more than the document says", testRights},
 		{"a consumer that is refused ends and says why", testConsumerRefused},
