@@ -69,7 +69,7 @@ func sets[T any](points []T, set func(T) attribute.Set) []attribute.Set {
 	return all
 }
 
-// labels lists the names of labels; one whose values are words comes with them, unless there are many.
+// labels lists the names of labels; one whose values are several words comes with them, unless there are many.
 func labels(points []attribute.Set) string {
 	values := map[string][]string{}
 	for _, set := range points {
@@ -89,7 +89,7 @@ func labels(points []attribute.Set) string {
 		switch {
 		case len(words) > maxWords:
 			name += fmt.Sprintf(": one of %d words", len(words))
-		case len(words) > 0:
+		case len(words) > 1:
 			name += ": " + strings.Join(words, ", ")
 		}
 		all = append(all, name)

@@ -30,7 +30,7 @@ func TestATableOfMetricsHasWhatIsMeasured(t *testing.T) {
 			words.Add(ctx, 0, label("word", fmt.Sprint(i)))
 		}
 		rows, err3 := meter.Int64Histogram("batch_rows", metric.WithDescription("Rows."))
-		rows.Record(ctx, 1, metric.WithAttributes(attribute.Int("partition", 3)))
+		rows.Record(ctx, 1, metric.WithAttributes(attribute.Int("partition", 3), attribute.String("hash", "a1")))
 		seconds, err4 := meter.Float64Histogram("step_seconds", metric.WithDescription("Time."))
 		seconds.Record(ctx, 1)
 		age, err5 := meter.Float64Gauge("age_seconds", metric.WithDescription("Age."))
@@ -44,7 +44,7 @@ func TestATableOfMetricsHasWhatIsMeasured(t *testing.T) {
 	require.Equal(t, []string{
 		"| `events_total` | counter | `result`: `gone`, `kept` | Events. |",
 		"| `words_total` | counter | `word`: one of 30 words | Words. |",
-		"| `batch_rows` | histogram | `partition` | Rows. |",
+		"| `batch_rows` | histogram | `hash`; `partition` | Rows. |",
 		"| `step_seconds` | histogram | – | Time. |",
 		"| `age_seconds` | gauge | – | Age. |",
 		"| `open` | gauge | – | Open. |",
