@@ -55,7 +55,7 @@ func metricsPage(page *bytes.Buffer) (err error) {
 	if err := os.WriteFile(config, []byte("sites: [{id: shop, timezone: UTC, currency: EUR}]\n"), 0o600); err != nil {
 		return err
 	}
-	cfg := settings{Config: config, secretKey: secretKey{Secret: "it makes no key of anybody, as nothing runs"}, Spool: spoolSettings{Dir: filepath.Join(dir, "spool"), QuotaBytes: maxSpoolQuota}}
+	cfg := settings{Config: config, Spool: spoolSettings{Dir: filepath.Join(dir, "spool"), QuotaBytes: maxSpoolQuota}}
 	page.WriteString("# Metrics of the collector\n\n")
 	return refdocs.Metrics(page, func(meter metric.Meter) error {
 		s, err := build(cfg, &telemetry.Telemetry{Meter: meter, Tracer: noop.Tracer{}, Logger: slog.New(slog.DiscardHandler)})
