@@ -15,7 +15,7 @@ import (
 // settings are all settings of `collector run`.
 type settings struct {
 	Listen      string `env:"ONEPX_COLLECTOR_LISTEN" default:":8080" help:"Address for visitors."`
-	AdminListen string `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
+	AdminListen string `env:"ONEPX_COLLECTOR_ADMIN_LISTEN" default:":9090" help:"Address for /livez, /readyz, /status, /metrics and profiles. Must not be reachable from outside."`
 	Config      string `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). Changes are taken over while running, also on SIGHUP."`
 	secretKey   `embed:""`
 

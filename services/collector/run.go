@@ -53,7 +53,10 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	if err != nil {
 		return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
 	}
-	adminServer := telemetry.AdminServer(cfg.AdminListen, s.ready, tel.MetricsHandler())
+	adminServer := telemetry.AdminServer(telemetry.Admin{
+		Addr: cfg.AdminListen, Ready: s.ready, Facts: s.facts, Metrics: tel.MetricsHandler(),
+		Status: telemetry.Status{Service: "collector", Version: version, Started: time.Now(), Now: time.Now},
+	})
 
 	var parts sync.WaitGroup
 	running, halt := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: stopping needs all parts for a while
@@ -243,14 +246,35 @@ func (s *service) ready() error {
 	return s.durable()
 }
 
-// durable tells whether Kafka or the spool would take one more event.
-func (s *service) durable() error {
-	kafkaErr := s.health.Err()
+// facts are what people may want to know at a glance.
+func (s *service) facts(context.Context) []telemetry.Fact {
+	spooled := "none"
+	if s.spool != nil {
+		spooled = fmt.Sprintf("%d events, %d bytes, the first waits for %s", s.spool.Len(), s.spool.Bytes(), s.spool.OldestAge().Round(time.Second))
+	}
+	return []telemetry.Fact{
+		telemetry.Known("kafka", s.takes()),
+		{Name: "on the way", Value: fmt.Sprintf("%d events", s.publisher.InFlight())},
+		{Name: "spool", Value: spooled},
+		telemetry.Known("suppressions", s.suppressions.NotReady()),
+		{Name: "onepx.yaml", Value: s.sites.Hash()},
+	}
+}
+
+// takes tells whether Kafka would take one more event.
+func (s *service) takes() error {
+	err := s.health.Err()
 	// That its leaders answer does not mean that they take events. With a spool, what is in it finds out when they do again;
 	// without one it takes a visitor's event, so there must be visitors.
-	if kafkaErr == nil && s.spool != nil && s.publisher.Away() {
-		kafkaErr = errors.New("kafka takes no events")
+	if err == nil && s.spool != nil && s.publisher.Away() {
+		return errors.New("kafka takes no events")
 	}
+	return err
+}
+
+// durable tells whether Kafka or the spool would take one more event.
+func (s *service) durable() error {
+	kafkaErr := s.takes()
 	if kafkaErr == nil {
 		return nil
 	}
