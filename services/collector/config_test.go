@@ -47,11 +47,11 @@ func TestAllThatIsWrongIsNamedAtOnce(t *testing.T) {
 	_, _, out, err := parse(t, []string{"run"},
 		"ONEPX_KAFKA_BROKERS", "a", "ONEPX_CONFIG", "onepx.yaml", "ONEPX_SECRET", "too short",
 		"ONEPX_TRUSTED_PROXIES", "proxy", "ONEPX_PUBLISH_IN_FLIGHT", "0", "ONEPX_PUBLISH_TIMEOUT", "1h", "ONEPX_MAX_EVENT_BYTES", "1",
-		"ONEPX_MAX_CONNECTIONS", "1", "ONEPX_STOP_GRACE", "-1s", "ONEPX_STOP_TIMEOUT", "0s")
+		"ONEPX_TRACE_RATIO", "NaN", "ONEPX_MAX_CONNECTIONS", "1", "ONEPX_STOP_GRACE", "-1s", "ONEPX_STOP_TIMEOUT", "0s")
 	require.Error(t, err)
 	for _, name := range []string{
 		"ONEPX_KAFKA_BROKERS", "ONEPX_SECRET", "ONEPX_TRUSTED_PROXIES", "ONEPX_PUBLISH_IN_FLIGHT", "ONEPX_PUBLISH_TIMEOUT",
-		"ONEPX_MAX_CONNECTIONS", "ONEPX_MAX_EVENT_BYTES", "ONEPX_STOP_GRACE", "ONEPX_STOP_TIMEOUT",
+		"ONEPX_MAX_CONNECTIONS", "ONEPX_MAX_EVENT_BYTES", "ONEPX_STOP_GRACE", "ONEPX_STOP_TIMEOUT", "ONEPX_TRACE_RATIO",
 	} {
 		require.Equal(t, 1, strings.Count(err.Error(), name), "%s in: %s", name, err)
 	}

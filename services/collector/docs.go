@@ -3,13 +3,19 @@ package main
 import (
 	"bytes"
 	_ "embed" // the texts of docs/pixel.md and docs/privacy.md
+	"errors"
 	"fmt"
 	"html"
+	"log/slog"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"text/template"
 
 	"github.com/alecthomas/kong"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/onepx/onepx/services/collector/internal/api"
 	"github.com/onepx/onepx/services/collector/internal/api/params"
@@ -19,6 +25,7 @@ import (
 	"github.com/onepx/onepx/services/shared/reason"
 	"github.com/onepx/onepx/services/shared/refdocs"
 	table "github.com/onepx/onepx/services/shared/settings"
+	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
 // docsCmd writes the reference pages that are made from the code.
@@ -33,6 +40,30 @@ func (c *docsCmd) Run() error {
 		"privacy.md":                 privacyPage,
 		"reasons.md":                 reasonsPage,
 		"configuration-collector.md": configurationPage,
+		"metrics-collector.md":       metricsPage,
+	})
+}
+
+// metricsPage has the metrics of a collector that is built and does not run.
+func metricsPage(page *bytes.Buffer) (err error) {
+	dir, err := os.MkdirTemp("", "onepx-docs-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	config := filepath.Join(dir, "onepx.yaml")
+	if err := os.WriteFile(config, []byte("sites: [{id: shop, timezone: UTC, currency: EUR}]\n"), 0o600); err != nil {
+		return err
+	}
+	cfg := settings{Config: config, Spool: spoolSettings{Dir: filepath.Join(dir, "spool"), QuotaBytes: maxSpoolQuota}}
+	page.WriteString("# Metrics of the collector\n\n")
+	return refdocs.Metrics(page, func(meter metric.Meter) error {
+		s, err := build(cfg, &telemetry.Telemetry{Meter: meter, Tracer: noop.Tracer{}, Logger: slog.New(slog.DiscardHandler)})
+		if err != nil {
+			return err
+		}
+		s.server.Sample()
+		return s.close()
 	})
 }
 

@@ -17,7 +17,7 @@ import (
 func TestThePagesAreThoseOfTheCode(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, (&docsCmd{Dir: dir}).Run())
-	for _, name := range []string{"pixel.md", "privacy.md", "reasons.md", "configuration-collector.md"} {
+	for _, name := range []string{"pixel.md", "privacy.md", "reasons.md", "configuration-collector.md", "metrics-collector.md"} {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
 		got, err := os.ReadFile(filepath.Join("..", "..", "docs", name))

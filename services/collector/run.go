@@ -54,7 +54,10 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	if err != nil {
 		return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
 	}
-	adminServer := telemetry.AdminServer(cfg.AdminListen, s.ready, tel.MetricsHandler())
+	adminServer := telemetry.AdminServer(telemetry.Admin{
+		Addr: cfg.AdminListen, Ready: s.ready, Facts: s.facts, Metrics: tel.MetricsHandler(),
+		Status: telemetry.Status{Service: "collector", Version: version, Started: time.Now(), Now: time.Now},
+	})
 
 	var parts sync.WaitGroup
 	running, halt := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: stopping needs all parts for a while
@@ -162,7 +165,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	toKafka := publish.Config{
 		Addr: cfg.Kafka.Addr(), Transport: transport,
 		InFlight: cfg.PublishInFlight, Timeout: cfg.PublishTimeout, MaxEventBytes: cfg.MaxEventBytes, Counts: counts,
-		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Now: time.Now,
+		Outage: telemetry.NewOutageLog(tel.Logger, "publish to kafka", time.Now), Tracer: tel.Tracer, Now: time.Now,
 	}
 	if err := addSpool(cfg.Spool, tel, &toKafka); err != nil {
 		return nil, errors.Join(err, s.close())
@@ -178,7 +181,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, Account: counts.Ended, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
-		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: now,
+		Meter: tel.Meter, Tracer: tel.Tracer, TraceRatio: cfg.TraceRatio, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
 		err = observe(tel.Meter, s.publisher, s.spool)
@@ -257,14 +260,35 @@ func (s *service) ready() error {
 	return s.durable()
 }
 
-// durable tells whether Kafka or the spool would take one more event.
-func (s *service) durable() error {
-	kafkaErr := s.health.Err()
+// facts are what people may want to know at a glance.
+func (s *service) facts(context.Context) []telemetry.Fact {
+	spooled := "none"
+	if s.spool != nil {
+		spooled = fmt.Sprintf("%d events, %d bytes, the first waits for %s", s.spool.Len(), s.spool.Bytes(), s.spool.OldestAge().Round(time.Second))
+	}
+	return []telemetry.Fact{
+		telemetry.Known("kafka", s.takes()),
+		{Name: "on the way", Value: fmt.Sprintf("%d events", s.publisher.InFlight())},
+		{Name: "spool", Value: spooled},
+		telemetry.Known("suppressions", s.suppressions.NotReady()),
+		{Name: "onepx.yaml", Value: s.sites.Hash()},
+	}
+}
+
+// takes tells whether Kafka would take one more event.
+func (s *service) takes() error {
+	err := s.health.Err()
 	// That its leaders answer does not mean that they take events. With a spool, what is in it finds out when they do again;
 	// without one it takes a visitor's event, so there must be visitors.
-	if kafkaErr == nil && s.spool != nil && s.publisher.Away() {
-		kafkaErr = errors.New("kafka takes no events")
+	if err == nil && s.spool != nil && s.publisher.Away() {
+		return errors.New("kafka takes no events")
 	}
+	return err
+}
+
+// durable tells whether Kafka or the spool would take one more event.
+func (s *service) durable() error {
+	kafkaErr := s.takes()
 	if kafkaErr == nil {
 		return nil
 	}

@@ -17,7 +17,7 @@ const minSecret = 32
 // runCmd are the settings of `console run`.
 type runCmd struct {
 	Listen      string        `env:"ONEPX_CONSOLE_LISTEN" default:":8081" help:"Address of the API. Put a proxy that speaks TLS in front: keys come with each request."`
-	AdminListen string        `env:"ONEPX_CONSOLE_ADMIN_LISTEN" default:":9093" help:"Address for /livez, /readyz, /metrics and profiles. Must not be reachable from outside."`
+	AdminListen string        `env:"ONEPX_CONSOLE_ADMIN_LISTEN" default:":9093" help:"Address for /livez, /readyz, /status, /metrics and profiles. Must not be reachable from outside."`
 	Config      string        `env:"ONEPX_CONFIG" required:"" placeholder:"FILE" help:"Site configuration (onepx.yaml). console run takes changes over while it runs, also on SIGHUP."`
 	Secret      secret.Secret `env:"ONEPX_SECRET" required:"" placeholder:"TEXT" bounds:"at least 32 bytes" help:"The collectors' secret: customer ids and e-mail addresses are hashed with it, cursors sealed. Give it in the environment: a command line can be seen by other users."`
 

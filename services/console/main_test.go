@@ -48,7 +48,7 @@ func TestDefaultsAreWithinBounds(t *testing.T) {
 func TestThePagesAreThoseOfTheCode(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, (&docsCmd{Dir: dir}).Run())
-	for _, name := range []string{"configuration-console.md", "console-api.yaml"} {
+	for _, name := range []string{"configuration-console.md", "console-api.yaml", "metrics-console.md"} {
 		want, err := os.ReadFile(filepath.Join(dir, name))
 		require.NoError(t, err)
 		got, err := os.ReadFile(filepath.Join("..", "..", "docs", name))

@@ -65,7 +65,10 @@ func (c *runCmd) serve(ctx context.Context, public, admin net.Listener, logs io.
 	if err != nil {
 		return errors.Join(err, public.Close(), admin.Close(), tel.Shutdown(context.WithoutCancel(ctx)))
 	}
-	adminServer := telemetry.AdminServer(c.AdminListen, s.ready, tel.MetricsHandler())
+	adminServer := telemetry.AdminServer(telemetry.Admin{
+		Addr: c.AdminListen, Ready: s.ready, Facts: s.facts, Metrics: tel.MetricsHandler(),
+		Status: telemetry.Status{Service: "console", Version: version, Started: time.Now(), Now: time.Now},
+	})
 
 	var parts sync.WaitGroup
 	running, halt := context.WithCancel(context.WithoutCancel(ctx)) // outlives ctx: stopping needs all parts for a while
@@ -103,6 +106,8 @@ type service struct {
 	sites        *reload.File
 	suppressions *suppression.List
 	source       suppression.Source
+	// ping tells whether ClickHouse answers.
+	ping func(context.Context) error
 	// close gives back what is left when all parts have stopped.
 	close    func() error
 	stopping atomic.Bool
@@ -136,7 +141,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &service{sites: sites, suppressions: suppression.New()}
+	s := &service{sites: sites, suppressions: suppression.New(), ping: conn.Ping}
 	s.source = suppression.Source{Brokers: c.Kafka.Brokers, Dialer: dialer, Log: tel.Logger, Client: client}
 	database := store.New(conn, c.ClickHouse.Database)
 	lookups, err := lookup.New(lookup.Config{
@@ -175,6 +180,15 @@ func (s *service) ready() error {
 		return errors.New("stopping")
 	}
 	return s.suppressions.NotReady()
+}
+
+// facts are what people may want to know at a glance.
+func (s *service) facts(ctx context.Context) []telemetry.Fact {
+	return []telemetry.Fact{
+		telemetry.Known("clickhouse", s.ping(ctx)),
+		telemetry.Known("suppressions", s.suppressions.NotReady()),
+		{Name: "onepx.yaml", Value: s.sites.Hash()},
+	}
 }
 
 // jobsTopic is the topic of jobs.

@@ -149,6 +149,8 @@ func TestWithoutItsDatabaseTheConsoleSaysSoInTimeAndGoesOn(t *testing.T) {
 		require.Contains(t, body, "the database does not answer")
 		require.NotContains(t, body, "127.0.0.1")
 	}
+	_, _, status := c.ask(http.MethodGet, c.admin+"/status", "", "")
+	require.Regexp(t, `(?s)^service +onepx console\nversion +.*\nready +ok\nclickhouse +dial tcp .*\nsuppressions +ok\nonepx\.yaml +[0-9a-f]{16}\n$`, status)
 	_, _, metrics := c.ask(http.MethodGet, c.admin+"/metrics", "", "")
 	for _, line := range []string{
 		`onepx_console_lookups_total{result="failed"} 1`, `onepx_console_lookups_total{result="kept"} 0`, "onepx_console_panics_total 0",

@@ -36,7 +36,7 @@ type runCmd struct {
 	groupSettings `embed:""`
 
 	Config      string `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
-	AdminListen string `env:"ONEPX_CONSUMER_ADMIN_LISTEN" default:":9091" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
+	AdminListen string `env:"ONEPX_CONSUMER_ADMIN_LISTEN" default:":9091" help:"Address of /livez, /readyz, /status, /metrics and pprof; not for the public."`
 
 	SessionTimeout time.Duration `env:"ONEPX_SESSION_TIMEOUT" default:"45s" bounds:"6s to 30m, at least twice the insert deadline" help:"How long Kafka waits for a silent consumer before others get its partitions."`
 	FlushAge       time.Duration `env:"ONEPX_FLUSH_AGE" default:"1s" bounds:"100ms to 10s" help:"How long a batch waits to fill. Batches of a partition are further apart when there are many partitions, so that ClickHouse gets at most 4 inserts and 20 new parts a second."`

@@ -45,7 +45,7 @@ type jobsCmd struct {
 	ContactsDir string          `env:"ONEPX_EXPORT_CONTACTS_DIR" placeholder:"DIR" help:"Folder with the sites' files of customers, SITE/NAME.csv, for lists that go to platforms. They are read and never stored. Empty: such exports fail."`
 	Secret      settings.Secret `env:"ONEPX_SECRET" placeholder:"TEXT" help:"The collectors' secret, by which customers are known: for --uid, and for exports for platforms. Give it in the environment: a command line can be seen by other users."`
 	Config      string          `env:"ONEPX_CONFIG" required:"" type:"existingfile" help:"The site configuration, onepx.yaml."`
-	AdminListen string          `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /metrics and pprof; not for the public."`
+	AdminListen string          `env:"ONEPX_JOBS_ADMIN_LISTEN" default:":9092" help:"Address of /livez, /readyz, /status, /metrics and pprof; not for the public."`
 	// WebhookPrivate is for development and for receivers of the same network.
 	WebhookPrivate bool `env:"ONEPX_WEBHOOK_PRIVATE_ADDRESSES" help:"Let webhooks reach loopback, private and other addresses that are not public. Whoever writes onepx.yaml can then reach what only this machine can."`
 
@@ -81,7 +81,10 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}
-	admin := telemetry.AdminServer(c.AdminListen, func() error { return nil }, tel.MetricsHandler())
+	admin := telemetry.AdminServer(telemetry.Admin{
+		Addr: c.AdminListen, Ready: func() error { return nil }, Metrics: tel.MetricsHandler(),
+		Status: telemetry.Status{Service: "consumer jobs", Version: version, Started: time.Now(), Now: time.Now},
+	})
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -71,12 +71,17 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return fmt.Errorf("admin listener: %w", err)
 	}
-	admin := telemetry.AdminServer(c.AdminListen, func() error {
-		if !group.Working() {
-			return errors.New("the suppression list is not read, or not all assigned partitions have begun")
-		}
-		return nil
-	}, tel.MetricsHandler())
+	far := &progress{}
+	admin := telemetry.AdminServer(telemetry.Admin{
+		Addr: c.AdminListen, Facts: far.facts, Metrics: tel.MetricsHandler(),
+		Ready: func() error {
+			if !group.Working() {
+				return errors.New("the suppression list is not read, or not all assigned partitions have begun")
+			}
+			return nil
+		},
+		Status: telemetry.Status{Service: "consumer", Version: version, Started: time.Now(), Now: time.Now},
+	})
 	work, workCtx := errgroup.WithContext(ctx)
 	work.Go(func() error {
 		if err := admin.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -87,13 +92,13 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	work.Go(func() error {
 		// The admin server is up until consuming has ended, so that probes and metrics see the stop.
 		defer func() { _ = admin.Close() }()
-		return c.consume(workCtx, tel, sites, group)
+		return c.consume(workCtx, tel, sites, group, far)
 	})
 	return work.Wait()
 }
 
 // consume connects to Kafka and ClickHouse and works until the context ends.
-func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, group *consume.Group) error {
+func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *siteconfig.Config, group *consume.Group, far *progress) error {
 	conn, err := c.ClickHouse.Open(clickhouseconn.OfConsumers)
 	if err != nil {
 		return err
@@ -105,7 +110,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 	}
 	worker := consume.Deps{
 		Store: events, Suppressions: suppression.New(), Turns: consume.NewTurns(),
-		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger,
+		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger, Tracer: tel.Tracer,
 	}
 	if worker.Rules, worker.Enricher, err = prepareRules(ctx, events, sites); err != nil {
 		return err
@@ -118,6 +123,7 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 		return err
 	}
 	defer kafkaconn.Close(client)
+	far.connected.Store(&connected{client: client, group: c.Group, events: events})
 	dialer, err := c.Kafka.Dialer()
 	if err != nil {
 		return err

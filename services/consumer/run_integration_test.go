@@ -9,6 +9,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -151,6 +152,10 @@ func TestARecordThatIsNoEventGoesToTheDeadLettersAndThePartitionGoesOn(t *testin
 	w.publish(eventlog.TopicEvents, 0, good[0], garbage, tooNew, good[1])
 	require.Equal(t, []string{"0/0 event", "0/1 dead undecodable", "0/2 dead schema_too_new", "0/3 event"}, w.awaitRows(4))
 	c.awaitMetric(`onepx_consumer_rows_total{outcome="dead"} 2`)
+	w.eventually("the status has the positions", func() bool {
+		_, status := c.get("/status")
+		return regexp.MustCompile(`(?m)^ready +ok\npartition 0 +next offset 4, 0 behind\npartition 1 +next offset 0, 0 behind$`).MatchString(status)
+	})
 
 	want := []letter{
 		{Topic: "onepx.events", Partition: 0, Offset: 1, Reason: "undecodable", RecordTime: at, Bytes: len(garbage.Value)},

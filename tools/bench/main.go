@@ -29,7 +29,7 @@ type cli struct {
 }
 
 type runCmd struct {
-	Only string `help:"Run only this benchmark: pixel, consent, mail, spool, memory, consumer, goals, segments, audiences, campaigns, export, questions or erasure. docs/benchmarks.md keeps what it says of the others."`
+	Only string `help:"Run only this benchmark: pixel, consent, telemetry, mail, spool, memory, consumer, goals, segments, audiences, campaigns, export, questions or erasure. docs/benchmarks.md keeps what it says of the others."`
 	Runs int    `default:"3" help:"How often each thing is measured."`
 	Dir  string `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -38,6 +38,7 @@ type runCmd struct {
 var benchmarks = []benchmark{
 	{"pixel", "The pixel against a bare handler", pixelBench, pixelTried},
 	{"consent", "The pixel with a TC string in every hit", consentBench, ""},
+	{"telemetry", "Metrics and traces", telemetryBench, ""},
 	{"mail", "Opens and clicks in mails", mailBench, ""},
 	{"spool", "Answers while Kafka is away", spoolBench, ""},
 	{"memory", "Resident memory", memoryBench, ""},

@@ -32,6 +32,7 @@ func TestThePipelineWithTLSLoginsAndLeastRights(t *testing.T) {
 		name string
 		test func(*testing.T, *world)
 	}{
+		{"one trace shows the way of a request into ClickHouse, and nothing of its visitor", testTrace},
 		{"an event is answered and can be erased", testPipeline},
 		{"what a collector has told is in the ledger, and what it could not tell is no gap", testLedger},
 		{"rows that are lost can be replayed", testReplay},

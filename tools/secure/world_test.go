@@ -63,6 +63,7 @@ type world struct {
 	pipeline   *pipeline.Pipeline
 	collector  *pipeline.Service
 	console    *pipeline.Service
+	traces     *exported
 	// brokers and clickHouseAddr are where TLS is spoken; certFile and keyFile are the services' certificate.
 	brokers, clickHouseAddr, certFile, keyFile string
 }
@@ -78,9 +79,11 @@ func open(t *testing.T) *world {
 	exports := filepath.Join(dir, "exports")
 	require.NoError(t, os.Mkdir(exports, 0o755))
 	var err error
+	var traced []string
+	w.traces, traced = newExported(t)
 	w.pipeline, err = pipeline.New(t.Context(), pipeline.Config{
 		Dir: dir, Broker: w.brokers, ClickHouse: w.clickHouseAddr, Sites: config, EventPartitions: 1, Console: true,
-		Env: append(w.as("setup"),
+		Env: append(append(w.as("setup"), traced...),
 			"ONEPX_KAFKA_TLS=true", "ONEPX_KAFKA_TLS_CA_FILE="+w.authority.file, "ONEPX_KAFKA_TLS_CERT_FILE="+w.certFile, "ONEPX_KAFKA_TLS_KEY_FILE="+w.keyFile,
 			"ONEPX_CLICKHOUSE_TLS=true", "ONEPX_CLICKHOUSE_TLS_CA_FILE="+w.authority.file,
 			"ONEPX_INSERT_DEADLINE=1s", "ONEPX_EXPORT_DIR="+exports, "ONEPX_LOOKUP_TIMEOUT=5s"),

@@ -19,7 +19,7 @@ import (
 //	value    proto/onepx/v1 Event
 //	time     the moment of publishing, ms
 //	headers  replayed = "1" when the event lay in a spool before; account = "1" when it is a collector's account;
-//	         traceparent (W3C) when traced
+//	         traceparent (W3C) when its request was sampled for tracing, see TraceHeaders
 
 // Schema is that of events, SchemaTally that of tallies, SchemaAccount that of accounts and the newest one that this code reads.
 const (

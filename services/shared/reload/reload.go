@@ -67,6 +67,9 @@ func Open(path, service string, log *slog.Logger, meter metric.Meter) (*File, er
 // Sites is what Open has read.
 func (f *File) Sites() *siteconfig.Config { return f.sites }
 
+// Hash is that of the file in force, as onepx_SERVICE_config_info has it.
+func (f *File) Hash() string { return *f.shown.Load() }
+
 // Follow calls apply with each new configuration until ctx ends. The file is read when a change was noticed and it has
 // settled, now and then without, and at once on a hangup, which also reports a file that is as it was.
 func (f *File) Follow(ctx context.Context, changes <-chan struct{}, hangups <-chan os.Signal, apply func(*siteconfig.Config)) {
@@ -179,7 +182,7 @@ func (f *File) measure(prefix string, meter metric.Meter) error {
 	_, err = meter.Int64ObservableGauge(prefix+"info",
 		metric.WithDescription("1, with the hash of the site configuration in force: the beginning of the file's SHA-256."),
 		metric.WithInt64Callback(func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(1, metric.WithAttributes(attribute.String("hash", *f.shown.Load())))
+			o.Observe(1, metric.WithAttributes(attribute.String("hash", f.Hash())))
 			return nil
 		}))
 	return err

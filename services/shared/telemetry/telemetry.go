@@ -25,9 +25,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/otlptranslator"
 	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
 	"go.opentelemetry.io/otel/exporters/prometheus"
 	"go.opentelemetry.io/otel/metric"
+	metricnoop "go.opentelemetry.io/otel/metric/noop"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -40,12 +42,20 @@ import (
 type Settings struct {
 	LogLevel     slog.Level `name:"log-level" env:"ONEPX_LOG_LEVEL" default:"info" bounds:"debug, info, warn or error" help:"Least important level that is logged."`
 	LogFormat    string     `name:"log-format" env:"ONEPX_LOG_FORMAT" default:"json" enum:"json,text" help:"json for machines, text for people."`
-	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_TRACES_SAMPLER, work as OpenTelemetry defines them."`
+	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_EXPORTER_OTLP_HEADERS, work as OpenTelemetry defines them."`
+	Metrics      string     `name:"metrics-exporter" env:"OTEL_METRICS_EXPORTER" default:"prometheus" enum:"prometheus,otlp" help:"How metrics leave besides /metrics of the admin port, which Prometheus fetches: otlp sends them to OTEL_EXPORTER_OTLP_ENDPOINT too, every OTEL_METRIC_EXPORT_INTERVAL (a minute)."`
+	SDKDisabled  bool       `name:"otel-sdk-disabled" env:"OTEL_SDK_DISABLED" help:"Count, time and trace nothing, to see what that costs. Only the log is left, and the metrics of Go and the process; alerts see nothing."`
 }
+
+// metricsByOTLP is the value of Settings.Metrics for OTLP besides Prometheus.
+const metricsByOTLP = "otlp"
 
 // Validate says what is wrong with the settings.
 func (s Settings) Validate() error {
 	if s.OTLPEndpoint == "" {
+		if s.Metrics == metricsByOTLP {
+			return errors.New("OTEL_METRICS_EXPORTER is otlp, but OTEL_EXPORTER_OTLP_ENDPOINT does not say where to")
+		}
 		return nil
 	}
 	if u, err := url.Parse(s.OTLPEndpoint); err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
@@ -99,7 +109,14 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 	if err != nil {
 		return nil, fmt.Errorf("describe the service: %w", err)
 	}
-	if err := t.startMetrics(cfg, res); err != nil {
+	t.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if cfg.SDKDisabled {
+		t.Meter, t.Tracer = metricnoop.Meter{}, noop.Tracer{}
+		return t, nil
+	}
+	if err := t.startMetrics(ctx, cfg, res); err != nil {
 		return nil, err
 	}
 	if err := t.startTraces(ctx, cfg, res); err != nil {
@@ -108,10 +125,7 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 	return t, nil
 }
 
-func (t *Telemetry) startMetrics(cfg Config, res *resource.Resource) error {
-	t.registry.MustRegister(
-		collectors.NewGoCollector(),
-		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+func (t *Telemetry) startMetrics(ctx context.Context, cfg Config, res *resource.Resource) error {
 	exporter, err := prometheus.New(
 		prometheus.WithRegisterer(t.registry),
 		prometheus.WithTranslationStrategy(otlptranslator.UnderscoreEscapingWithoutSuffixes),
@@ -119,7 +133,19 @@ func (t *Telemetry) startMetrics(cfg Config, res *resource.Resource) error {
 	if err != nil {
 		return fmt.Errorf("start metrics: %w", err)
 	}
-	provider := sdkmetric.NewMeterProvider(sdkmetric.WithReader(exporter), sdkmetric.WithResource(res))
+	options := []sdkmetric.Option{sdkmetric.WithReader(exporter), sdkmetric.WithResource(res)}
+	if cfg.Metrics == metricsByOTLP {
+		endpoint, err := url.JoinPath(cfg.OTLPEndpoint, "v1/metrics")
+		if err != nil {
+			return fmt.Errorf("start metrics: %w", err)
+		}
+		push, err := otlpmetrichttp.New(ctx, otlpmetrichttp.WithEndpointURL(endpoint))
+		if err != nil {
+			return fmt.Errorf("start metrics: %w", err)
+		}
+		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(push)))
+	}
+	provider := sdkmetric.NewMeterProvider(options...)
 	t.Meter = provider.Meter("onepx/" + cfg.Service)
 	t.stops = append(t.stops, provider.Shutdown)
 	return nil
@@ -127,7 +153,7 @@ func (t *Telemetry) startMetrics(cfg Config, res *resource.Resource) error {
 
 func (t *Telemetry) startTraces(ctx context.Context, cfg Config, res *resource.Resource) error {
 	if cfg.OTLPEndpoint == "" {
-		t.Tracer = noop.NewTracerProvider().Tracer("onepx/" + cfg.Service)
+		t.Tracer = noop.Tracer{}
 		return nil
 	}
 	endpoint, err := url.JoinPath(cfg.OTLPEndpoint, "v1/traces")

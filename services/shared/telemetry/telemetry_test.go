@@ -110,6 +110,27 @@ func TestTracesAreSentBeforeShutdownReturnsAndTheirIDsAreLogged(t *testing.T) {
 	require.Equal(t, span.SpanContext().SpanID().String(), line.Kafka.SpanID)
 }
 
+func TestMetricsAreSentByOTLPIfAskedForAndLastBeforeShutdownReturns(t *testing.T) {
+	for exporter, want := range map[string]string{"prometheus": "", "otlp": "/v1/metrics onepx_collector_lost_total"} {
+		t.Run(exporter, func(t *testing.T) {
+			received := make(chan string, 1)
+			receiver := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+				body, _ := io.ReadAll(r.Body)
+				received <- r.URL.Path + " " + regexp.MustCompile(`onepx_\w+`).FindString(string(body))
+			}))
+			defer receiver.Close()
+			tel := start(t, telemetry.Config{Settings: telemetry.Settings{OTLPEndpoint: receiver.URL, Metrics: exporter}})
+			lost, err := tel.Meter.Int64Counter("onepx_collector_lost_total")
+			require.NoError(t, err)
+			lost.Add(t.Context(), 2)
+			require.Contains(t, get(t, tel.MetricsHandler(), ""), "onepx_collector_lost_total 2\n", "Prometheus has them either way")
+			require.NoError(t, tel.Shutdown(t.Context()))
+			close(received)
+			require.Equal(t, want, <-received)
+		})
+	}
+}
+
 func TestWithoutEndpointAnIncomingTraceIsStillPassedOn(t *testing.T) {
 	tel := start(t, telemetry.Config{})
 	defer func() { require.NoError(t, tel.Shutdown(t.Context())) }()
@@ -117,6 +138,22 @@ func TestWithoutEndpointAnIncomingTraceIsStillPassedOn(t *testing.T) {
 	ctx, span := tel.Tracer.Start(trace.ContextWithSpanContext(t.Context(), incoming), "publish")
 	defer span.End()
 	require.Equal(t, incoming.TraceID(), trace.SpanContextFromContext(ctx).TraceID())
+}
+
+func TestWhereTheSDKIsDisabledOnlyLogAndRuntimeAreLeft(t *testing.T) {
+	var log bytes.Buffer
+	tel := start(t, telemetry.Config{Settings: telemetry.Settings{SDKDisabled: true, OTLPEndpoint: "http://localhost:1"}, LogOutput: &log})
+	counter, err := tel.Meter.Int64Counter("onepx_collector_lost_total")
+	require.NoError(t, err)
+	counter.Add(t.Context(), 1)
+	_, span := tel.Tracer.Start(t.Context(), "publish")
+	require.False(t, span.IsRecording())
+	tel.Logger.Info("here")
+	require.NoError(t, tel.Shutdown(t.Context()))
+	metrics := get(t, tel.MetricsHandler(), "")
+	require.NotContains(t, metrics, "onepx_")
+	require.Contains(t, metrics, "go_goroutines ")
+	require.Contains(t, log.String(), "here")
 }
 
 func TestErrorsOfOpenTelemetryReachTheLog(t *testing.T) {
@@ -148,8 +185,11 @@ func TestSettingsAreReadFromTheEnvironmentAndChecked(t *testing.T) {
 	}
 	s, err := parse()
 	require.NoError(t, err)
-	require.Equal(t, telemetry.Settings{LogLevel: slog.LevelInfo, LogFormat: "json"}, s)
+	require.Equal(t, telemetry.Settings{LogLevel: slog.LevelInfo, LogFormat: "json", Metrics: "prometheus"}, s)
 
+	t.Setenv("OTEL_METRICS_EXPORTER", "otlp")
+	_, err = parse()
+	require.ErrorContains(t, err, "OTEL_EXPORTER_OTLP_ENDPOINT")
 	t.Setenv("ONEPX_LOG_LEVEL", "debug")
 	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4318")
 	s, err = parse()

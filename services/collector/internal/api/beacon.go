@@ -14,7 +14,7 @@ import (
 // beacon is POST /e: what scripts send, also while the page goes away. Those requests are "simple" ones (text/plain, form
 // or no content type), for which browsers ask no leave first, so the content type does not say what the body is.
 var beacon = &endpoint{
-	name: "beacon", kind: onepxv1.TransportKind_TRANSPORT_KIND_BEACON,
+	kind:  onepxv1.TransportKind_TRANSPORT_KIND_BEACON,
 	parse: (*Server).parseBeacon, answer: (*Server).answerBeacon,
 }
 

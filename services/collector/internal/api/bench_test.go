@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -31,24 +32,36 @@ func (nowhere) PublishAll(_ context.Context, events []*onepxv1.Event) []reason.R
 	return make([]reason.Reason, len(events))
 }
 
-func benchServer(b *testing.B) http.Handler {
+func benchServer(b *testing.B, changes ...func(*api.Deps)) http.Handler {
 	b.Helper()
 	tel, err := telemetry.New(b.Context(), telemetry.Config{Service: "collector"})
 	require.NoError(b, err)
 	config, err := siteconfig.Parse("onepx.yaml", []byte(sites))
 	require.NoError(b, err)
-	server, err := api.New(api.Deps{
+	deps := api.Deps{
 		Sites: config, Clients: client.New([]netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, nil, nil),
 		Identities: identity.New("0123456789abcdef0123456789abcdef"), Suppressions: &suppressions{}, Publisher: nowhere{},
 		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
-	})
+	}
+	for _, change := range changes {
+		change(&deps)
+	}
+	server, err := api.New(deps)
 	require.NoError(b, err)
 	return server.Handler()
 }
 
-// BenchmarkPixel is a hit through all steps but Kafka and the connection.
-func BenchmarkPixel(b *testing.B) {
-	handler := benchServer(b)
+// BenchmarkPixel is a hit through all steps but Kafka and the connection. It is not traced.
+func BenchmarkPixel(b *testing.B) { benchPixel(b, benchServer(b)) }
+
+// BenchmarkPixelTraced is one that is.
+func BenchmarkPixelTraced(b *testing.B) {
+	provider := sdktrace.NewTracerProvider()
+	benchPixel(b, benchServer(b, func(d *api.Deps) { d.Tracer, d.TraceRatio = provider.Tracer("onepx/collector"), 1 }))
+}
+
+func benchPixel(b *testing.B, handler http.Handler) {
+	b.Helper()
 	request := httptest.NewRequest(http.MethodGet, "/p.gif?site=shop&e=page_view&u=https%3A%2F%2Fshop.example%2Ftea%3Futm_source%3Dnews%26gclid%3Dabc&r=https%3A%2F%2Fnews.example%2F&t=Green+tea&sr=1920x1080&color=red", nil)
 	request.RemoteAddr = "10.1.1.1:4711"
 	request.Header.Set("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0")

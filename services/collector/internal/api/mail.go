@@ -17,17 +17,17 @@ import (
 var (
 	// mailOpen is GET and HEAD /o/{token}.gif.
 	mailOpen = &endpoint{
-		name: "mail open", kind: onepxv1.TransportKind_TRANSPORT_KIND_GIF,
+		kind:  onepxv1.TransportKind_TRANSPORT_KIND_GIF,
 		parse: mailParser(mailtoken.Open), answer: (*Server).answerOpen,
 	}
 	// mailClick is GET and HEAD /c/{token}/{target}.
 	mailClick = &endpoint{
-		name: "mail click", kind: onepxv1.TransportKind_TRANSPORT_KIND_REDIRECT,
+		kind:  onepxv1.TransportKind_TRANSPORT_KIND_REDIRECT,
 		parse: mailParser(mailtoken.Click), answer: (*Server).answerClick,
 	}
 	// mailUnsubscribe is POST /u/{token}: the button of the page, or the one click of RFC 8058.
 	mailUnsubscribe = &endpoint{
-		name: "mail unsubscribe", kind: onepxv1.TransportKind_TRANSPORT_KIND_BEACON,
+		kind:  onepxv1.TransportKind_TRANSPORT_KIND_BEACON,
 		parse: mailParser(mailtoken.Unsubscribe), answer: (*Server).answerUnsubscribe,
 	}
 )

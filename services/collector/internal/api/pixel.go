@@ -11,7 +11,7 @@ import (
 
 // pixel is GET and HEAD /p.gif.
 var pixel = &endpoint{
-	name: "pixel", kind: onepxv1.TransportKind_TRANSPORT_KIND_GIF,
+	kind:  onepxv1.TransportKind_TRANSPORT_KIND_GIF,
 	parse: (*Server).parsePixel, answer: (*Server).answerPixel,
 }
 

@@ -85,7 +85,9 @@ type Deps struct {
 	MaxConnections int
 	Meter          metric.Meter
 	Tracer         trace.Tracer
-	Logger         *slog.Logger
+	// TraceRatio is the share of requests that get a span, 0 to 1.
+	TraceRatio float64
+	Logger     *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -14,7 +14,7 @@ import (
 
 // serverEvents is POST /v1/events: what a site's servers send. The write key says whose they are.
 var serverEvents = &endpoint{
-	name: "server events", kind: onepxv1.TransportKind_TRANSPORT_KIND_SERVER, challenge: `Bearer realm="onepx"`,
+	kind: onepxv1.TransportKind_TRANSPORT_KIND_SERVER, challenge: `Bearer realm="onepx"`,
 	parse: (*Server).parseServerEvents, answer: (*Server).answerServerEvents,
 }
 

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/labstack/echo/v4"
-	"go.opentelemetry.io/otel/trace"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -43,8 +42,6 @@ var steps = []struct {
 
 // endpoint is a way in which events come.
 type endpoint struct {
-	// name is that of the trace span.
-	name string
 	// kind is stamped on the events. TRANSPORT_KIND_SERVER means that a server speaks for the visitor: address, user agent
 	// and wishes are what it says, and no header or cookie of its own.
 	kind onepxv1.TransportKind
@@ -109,15 +106,12 @@ func (h *hit) counted() reason.Reason {
 	return h.reason
 }
 
-// ofRequests are the options of a request's span. What clients claim about traces is not believed.
-var ofRequests = []trace.SpanStartOption{trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer)}
-
 // receive returns the handler of an endpoint.
 func (s *Server) receive(now *snapshot, via *endpoint) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		b := &batch{via: via, config: now, at: s.deps.Now(), request: c.Request(), writer: c.Response()}
-		ctx, span := s.deps.Tracer.Start(b.request.Context(), via.name, ofRequests...)
-		defer span.End()
+		ctx, span := s.startSpan(c)
+		defer endSpan(span, c)
 		defer s.release(b)
 		last := len(steps) - 1
 		s.decide(ctx, b, last)

@@ -17,7 +17,7 @@ import (
 // cookieSync is GET and HEAD /sync: a partner tells its id of the visitor, or the visitor is sent to the partner for it.
 // docs/sync.md has what both sides see.
 var cookieSync = &endpoint{
-	name: "sync", kind: onepxv1.TransportKind_TRANSPORT_KIND_REDIRECT,
+	kind:  onepxv1.TransportKind_TRANSPORT_KIND_REDIRECT,
 	parse: (*Server).parseSync, answer: (*Server).answerSync,
 }
 

@@ -15,7 +15,7 @@ import (
 // site would send them.
 func ofProvider(provider deliveries.Provider) *endpoint {
 	return &endpoint{
-		name: "mail webhook", kind: onepxv1.TransportKind_TRANSPORT_KIND_SERVER, dialect: string(provider), challenge: `Basic realm="onepx"`,
+		kind: onepxv1.TransportKind_TRANSPORT_KIND_SERVER, dialect: string(provider), challenge: `Basic realm="onepx"`,
 		parse: func(s *Server, b *batch) { s.parseWebhook(b, provider) }, answer: (*Server).answerServerEvents,
 	}
 }

@@ -17,8 +17,9 @@ import (
 // It can't block itself or others: places come free by Kafka's answers alone, requests take turns (a channel serves who
 // waits longest), and however many wait, they hold at most half of the places.
 func (p *Publisher) PublishAll(ctx context.Context, events []*onepxv1.Event) []reason.Reason {
-	ctx = context.WithoutCancel(ctx)
+	ctx, span := p.startSpan(context.WithoutCancel(ctx), len(events))
 	words := make([]reason.Reason, len(events))
+	defer func() { endSpan(span, words...) }()
 	records := make([]kafka.Message, len(events))
 	for i, ev := range events {
 		records[i], words[i] = p.encode(ctx, ev)

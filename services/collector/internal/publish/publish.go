@@ -22,7 +22,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
-	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -65,6 +65,8 @@ type Config struct {
 	Unreplayable func(error)
 	// Counts are told which records Kafka has acknowledged and which it has not.
 	Counts Counts
+	// Tracer makes the spans of sampled requests; see startSpan.
+	Tracer trace.Tracer
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -125,8 +127,9 @@ func New(cfg Config) *Publisher {
 // Publish returns when the event is durable, "" in Kafka or InSpool in the spool, or with the reason why it is not known to
 // be. It does not end early with the request: a visitor who has gone on to the next page is still counted. After
 // KafkaUnavailable the event may be stored all the same, and a repeat under its id counts once.
-func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) reason.Reason {
-	ctx = context.WithoutCancel(ctx)
+func (p *Publisher) Publish(ctx context.Context, ev *onepxv1.Event) (word reason.Reason) {
+	ctx, span := p.startSpan(context.WithoutCancel(ctx), 1)
+	defer func() { endSpan(span, word) }()
 	record, word := p.encode(ctx, ev)
 	if word != "" {
 		return word
@@ -147,7 +150,7 @@ func (p *Publisher) encode(ctx context.Context, ev *onepxv1.Event) (kafka.Messag
 	if len(record.Key)+len(record.Value)+recordOverhead > p.cfg.MaxEventBytes {
 		return kafka.Message{}, reason.EventTooLarge
 	}
-	propagation.TraceContext{}.Inject(ctx, headers{&record})
+	record.Headers = eventlog.TraceHeaders(ctx)
 	return record, ""
 }
 
@@ -358,18 +361,4 @@ func (p *Publisher) drain() {
 		p.cfg.Outage.Failed(err)
 	}
 	close(p.drained)
-}
-
-// headers lets the trace context be written into a record.
-type headers struct{ message *kafka.Message }
-
-// Get is part of propagation.TextMapCarrier; nothing is read from a record here.
-func (headers) Get(string) string { return "" }
-
-// Keys is part of propagation.TextMapCarrier.
-func (headers) Keys() []string { return nil }
-
-// Set adds a header.
-func (h headers) Set(key, value string) {
-	h.message.Headers = append(h.message.Headers, kafka.Header{Key: key, Value: []byte(value)})
 }

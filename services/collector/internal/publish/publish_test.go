@@ -18,6 +18,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/goleak"
+	"google.golang.org/protobuf/proto"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 
@@ -127,14 +128,23 @@ func TestWhatIsAcknowledgedIsInTheTopicOnce(t *testing.T) {
 	require.Zero(t, f.InFlight())
 }
 
-func TestATracedEventCarriesItsContext(t *testing.T) {
-	f := start(t, nil)
+// sampled is the context of a request that is traced.
+func sampled(t *testing.T) context.Context {
+	t.Helper()
 	span := trace.NewSpanContext(trace.SpanContextConfig{TraceID: trace.TraceID{1}, SpanID: trace.SpanID{2}, TraceFlags: trace.FlagsSampled})
-	require.Empty(t, f.Publish(trace.ContextWithSpanContext(t.Context(), span), event(t, 1, 0)))
+	return trace.ContextWithSpanContext(t.Context(), span)
+}
+
+func TestOnlyTheRecordOfASampledRequestCarriesItsTrace(t *testing.T) {
+	f := start(t, nil)
+	unsampled := trace.SpanContextFromContext(sampled(t)).WithTraceFlags(0)
+	require.Empty(t, f.Publish(sampled(t), event(t, 1, 0)))
 	require.Empty(t, f.Publish(t.Context(), event(t, 2, 0)))
+	require.Empty(t, f.Publish(trace.ContextWithSpanContext(t.Context(), unsampled), event(t, 3, 0)))
 	records := f.records(t)
 	require.Equal(t, []kafka.Header{{Key: "traceparent", Value: []byte("00-01000000000000000000000000000000-0200000000000000-01")}}, records[0].Headers)
 	require.Empty(t, records[1].Headers)
+	require.Empty(t, records[2].Headers)
 }
 
 func TestAnEventOfAVisitorWhoLeftIsStoredAllTheSame(t *testing.T) {
@@ -188,6 +198,9 @@ func TestWhoIsKeptOutByAnOutageIsToldSo(t *testing.T) {
 	require.Equal(t, reason.KafkaUnavailable, f.Publish(t.Context(), event(t, 2, 0)))
 }
 
+// recordOverhead is what the publisher allows for Kafka's part of a record.
+const recordOverhead = 256
+
 func TestAnEventTooLargeForKafka(t *testing.T) {
 	f := start(t, func(c *publish.Config) { c.MaxEventBytes = 2000 })
 	ev := event(t, 1, 0)
@@ -195,6 +208,14 @@ func TestAnEventTooLargeForKafka(t *testing.T) {
 	require.Equal(t, reason.EventTooLarge, f.Publish(t.Context(), ev))
 	ev.Name = strings.Repeat("x", 1600)
 	require.Empty(t, f.Publish(t.Context(), ev))
+	// Whether a request is traced must not decide whether its event is too large.
+	size := func() int { return proto.Size(ev) + len(eventlog.Key(ev)) + recordOverhead }
+	ev.Name = strings.Repeat("x", len(ev.GetName())+2000-size())
+	require.Equal(t, 2000, size())
+	require.Empty(t, f.Publish(sampled(t), ev), "the largest")
+	ev.Name += "x"
+	require.Equal(t, reason.EventTooLarge, f.Publish(sampled(t), ev))
+	require.Equal(t, reason.EventTooLarge, f.Publish(t.Context(), ev))
 	require.Zero(t, f.InFlight())
 }
 

@@ -3,11 +3,16 @@ package api
 import (
 	"context"
 	"errors"
+	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 type metrics struct {
@@ -19,9 +24,9 @@ type metrics struct {
 func newMetrics(meter metric.Meter) (*metrics, error) {
 	var m metrics
 	var errs [3]error
-	m.requests, errs[0] = meter.Int64Counter("onepx_console_requests_total", metric.WithDescription("Requests by operation and status."))
+	m.requests, errs[0] = meter.Int64Counter("onepx_console_requests_total", metric.WithDescription("Requests by operation, as in console-api.yaml, and status."))
 	m.duration, errs[1] = meter.Float64Histogram("onepx_console_request_duration_seconds",
-		metric.WithDescription("Time of a request, to the end of its answer."),
+		metric.WithDescription("Time of a request, to the end of its answer, by operation."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
 	m.panics, errs[2] = meter.Int64Counter("onepx_console_panics_total", metric.WithDescription("Defects in the handling of requests."))
 	if err := errors.Join(errs[:]...); err != nil {
@@ -31,14 +36,26 @@ func newMetrics(meter metric.Meter) (*metrics, error) {
 	return &m, nil
 }
 
+// Sample records what has no measurement from the start, for the reference page.
+func (s *Server) Sample() { s.metrics.answered(context.Background(), "", 0, 0) }
+
+func (m *metrics) answered(ctx context.Context, operation string, status int, took time.Duration) {
+	name := attribute.String("operation", operation)
+	m.duration.Record(ctx, took.Seconds(), metric.WithAttributes(name))
+	m.requests.Add(ctx, 1, metric.WithAttributes(name, attribute.Int("status", status)))
+}
+
 // measured counts and times requests, and makes their spans. Neither holds anything of a request but its operation.
 func (s *Server) measured(ctx huma.Context, next func(huma.Context)) {
-	operation := ctx.Operation().OperationID
-	traced, span := s.deps.Tracer.Start(ctx.Context(), operation)
+	operation, start := ctx.Operation(), time.Now()
+	traced, span := s.deps.Tracer.Start(ctx.Context(), operation.Method+" "+operation.Path, trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(operation.Method), semconv.HTTPRoute(operation.Path)))
 	defer span.End()
-	start := time.Now()
 	next(huma.WithContext(ctx, traced))
-	name := attribute.String("operation", operation)
-	s.metrics.duration.Record(traced, time.Since(start).Seconds(), metric.WithAttributes(name))
-	s.metrics.requests.Add(traced, 1, metric.WithAttributes(name, attribute.Int("status", ctx.Status())))
+	s.metrics.answered(traced, operation.OperationID, ctx.Status(), time.Since(start))
+	span.SetAttributes(semconv.HTTPResponseStatusCode(ctx.Status()))
+	if ctx.Status() >= http.StatusInternalServerError {
+		span.SetAttributes(semconv.ErrorTypeKey.String(strconv.Itoa(ctx.Status())))
+		span.SetStatus(codes.Error, "")
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/otel/metric/noop"
+	tracenoop "go.opentelemetry.io/otel/trace/noop"
 	"go.uber.org/goleak"
 	"google.golang.org/protobuf/proto"
 
@@ -69,6 +70,8 @@ func noMetrics(t testing.TB) *Metrics {
 	require.NoError(t, err)
 	return metrics
 }
+
+var noTracer = tracenoop.NewTracerProvider().Tracer("")
 
 // idOf is an event, visitor or user id that is easy to tell apart.
 func idOf(n int) []byte {

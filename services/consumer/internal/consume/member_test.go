@@ -150,7 +150,7 @@ func (c *cluster) join(t *testing.T) *member {
 		Topic: eventlog.TopicEvents, SessionTimeout: groupSession, StopTimeout: groupDeadline,
 		Worker: Deps{
 			Store: m.store, DeadLetters: DeadLetterTopic{Writer: writer}, Suppressions: suppression.New(), Rules: euroRules.rules, Enricher: euroRules.enricher,
-			Limits: groupLimits, Turns: NewTurns(), Now: time.Now, Elapsed: Elapsed, Logger: log, Metrics: noMetrics(t),
+			Limits: groupLimits, Turns: NewTurns(), Now: time.Now, Elapsed: Elapsed, Logger: log, Metrics: noMetrics(t), Tracer: noTracer,
 		},
 		Logger: log, Now: time.Now,
 	}

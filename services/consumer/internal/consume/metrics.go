@@ -110,15 +110,20 @@ func (m *Metrics) stored(t tally, now time.Time) {
 }
 
 func (m *Metrics) inserted(took time.Duration, err error) {
-	result := resultStored
-	switch {
-	case errors.Is(err, store.ErrRefused):
-		result = resultRefused
-	case err != nil:
-		result = resultUnknown
-	}
+	result := resultOf(err)
 	m.inserts.Add(context.Background(), 1, label("result", result))
 	m.seconds.Record(context.Background(), took.Seconds(), label("result", result))
+}
+
+// resultOf is what became of an insert, in a word.
+func resultOf(err error) string {
+	switch {
+	case errors.Is(err, store.ErrRefused):
+		return resultRefused
+	case err != nil:
+		return resultUnknown
+	}
+	return resultStored
 }
 
 func (m *Metrics) recovering(cause error) {

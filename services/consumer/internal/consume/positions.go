@@ -91,3 +91,28 @@ func positionOf(ctx context.Context, p store.Partition, committed Committed, eve
 	}
 	return position, nil
 }
+
+// Behind is how many offsets Kafka has given out in each partition from the group's position on, by partition.
+func Behind(ctx context.Context, client *kafka.Client, positions []Position) (map[int]int64, error) {
+	ends := map[string][]kafka.OffsetRequest{}
+	for _, p := range positions {
+		ends[p.Topic] = append(ends[p.Topic], kafka.LastOffsetOf(p.ID))
+	}
+	res, err := client.ListOffsets(ctx, &kafka.ListOffsetsRequest{Topics: ends})
+	if err != nil {
+		return nil, fmt.Errorf("list offsets: %w", err)
+	}
+	behind := map[int]int64{}
+	for _, p := range positions {
+		at := slices.IndexFunc(res.Topics[p.Topic], func(o kafka.PartitionOffsets) bool { return o.Partition == p.ID })
+		if at < 0 {
+			return nil, fmt.Errorf("list offsets: no answer for partition %d", p.ID)
+		}
+		answer := res.Topics[p.Topic][at]
+		if answer.Error != nil {
+			return nil, fmt.Errorf("list offsets of partition %d: %w", p.ID, answer.Error)
+		}
+		behind[p.ID] = max(0, answer.LastOffset-p.First)
+	}
+	return behind, nil
+}

@@ -30,6 +30,11 @@ func positionsOfAllKinds(t *testing.T) {
 		{Partition: at(2), First: 0, Last: -1}, {Partition: at(3), First: 0, Last: -1},
 	}, positions)
 
+	c.produce(t, 0, 11)
+	behind, err := Behind(t.Context(), c.client, positions)
+	require.NoError(t, err)
+	require.Equal(t, map[int]int64{0: 0, 1: 0, 2: 3, 3: 3}, behind, "the first two stand behind the end")
+
 	_, err = GroupPositions(t.Context(), c.client, "another group", eventlog.TopicEvents, c.house)
 	require.ErrorContains(t, err, "another group")
 }

@@ -272,7 +272,7 @@ func (w *world) start(t testing.TB, generation int, set ruleSet, limits Limits, 
 		Partition: partition, Log: simReader{p}, Positions: simPositions{p}, Store: simStore{p}, DeadLetters: simLetters{p},
 		Suppressions: p.list, Rules: set.rules, Enricher: set.enricher, Limits: limits, Turns: NewTurns(),
 		Now: time.Now, Elapsed: func() time.Duration { return time.Since(w.started) },
-		Logger: slog.New(&storyteller{process: p}), Metrics: noMetrics(t),
+		Logger: slog.New(&storyteller{process: p}), Metrics: noMetrics(t), Tracer: noTracer,
 	}
 	for _, change := range with {
 		change(&deps)

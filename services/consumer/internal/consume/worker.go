@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go"
+	"go.opentelemetry.io/otel/trace"
 	"golang.org/x/sync/semaphore"
 
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
@@ -66,6 +67,8 @@ type Deps struct {
 	Elapsed func() time.Duration
 	Logger  *slog.Logger
 	Metrics *Metrics
+	// Tracer makes the spans of inserts; see startSpans.
+	Tracer trace.Tracer
 }
 
 // Worker stores one partition during one generation of the group.
@@ -249,12 +252,13 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 
 // insert makes the rows and inserts them under the token before the deadline, which counts from the moment before the
 // declaration was committed.
-func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *turn, declared time.Duration) (*block, error) {
+func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *turn, declared time.Duration) (made *block, err error) {
+	ctx, spans := w.startSpans(ctx, b)
+	defer func() { w.endSpans(ctx, spans, err) }()
 	remaining := w.Limits.InsertDeadline - (w.Elapsed() - declared)
 	ctx, cancel := context.WithTimeout(ctx, remaining)
 	defer cancel()
-	made, err := maker.prepare(ctx, b)
-	if err != nil {
+	if made, err = maker.prepare(ctx, b); err != nil {
 		return nil, err
 	}
 	if len(made.dead) > 0 {
