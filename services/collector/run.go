@@ -40,6 +40,19 @@ const flushTimeout = 5 * time.Second
 // before it does. (GOGC would multiply also what thousands of connections take.)
 const ballastBytes = 32 << 20
 
+// background does what ends with its context, until stop is called, which waits for its end.
+func background(ctx context.Context, do ...func(context.Context)) (stop func()) {
+	ctx, halt := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for _, one := range do {
+		running.Go(func() { one(ctx) })
+	}
+	return func() {
+		halt()
+		running.Wait()
+	}
+}
+
 // run serves on the listeners until ctx ends or a part fails, and stops in order. It owns the listeners.
 func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.Writer) error {
 	tel, err := telemetry.New(ctx, telemetry.Config{Settings: cfg.Telemetry, Service: "collector", Version: version, LogOutput: logs})
@@ -66,14 +79,9 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	parts.Go(func() { failed <- serve(adminServer, admin) })
 	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
 	parts.Go(func() { s.health.Watch(running) })
-	tallying, haltTally := context.WithCancel(running)
-	var tallies sync.WaitGroup
-	tallies.Go(func() { s.tally.Follow(tallying) })
-	tallies.Go(func() { s.accounts.Follow(tallying) })
-	replaying, haltReplay := context.WithCancel(running)
-	var replay sync.WaitGroup
+	stopTelling, stopReplay := background(running, s.tally.Follow, s.accounts.Follow), func() {}
 	if s.spool != nil {
-		replay.Go(func() { s.publisher.Replay(replaying) })
+		stopReplay = background(running, s.publisher.Replay)
 	}
 	notices := reload.Notices(running, cfg.Config, tel.Logger)
 	parts.Go(func() { s.sites.Follow(running, notices, hangups, s.server.SetSites) })
@@ -90,13 +98,11 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 		lifecycle.Stop{Name: "grace for load balancers", Timeout: grace + time.Second, Do: lifecycle.Pause(grace)},
 		lifecycle.Stop{Name: "visitors", Timeout: cfg.StopTimeout, Do: s.server.Shutdown},
 		lifecycle.Stop{Name: "replay", Timeout: flushTimeout, Do: func(context.Context) error {
-			haltReplay()
-			replay.Wait()
+			stopReplay()
 			return nil
 		}},
 		lifecycle.Stop{Name: "tallies and accounts", Timeout: cfg.StopTimeout, Do: func(ctx context.Context) error {
-			haltTally()
-			tallies.Wait()
+			stopTelling()
 			s.lastAccount(ctx)
 			return nil
 		}},

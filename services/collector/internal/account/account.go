@@ -107,8 +107,8 @@ func (t *Teller) take(last bool) {
 	now := t.now()
 	since := t.since
 	t.since = now
-	counted, any := t.counts.take()
-	if !any && (!last || t.sequence == 0) {
+	counted, some := t.counts.take()
+	if !some && (!last || t.sequence == 0) {
 		return
 	}
 	if now.Before(since) {
