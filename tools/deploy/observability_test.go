@@ -128,9 +128,14 @@ func TestGrafanaHasTheDashboardsAndReachesWhatTheyAsk(t *testing.T) {
 		APIVersion  int `yaml:"apiVersion"`
 		Datasources []struct {
 			Name, UID, Type, URL string
-			IsDefault            bool              `yaml:"isDefault"`
-			JSONData             map[string]any    `yaml:"jsonData"`
-			SecureJSONData       map[string]string `yaml:"secureJsonData"`
+			IsDefault            bool `yaml:"isDefault"`
+			JSONData             struct {
+				Host, Protocol, Username string
+				Port                     int
+				DefaultDatabase          string              `yaml:"defaultDatabase"`
+				Exemplars                []map[string]string `yaml:"exemplarTraceIdDestinations"`
+			} `yaml:"jsonData"`
+			SecureJSONData map[string]string `yaml:"secureJsonData"`
 		}
 	}
 	configuration(t, p, "grafana", "/etc/grafana/provisioning/datasources/onepx.yaml", &sources)
@@ -141,10 +146,10 @@ func TestGrafanaHasTheDashboardsAndReachesWhatTheyAsk(t *testing.T) {
 		require.NoError(t, err)
 		host := at.Hostname()
 		if source.Type == "grafana-clickhouse-datasource" {
-			host = source.JSONData["host"].(string)
+			host = source.JSONData.Host
 			require.Equal(t, "$CLICKHOUSE_GRAFANA_PASSWORD", source.SecureJSONData["password"])
 			require.Equal(t, p.Services["clickhouse"].Environment["CLICKHOUSE_GRAFANA_PASSWORD"], p.Services["grafana"].Environment["CLICKHOUSE_GRAFANA_PASSWORD"])
-			require.Contains(t, read(t, repository(t), "deploy", "compose", "observability", "clickhouse.xml"), "<"+source.JSONData["username"].(string)+">")
+			require.Contains(t, read(t, repository(t), "deploy", "compose", "observability", "clickhouse.xml"), "<"+source.JSONData.Username+">")
 			require.Contains(t, *p.Services["grafana"].Environment["GF_PLUGINS_PREINSTALL"], source.Type)
 		}
 		reaches(t, p, "grafana", host)
