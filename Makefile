@@ -183,6 +183,7 @@ PROMTOOL := $(ONEPX_CACHE)/promtool/$(shell (go env GOVERSION; cat tools/chart/a
 
 alert-test: $(PROMTOOL) ## try each alert of the chart on its fault with promtool, which is built first (some minutes)
 	$(PROMTOOL) check rules charts/onepx/rules/*.yaml
+	$(PROMTOOL) check config --syntax-only deploy/compose/observability/prometheus.yml
 	cd tools/chart/alerts && $(PROMTOOL) test rules onepx.test.yaml
 
 $(PROMTOOL):

@@ -4,6 +4,7 @@ import (
 	"encoding/xml"
 	"errors"
 	"io"
+	"iter"
 	"maps"
 	"net/netip"
 	"os"
@@ -29,16 +30,19 @@ func secrets() map[string]string {
 	}
 }
 
-// load reads docker-compose.yml as `docker compose` does, with this environment alone.
-func load(t *testing.T, env map[string]string) (*types.Project, error) {
+// load reads docker-compose.yml, and files that are laid over it, as `docker compose` does, with this environment alone.
+func load(t *testing.T, env map[string]string, over ...string) (*types.Project, error) {
 	t.Helper()
 	root := repository(t)
+	files := []string{filepath.Join(root, "docker-compose.yml")}
+	for _, name := range over {
+		files = append(files, filepath.Join(root, name))
+	}
 	var pairs []string
 	for name, value := range env {
 		pairs = append(pairs, name+"="+value)
 	}
-	options, err := cli.NewProjectOptions([]string{filepath.Join(root, "docker-compose.yml")},
-		cli.WithWorkingDirectory(root), cli.WithEnv(pairs))
+	options, err := cli.NewProjectOptions(files, cli.WithWorkingDirectory(root), cli.WithEnv(pairs))
 	require.NoError(t, err)
 	return options.LoadProject(t.Context())
 }
@@ -50,8 +54,28 @@ func project(t *testing.T) *types.Project {
 	return p
 }
 
+// projects are docker-compose.yml by itself and with what may be laid over it.
+func projects(t *testing.T) map[string]*types.Project {
+	t.Helper()
+	return map[string]*types.Project{"alone": project(t), "observed": observed(t)}
+}
+
+// services are those of all projects.
+func services(t *testing.T) iter.Seq2[string, types.ServiceConfig] {
+	t.Helper()
+	return func(yield func(string, types.ServiceConfig) bool) {
+		for _, p := range projects(t) {
+			for name, service := range p.Services {
+				if !yield(name, service) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func TestWithoutASecretNothingStartsAndTheMessageSaysWhereToSetIt(t *testing.T) {
-	for name := range secrets() {
+	for name := range observers() {
 		for _, env := range []struct {
 			name string
 			with func(map[string]string)
@@ -60,9 +84,9 @@ func TestWithoutASecretNothingStartsAndTheMessageSaysWhereToSetIt(t *testing.T) 
 			{"is empty", func(m map[string]string) { m[name] = "" }},
 		} {
 			t.Run(name+" "+env.name, func(t *testing.T) {
-				values := secrets()
+				values := observers()
 				env.with(values)
-				_, err := load(t, values)
+				_, err := load(t, values, observability)
 				require.ErrorContains(t, err, name)
 				require.ErrorContains(t, err, ".env.example")
 			})
@@ -76,14 +100,14 @@ var variable = regexp.MustCompile(`\$\{([A-Z_]+)|(?m)^ +([A-Z][A-Z_]+):$`)
 func TestTheExampleEnvironmentHasEveryVariableAndNoSecret(t *testing.T) {
 	root := repository(t)
 	var wanted, got []string
-	for _, m := range variable.FindAllStringSubmatch(read(t, root, "docker-compose.yml"), -1) {
+	for _, m := range variable.FindAllStringSubmatch(read(t, root, "docker-compose.yml")+read(t, root, observability), -1) {
 		wanted = append(wanted, m[1]+m[2])
 	}
 	slices.Sort(wanted)
 	example := read(t, root, ".env.example")
 	for _, m := range regexp.MustCompile(`(?m)^#?([A-Z_]+)=(.*)$`).FindAllStringSubmatch(example, -1) {
 		got = append(got, m[1])
-		if _, secret := secrets()[m[1]]; secret {
+		if _, secret := observers()[m[1]]; secret {
 			require.Empty(t, m[2], m[1])
 		}
 	}
@@ -108,7 +132,7 @@ var ours = map[string]struct {
 }
 
 func TestEverySettingIsOneOfItsProgramAndNoRequiredOneIsMissing(t *testing.T) {
-	p := project(t)
+	p := observed(t)
 	for name, our := range ours {
 		t.Run(name, func(t *testing.T) {
 			settings := settingsOf(t, our.program)
@@ -156,9 +180,9 @@ func TestOnlyTheVisitorsPortCanBeReachedFromOutsideAndOnlyIfOneWantsIt(t *testin
 		{"published on another port", "0.0.0.0:80", []string{"collector:80"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
-			env := secrets()
+			env := observers()
 			env["ONEPX_PUBLISH"] = tc.publish
-			p, err := load(t, env)
+			p, err := load(t, env, observability)
 			require.NoError(t, err)
 			var outside []string
 			for name, service := range p.Services {
@@ -174,7 +198,7 @@ func TestOnlyTheVisitorsPortCanBeReachedFromOutsideAndOnlyIfOneWantsIt(t *testin
 }
 
 func TestNoContainerHasMoreRightsThanItNeeds(t *testing.T) {
-	for name, service := range project(t).Services {
+	for name, service := range services(t) {
 		t.Run(name, func(t *testing.T) {
 			assert.Equal(t, []string{"ALL"}, service.CapDrop)
 			assert.Empty(t, service.CapAdd)
@@ -193,7 +217,7 @@ func TestNoContainerHasMoreRightsThanItNeeds(t *testing.T) {
 }
 
 func TestImagesArePinnedAndOursAreBuiltHere(t *testing.T) {
-	for name, service := range project(t).Services {
+	for name, service := range services(t) {
 		_, tag, _ := strings.Cut(service.Image, ":")
 		require.NotContains(t, []string{"", "latest"}, tag, name)
 		if _, our := ours[name]; our {
@@ -239,14 +263,7 @@ func TestPartsStartInTheOrderInWhichTheyNeedEachOther(t *testing.T) {
 
 func TestWhoeverMustNotTalkToEachOtherCannot(t *testing.T) {
 	p := project(t)
-	shared := func(a, b string) bool {
-		for name := range p.Services[a].Networks {
-			if _, both := p.Services[b].Networks[name]; both {
-				return true
-			}
-		}
-		return false
-	}
+	shared := func(a, b string) bool { return share(p, a, b) }
 	require.True(t, shared("collector", "kafka"))
 	require.True(t, shared("consumer", "kafka"))
 	require.True(t, shared("consumer", "clickhouse"))
@@ -255,6 +272,16 @@ func TestWhoeverMustNotTalkToEachOtherCannot(t *testing.T) {
 	require.True(t, shared("console", "clickhouse"))
 	require.False(t, shared("collector", "clickhouse"))
 	require.False(t, shared("kafka", "clickhouse"))
+}
+
+// share tells whether two services have a network in common.
+func share(p *types.Project, a, b string) bool {
+	for name := range p.Services[a].Networks {
+		if _, both := p.Services[b].Networks[name]; both {
+			return true
+		}
+	}
+	return false
 }
 
 func TestStoppingHasAsMuchTimeAsTheSettingsAllow(t *testing.T) {
@@ -279,7 +306,7 @@ func TestStoppingHasAsMuchTimeAsTheSettingsAllow(t *testing.T) {
 }
 
 func TestWhatRunsForLongHasALimitOfMemory(t *testing.T) {
-	for name, service := range project(t).Services {
+	for name, service := range services(t) {
 		if service.Restart == types.RestartPolicyNo {
 			continue
 		}
@@ -311,7 +338,7 @@ func TestEachVolumeHasOneOwnerAndWhatMustSurviveLiesInOne(t *testing.T) {
 
 func TestWhatIsMountedFromTheRepositoryIsThereAndWellFormed(t *testing.T) {
 	mounted := 0
-	for name, service := range project(t).Services {
+	for name, service := range services(t) {
 		for _, volume := range service.Volumes {
 			if volume.Type != types.VolumeTypeBind {
 				continue

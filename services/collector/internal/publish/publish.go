@@ -150,7 +150,7 @@ func (p *Publisher) encode(ctx context.Context, ev *onepxv1.Event) (kafka.Messag
 	if len(record.Key)+len(record.Value)+recordOverhead > p.cfg.MaxEventBytes {
 		return kafka.Message{}, reason.EventTooLarge
 	}
-	record.Headers = eventlog.TraceHeaders(ctx)
+	record.Headers = append(record.Headers, eventlog.TraceHeaders(ctx)...)
 	return record, ""
 }
 

@@ -14,6 +14,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
+
 	"github.com/onepx/onepx/services/collector/internal/publish"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/reason"
@@ -76,4 +78,13 @@ func TestTheTraceOfAnEventInTheSpoolGoesOnWhenItIsReplayed(t *testing.T) {
 	require.True(t, slices.ContainsFunc(f.records(t), func(m kafka.Message) bool {
 		return eventlog.SampledTrace(m.Headers).SpanID() == span.SpanContext.SpanID() && eventlog.Replayed(m.Headers)
 	}))
+}
+
+func TestAnAccountKeepsItsHeader(t *testing.T) {
+	f := start(t, nil)
+	ev := event(t, 1, 0)
+	ev.Schema, ev.SiteId, ev.Account = eventlog.SchemaAccount, "", &onepxv1.Account{Collector: make([]byte, 16)}
+	require.Empty(t, f.Publish(sampled(t), ev))
+	require.True(t, eventlog.IsAccount(f.records(t)[0].Headers))
+	require.True(t, eventlog.SampledTrace(f.records(t)[0].Headers).IsValid())
 }
