@@ -66,10 +66,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	parts.Go(func() { failed <- serve(adminServer, admin) })
 	parts.Go(func() { failed <- s.suppressions.Follow(running, s.source) })
 	parts.Go(func() { s.health.Watch(running) })
-	tallying, haltTally := context.WithCancel(running)
-	var tallies sync.WaitGroup
-	tallies.Go(func() { s.tally.Follow(tallying) })
-	tallies.Go(func() { s.accounts.Follow(tallying) })
+	lastWord := s.tellCounts(running)
 	replaying, haltReplay := context.WithCancel(running)
 	var replay sync.WaitGroup
 	if s.spool != nil {
@@ -94,12 +91,7 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 			replay.Wait()
 			return nil
 		}},
-		lifecycle.Stop{Name: "tallies and accounts", Timeout: cfg.StopTimeout, Do: func(ctx context.Context) error {
-			haltTally()
-			tallies.Wait()
-			s.lastAccount(ctx)
-			return nil
-		}},
+		lifecycle.Stop{Name: "tallies and accounts", Timeout: cfg.StopTimeout, Do: lastWord},
 		lifecycle.Stop{Name: "publisher", Timeout: cfg.StopTimeout, Do: s.publisher.Close},
 		lifecycle.Stop{Name: "admin", Timeout: flushTimeout, Do: adminServer.Shutdown},
 		lifecycle.Stop{Name: "background", Timeout: flushTimeout, Do: func(context.Context) error {
@@ -192,12 +184,22 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	return s, nil
 }
 
-// lastAccount tells what is left once Kafka has said what became of all events, or in time for the next step.
-func (s *service) lastAccount(ctx context.Context) {
-	settling, cancel := context.WithTimeout(ctx, flushTimeout)
-	defer cancel()
-	_ = s.publisher.Settle(settling) // what is still on its way stays unknown to the ledger; Close tells of it
-	s.accounts.Last(ctx)
+// tellCounts publishes tallies and accounts each minute. lastWord ends that and tells what is left, once Kafka has said what
+// became of all events, or in time for the next step.
+func (s *service) tellCounts(ctx context.Context) (lastWord func(context.Context) error) {
+	ctx, halt := context.WithCancel(ctx)
+	var telling sync.WaitGroup
+	telling.Go(func() { s.tally.Follow(ctx) })
+	telling.Go(func() { s.accounts.Follow(ctx) })
+	return func(ctx context.Context) error {
+		halt()
+		telling.Wait()
+		settling, cancel := context.WithTimeout(ctx, flushTimeout)
+		defer cancel()
+		_ = s.publisher.Settle(settling) // what is still on its way stays unknown to the ledger; Close tells of it
+		s.accounts.Last(ctx)
+		return nil
+	}
 }
 
 // toProviders fetches what is needed once in a long while, so it keeps no connection.

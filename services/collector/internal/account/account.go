@@ -107,8 +107,8 @@ func (t *Teller) take(last bool) {
 	now := t.now()
 	since := t.since
 	t.since = now
-	counted, any := t.counts.take()
-	if !any && (!last || t.sequence == 0) {
+	counted, something := t.counts.take()
+	if !something && (!last || t.sequence == 0) {
 		return
 	}
 	if now.Before(since) {
