@@ -40,7 +40,7 @@ func newLetters() (*letters, error) {
 // read opens mails and follows links until ctx ends, and then waits for the answers. Nobody tries again: a mail that is opened
 // again is another event.
 func (l *letters) read(ctx context.Context, round int, targets []string) {
-	transport := &http.Transport{}
+	transport := &http.Transport{DisableKeepAlives: true} // or it asks again by itself, when a collector dies that it was connected to
 	client := &http.Client{Transport: transport, Timeout: mailTimeout, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	defer transport.CloseIdleConnections()
 	var reading sync.WaitGroup

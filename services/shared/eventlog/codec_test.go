@@ -106,6 +106,9 @@ func FuzzDecode(f *testing.F) {
 	require.NoError(f, err)
 	f.Add(whole)
 	f.Add(whole[:10])
+	account, err := proto.Marshal(event(func(ev *onepxv1.Event) { ev.Account = &onepxv1.Account{Collector: ev.GetEventId(), Sequence: 1} }))
+	require.NoError(f, err)
+	f.Add(account)
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		ev, err := eventlog.Decode(data)
