@@ -48,6 +48,8 @@ type Stream struct {
 	positions map[place]*store.StreamPosition
 	// checked are the partitions of which LastOffset was asked.
 	checked map[store.Partition]bool
+	// replayed are the blocks of replays that were looked at.
+	replayed map[uuid.UUID]bool
 }
 
 type place struct {
@@ -73,7 +75,11 @@ const (
 	eventsPlace    = "unsubscribes/" // and the topic
 	sequencePlace  = "unsubscribes-sequence"
 	publishedPlace = "unsubscribes-published"
+	replaysPlace   = "unsubscribes-replays"
 )
+
+// replaysAgain is how far back blocks of replays are looked at once more: the clocks of those who store them may differ.
+const replaysAgain = time.Hour
 
 // Run works until the context ends or something fails. It must be the only one.
 func (s *Stream) Run(ctx context.Context) error {
@@ -98,7 +104,7 @@ func (s *Stream) Begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.positions, s.checked = map[place]*store.StreamPosition{}, map[store.Partition]bool{}
+	s.positions, s.checked, s.replayed = map[place]*store.StreamPosition{}, map[store.Partition]bool{}, map[uuid.UUID]bool{}
 	for i := range all {
 		s.positions[place{all[i].Name, all[i].Partition}] = &all[i]
 	}
@@ -129,6 +135,9 @@ func (s *Stream) Round(ctx context.Context) (more bool, err error) {
 			return false, err
 		}
 		more = more || again
+	}
+	if err := s.findReplayed(ctx); err != nil {
+		return false, err
 	}
 	return more, s.publish(ctx)
 }
@@ -163,6 +172,35 @@ func (s *Stream) find(ctx context.Context, p consume.Position) (more bool, err e
 	}
 	// Clocks of consumers may differ: the day before is still looked at.
 	return to < p.First, s.Store.Move(ctx, at, to, day.AddDate(0, 0, -1).Format(time.DateOnly))
+}
+
+// findReplayed notes the unsubscribes among rows that `consumer replay` or `deadletter replay` has stored behind the positions.
+func (s *Stream) findReplayed(ctx context.Context) error {
+	// The position is when the last block that was looked at was stored, in ms.
+	at := s.position(replaysPlace, 0)
+	blocks, err := s.Store.Replayed(ctx, time.UnixMilli(at.Position).Add(-replaysAgain))
+	if err != nil {
+		return err
+	}
+	for _, block := range blocks {
+		if s.replayed[block.ID] {
+			continue
+		}
+		found, err := s.Store.InReplayed(ctx, block)
+		if err != nil {
+			return err
+		}
+		if err := s.note(ctx, found); err != nil {
+			return err
+		}
+		s.replayed[block.ID] = true
+		if stored := block.SavedAt.UnixMilli(); stored > at.Position {
+			if err := s.Store.Move(ctx, at, stored, ""); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // note puts unsubscribes into the outbox. A sequence that was given out is never given to another one, also when its row is erased.
