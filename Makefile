@@ -159,7 +159,7 @@ WITH_KAFKA = $(call tests_with,'Getenv("ONEPX_TEST_KAFKA")')
 # Runs two commands side by side, both to their ends; fails if one does.
 both = failed=0; $(1) & other=$$!; $(2) || failed=1; wait $$other || failed=1; exit $$failed
 
-.PHONY: test test-unit test-integration test-faults e2e kube-test alert-test fuzz bench
+.PHONY: test test-unit test-integration test-faults e2e kube-test alert-test fuzz bench soak
 # A fault round waits most of its time, so it runs beside the unit tests.
 test: ## everything: unit with -race, real parts and browser, two fault rounds
 	@$(call both,$(MAKE) test-faults,$(MAKE) test-unit)
@@ -226,6 +226,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 bench: ## measure against bare alternatives on real parts, about 45 minutes; writes docs/benchmarks.md (ONLY=name)
 	@go build -o bin/bench ./tools/bench
 	bin/bench $(if $(ONLY),--only $(ONLY))
+
+MINUTES ?= 30
+RATE ?= 0
+soak: ## the whole pipeline at half load for MINUTES (30): memory, goroutines, handles and parts must be flat, nothing lost or double; writes docs/benchmarks.md (RATE=events a second; 0 measures half of what it can do)
+	@go build -o bin/bench ./tools/bench
+	bin/bench soak --minutes $(MINUTES) --rate $(RATE)
 
 .PHONY: clean
 clean: down ## stop the local stack and remove what builds and runs left in this checkout; the cache stays
