@@ -23,6 +23,8 @@ var (
 	goroutines = gauge{"goroutines", "", 10}
 	handles    = gauge{"handles", "", 10}
 	parts      = gauge{"parts", "", 50}
+	// partFiles are the handles of ClickHouse, which opens the files of all parts that it reads, merges or is about to delete.
+	partFiles = gauge{"handles", "", 200}
 )
 
 // series is one gauge of one process over time.

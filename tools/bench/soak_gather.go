@@ -40,12 +40,13 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 		name    string
 		pid     int
 		service *pipeline.Service // nil where it is not in Go
+		handles gauge
 	}{
-		{"collector", s.collector.PID(), s.collector},
-		{"consumer", s.consumer.PID(), s.consumer},
-		{"jobs", s.jobs.PID(), s.jobs},
-		{"kafka", s.kafka.PID(), nil},
-		{"clickhouse", s.clickHouse.PID(), nil},
+		{"collector", s.collector.PID(), s.collector, handles},
+		{"consumer", s.consumer.PID(), s.consumer, handles},
+		{"jobs", s.jobs.PID(), s.jobs, handles},
+		{"kafka", s.kafka.PID(), nil, handles},
+		{"clickhouse", s.clickHouse.PID(), nil, partFiles},
 	} {
 		memory, err := memoryField(p.pid, "VmRSS:")
 		if err != nil {
@@ -56,7 +57,7 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 		into.add(p.name, memoryOf, at, memory)
-		into.add(p.name, handles, at, float64(len(open)))
+		into.add(p.name, p.handles, at, float64(len(open)))
 		if p.service == nil {
 			continue
 		}
