@@ -15,7 +15,9 @@ PACKAGES := $(WORKSPACE:%=%/...)
 CHART := $(CURDIR)/tools/chart
 # So would the builders of dashboards.
 DASHBOARDS := $(CURDIR)/tools/dashboards
-MODULES := $(WORKSPACE) $(CHART) $(DASHBOARDS)
+# And so would the vulnerability database, which is a module with the programs that make it.
+SUPPLY := $(CURDIR)/tools/supply
+MODULES := $(WORKSPACE) $(CHART) $(DASHBOARDS) $(SUPPLY)
 
 # Downloads and pinned tools outlive checkouts. Tools are keyed by their versions and by the Go that built them.
 export ONEPX_CACHE ?= $(HOME)/.cache/onepx
@@ -55,8 +57,8 @@ bin/dev:
 
 ## Check it
 
-.PHONY: check check-lint check-proto check-modules check-generated fmt
-check: check-modules check-proto check-generated check-lint ## format, vet, lint, contract, GOWORK=off builds, generated files; no tests
+.PHONY: check check-lint check-proto check-modules check-generated check-vulnerabilities fmt
+check: check-modules check-proto check-generated check-vulnerabilities check-lint ## format, vet, lint, contract, GOWORK=off builds, generated files, known vulnerabilities; no tests
 
 # Each module by itself, as a Docker build or `go install` sees it: outside the workspace.
 check-modules:
@@ -86,11 +88,30 @@ check-generated: $(BUF) $(TOOLS)/protoc-gen-go
 		diff -u "$(CURDIR)/$$file" "$$file" || { echo "$$file is out of date: run make generate docs"; exit 1; }; \
 	done
 
+# What is known is what the pinned database knows, so that a commit stays as good as it was. VULNDB=https://vuln.go.dev asks the newest one.
+VULNDB_PINNED := $(ONEPX_CACHE)/vulndb/$(shell awk '$$1 == "golang.org/x/vulndb" {print $$2}' tools/supply/go.mod)
+VULNDB ?= file://$(VULNDB_PINNED)
+
+# A database that cannot be fetched is said, and fails nothing.
+check-vulnerabilities:
+	@pinned=file://$(VULNDB_PINNED); \
+	if [ "$(VULNDB)" = $$pinned ] && ! (cd $(SUPPLY) && GOWORK=off go mod download golang.org/x/vulndb); then \
+		echo "NOT CHECKED for known vulnerabilities: their database cannot be fetched here"; exit 0; \
+	fi; \
+	[ "$(VULNDB)" != $$pinned ] || $(MAKE) --no-print-directory -s $(VULNDB_PINNED); \
+	cd $(SUPPLY) && GOWORK=off go run . vulnerabilities --db $(VULNDB)
+
+# The module holds the entries; its own program makes them the database that govulncheck reads.
+$(VULNDB_PINNED):
+	@echo "indexing the vulnerability database once; kept in $@"
+	@mkdir -p $(@D) && rm -rf $@.new
+	@cd $(SUPPLY) && export GOWORK=off && go tool indexdb -vulns "$$(go list -m -f '{{.Dir}}' golang.org/x/vulndb)/data/osv" -out $@.new && mv $@.new $@
+
 # Where the generators write: the tree itself, or the scratch folder of check-generated.
 GENERATED ?= $(CURDIR)
 BASELINE := testdata/v1.image.binpb
 
-.PHONY: generate docs dashboards lists baseline
+.PHONY: generate docs dashboards lists sbom baseline
 generate: $(BUF) $(TOOLS)/protoc-gen-go ## write Go code from proto/, and the minified JavaScript tag
 	cd proto && PATH="$(TOOLS):$$PATH" $(BUF) generate --output $(GENERATED)/proto
 	go run ./tools/tagbuild --dir $(GENERATED)
@@ -100,6 +121,7 @@ docs: ## write the reference pages of docs/ from the code
 	go run ./services/collector docs --dir $(GENERATED)/docs
 	go run ./services/consumer docs --dir $(GENERATED)/docs
 	go run ./services/console docs --dir $(GENERATED)/docs
+	cd $(SUPPLY) && GOWORK=off go run . licences --dir $(GENERATED)/docs
 
 # Compared with the code by a test of its module.
 dashboards: ## write the dashboards of the chart from tools/dashboards
@@ -109,9 +131,16 @@ dashboards: ## write the dashboards of the chart from tools/dashboards
 lists: ## refresh the lists of robots from npm
 	go run ./tools/lists
 
+RELEASE ?= dev
+sbom: ## write a bill of materials (CycloneDX) and the licences' texts for each image to bin/sbom (RELEASE=1.2.3)
+	@cd $(SUPPLY) && GOWORK=off go run . sbom --dir $(CURDIR)/bin/sbom --release $(RELEASE)
+
 # Only when a release is made: what is in it can no longer be taken back.
-baseline: $(BUF)
+# The tests' flag -release writes the files of the release whose number stands in them: v1 until the first one is out.
+baseline: $(BUF) bin/dev
 	cd proto && mkdir -p $(dir $(BASELINE)) && $(BUF) build --exclude-source-info -o $(BASELINE)
+	go test -count=1 -run Release ./proto/onepx/v1 ./services/shared/eventlog ./services/collector/internal/spool -release
+	bin/dev exec --clickhouse -- go test -count=1 -run Release -tags integration ./services/consumer/internal/store -release
 
 $(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/buf: PACKAGE := github.com/bufbuild/buf/cmd/buf
@@ -133,7 +162,7 @@ WITH_KAFKA = $(call tests_with,'Getenv("ONEPX_TEST_KAFKA")')
 # Runs two commands side by side, both to their ends; fails if one does.
 both = failed=0; $(1) & other=$$!; $(2) || failed=1; wait $$other || failed=1; exit $$failed
 
-.PHONY: test test-unit test-integration test-faults e2e kube-test alert-test fuzz bench
+.PHONY: test test-unit test-integration test-faults e2e kube-test alert-test fuzz bench soak
 # A fault round waits most of its time, so it runs beside the unit tests.
 test: ## everything: unit with -race, real parts and browser, two fault rounds
 	@$(call both,$(MAKE) test-faults,$(MAKE) test-unit)
@@ -143,6 +172,7 @@ test-unit: ## Go alone: every module with -race, fuzz seeds included
 	go test -race -timeout 20m $(PACKAGES)
 	go test -count=1 ./tools/docs ./tools/deploy # Go's cache does not see files outside of the module
 	cd $(DASHBOARDS) && GOWORK=off go test -count=1 .
+	cd $(SUPPLY) && GOWORK=off go test -count=1 .
 	cd $(CHART) && GOWORK=off go test -count=1 . # nothing runs side by side there, and -race would compile Kubernetes twice
 	@git grep -l --untracked '^//go:build !race$$' -- '*_test.go' | while read -r file; do \
 		echo "without -race: $$file"; \
@@ -200,6 +230,12 @@ fuzz: ## run every fuzz target for FUZZTIME (30s)
 bench: ## measure against bare alternatives on real parts, about 45 minutes; writes docs/benchmarks.md (ONLY=name)
 	@go build -o bin/bench ./tools/bench
 	bin/bench $(if $(ONLY),--only $(ONLY))
+
+MINUTES ?= 30
+RATE ?= 0
+soak: ## the whole pipeline at half load for MINUTES (30): memory, goroutines, handles and parts must be flat, nothing lost or double; writes docs/benchmarks.md (RATE=events a second; 0 measures half of what it can do)
+	@go build -o bin/bench ./tools/bench
+	bin/bench soak --minutes $(MINUTES) --rate $(RATE)
 
 .PHONY: clean
 clean: down ## stop the local stack and remove what builds and runs left in this checkout; the cache stays

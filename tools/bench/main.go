@@ -4,7 +4,7 @@
 //	bench NAME value=… goal=… ok|short
 //
 // A benchmark is a file of this package, such as edge.go. It measures several times, the things compared by
-// turns, and reports medians.
+// turns, and reports medians. The soak (soak.go) is another kind: one long run, in which nothing may grow.
 package main
 
 import (
@@ -20,11 +20,11 @@ import (
 	"github.com/alecthomas/kong"
 
 	"github.com/onepx/onepx/tools/internal/localstack"
-	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 type cli struct {
 	Run  runCmd  `cmd:"" default:"withargs" help:"Measure. Example: bench --only pixel"`
+	Soak soakCmd `cmd:"" help:"Run the whole pipeline at half load for long, and see that nothing grows, is lost or comes twice. Example: bench soak --minutes 30"`
 	Bare bareCmd `cmd:"" hidden:"" help:"Be the bare handler that the collector is compared with."`
 }
 
@@ -70,15 +70,15 @@ func main() {
 }
 
 // Run measures and writes the page.
-func (c *runCmd) Run(ctx context.Context) (err error) {
+func (c *runCmd) Run(ctx context.Context) error {
 	if c.Runs < 1 {
 		return errors.New("--runs must be at least 1")
 	}
-	root, err := pipeline.Root()
-	if err != nil {
-		return err
-	}
-	dir := c.Dir
+	return inFolder(c.Dir, func(dir string) error { return c.runIn(ctx, dir) })
+}
+
+// inFolder gives a folder for data and logs to what it does: the one named, or a temporary one, which is removed on success.
+func inFolder(dir string, do func(dir string) error) (err error) {
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "onepx-bench-"); err != nil {
 			return err
@@ -91,10 +91,10 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 			fmt.Fprintln(os.Stderr, "bench: logs are in", dir)
 		}()
 	}
-	page, err := readPage(filepath.Join(root, "docs", "benchmarks.md"))
-	if err != nil {
-		return err
-	}
+	return do(dir)
+}
+
+func (c *runCmd) runIn(ctx context.Context, dir string) error {
 	known := false
 	for _, b := range benchmarks {
 		if c.Only != "" && c.Only != b.name {
@@ -105,8 +105,7 @@ func (c *runCmd) Run(ctx context.Context) (err error) {
 		if err != nil {
 			return fmt.Errorf("%s: %w", b.name, err)
 		}
-		page.set(b, result)
-		if err := page.write(); err != nil {
+		if err := writeReport(b, result); err != nil {
 			return err
 		}
 	}

@@ -59,16 +59,19 @@ func cpuTime(pid int) (time.Duration, error) {
 }
 
 // peakMemory is the most resident memory a process has had, in MB (10^6 bytes).
-func peakMemory(pid int) (float64, error) {
+func peakMemory(pid int) (float64, error) { return memoryField(pid, "VmHWM:") }
+
+// memoryField is a size that /proc/PID/status tells, in MB (10^6 bytes).
+func memoryField(pid int, field string) (float64, error) {
 	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return 0, err
 	}
 	for line := range strings.Lines(string(data)) {
-		if text, found := strings.CutPrefix(line, "VmHWM:"); found {
+		if text, found := strings.CutPrefix(line, field); found {
 			kib, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(text), "kB")), 64)
 			return kib * 1024 / 1e6, err
 		}
 	}
-	return 0, fmt.Errorf("/proc/%d/status has no VmHWM", pid)
+	return 0, fmt.Errorf("/proc/%d/status has no %s", pid, field)
 }

@@ -4,11 +4,14 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 // number is one result.
@@ -67,6 +70,8 @@ type report struct {
 	numbers []number
 	// method says how it was measured; notes are further findings, such as where the time goes. Both are Markdown.
 	method, notes string
+	// command runs it again; empty = make bench ONLY=name.
+	command string
 }
 
 // median of the values; of an even number the mean of the middle two.
@@ -90,10 +95,27 @@ type page struct {
 
 const pageHead = `# Benchmarks
 
-Written by ` + "`make bench`" + ` (` + "`ONLY=name`" + ` for one). Each number is the median of several measurements in one run on real parts: Kafka 4.4.0 with one
+Written by ` + "`make bench`" + ` (` + "`ONLY=name`" + ` for one) and ` + "`make soak`" + ` (the last part). Each number is the median of several measurements in one run on real parts: Kafka 4.4.0 with one
 broker, ClickHouse 26.7, collector and consumer as processes. The load generator and all parts share the machine's cores, so
 read the ratios, which compare two things under the same conditions, rather than the rates. ` + "`short`" + ` is a goal that was missed.
 `
+
+// sections are the benchmarks that have one, in the page's order.
+func sections() []benchmark { return append(slices.Clone(benchmarks), soakPage) }
+
+// writeReport puts what a benchmark found into docs/benchmarks.md.
+func writeReport(b benchmark, r report) error {
+	root, err := pipeline.Root()
+	if err != nil {
+		return err
+	}
+	page, err := readPage(filepath.Join(root, "docs", "benchmarks.md"))
+	if err != nil {
+		return err
+	}
+	page.set(b, r)
+	return page.write()
+}
 
 func marker(name string) string { return "<!-- benchmark " + name + " -->\n" }
 
@@ -106,7 +128,7 @@ func readPage(path string) (*page, error) {
 	} else if err != nil {
 		return nil, err
 	}
-	for _, b := range benchmarks {
+	for _, b := range sections() {
 		_, rest, found := strings.Cut(string(data), marker(b.name))
 		if !found {
 			continue
@@ -120,7 +142,11 @@ func readPage(path string) (*page, error) {
 // set replaces the section of a benchmark.
 func (p *page) set(b benchmark, r report) {
 	var s strings.Builder
-	fmt.Fprintf(&s, "## %s\n\n`make bench ONLY=%s`, %s, %s.\n\n%s\n\n", b.title, b.name, time.Now().UTC().Format(time.DateOnly), machine(), strings.TrimSpace(r.method))
+	command := r.command
+	if command == "" {
+		command = "make bench ONLY=" + b.name
+	}
+	fmt.Fprintf(&s, "## %s\n\n`%s`, %s, %s.\n\n%s\n\n", b.title, command, time.Now().UTC().Format(time.DateOnly), machine(), strings.TrimSpace(r.method))
 	s.WriteString("| Number | Value | Goal | | What |\n|---|---|---|---|---|\n")
 	for _, n := range r.numbers {
 		fmt.Fprintf(&s, "| `%s` | %s%s | %s | %s | %s |\n", n.name, short(n.value), n.unit, n.goal, n.verdict(), n.about)
@@ -137,7 +163,7 @@ func (p *page) set(b benchmark, r report) {
 func (p *page) write() error {
 	var s strings.Builder
 	s.WriteString(pageHead)
-	for _, b := range benchmarks {
+	for _, b := range sections() {
 		if section := p.sections[b.name]; section != "" {
 			s.WriteString("\n" + marker(b.name) + section)
 		}

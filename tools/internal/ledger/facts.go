@@ -11,7 +11,6 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/tools/internal/answers"
-	"github.com/onepx/onepx/tools/internal/load"
 )
 
 // Database answers queries, each row in JSON: a ClickHouse.
@@ -92,11 +91,11 @@ var queries = map[string]string{
 // are counted; amounts and orders are those of the reference.
 func (l *Ledger) CompareFacts(ctx context.Context, db Database, id string, site answers.Site) (Facts, error) {
 	var f Facts
-	stored, err := l.stored(ctx, db, id)
+	records, err := l.stored(ctx, db, id)
 	if err != nil {
 		return f, err
 	}
-	want, days := l.expect(site, stored)
+	want, days := l.expect(site, records)
 	fill := strings.NewReplacer("$site", id, "$range", fmt.Sprintf("site = '%s', from = '%s', to = '%s'", id, days.From, days.To))
 	for table, query := range queries {
 		err := f.compare(ctx, db, table, fill.Replace(query), want[table])
@@ -162,25 +161,25 @@ func (l *Ledger) stored(ctx context.Context, db Database, site string) ([]record
 }
 
 // expect returns the rows that must be there, by table, and the days that they are of.
-func (l *Ledger) expect(site answers.Site, stored []record) (map[string]rows, answers.Range) {
+func (l *Ledger) expect(site answers.Site, records []record) (map[string]rows, answers.Range) {
 	e := newExpectation(site)
 	counted := map[uuid.UUID]bool{}
-	for _, r := range stored {
-		sent := l.results[r.ID]
-		if sent.Outcome != load.Stored && sent.Outcome != load.Unknown || r.Outcome == "event" && counted[r.ID] {
+	for _, r := range records {
+		if o := l.outcomes[r.ID]; o != stored && o != unknown || r.Outcome == "event" && counted[r.ID] {
 			continue // what must not be there makes nothing
 		}
-		e.addHits(sent.Event, r.place())
+		sent := l.sent[r.ID]
+		e.addHits(sent, r.place())
 		if r.Outcome == "event" {
 			counted[r.ID] = true
-			e.addEvent(sent.Event, r.place())
-			e.addVisit(r.Visitor, sent.Event)
+			e.addEvent(sent, r.place())
+			e.addVisit(r.Visitor, sent)
 		}
 	}
-	for id, r := range l.results {
-		if r.Outcome == load.Stored && !counted[id] {
-			e.addHits(r.Event, nowhere)
-			e.addEvent(r.Event, nowhere)
+	for id, o := range l.outcomes {
+		if o == stored && !counted[id] {
+			e.addHits(l.sent[id], nowhere)
+			e.addEvent(l.sent[id], nowhere)
 		}
 	}
 	return e.tables, e.addReports()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"github.com/onepx/onepx/tools/internal/answers"
 	"github.com/onepx/onepx/tools/internal/load"
 )
 
@@ -68,22 +69,42 @@ func (c ClickHouse) One(ctx context.Context, query string, out any) error {
 	return err
 }
 
-// Ledger remembers what was answered, by event id.
+// Ledger remembers what was answered, by event id. It holds millions of events in little memory where their results come without
+// what was sent; then it can compare events, not facts.
 type Ledger struct {
-	results map[uuid.UUID]load.Result
+	outcomes map[uuid.UUID]outcome
+	sent     map[uuid.UUID]*answers.Event
 }
 
+// outcome is one of load's; the zero value is that of an event that was never sent.
+type outcome uint8
+
+const (
+	stored outcome = iota + 1
+	refused
+	unknown
+)
+
+var outcomes = map[string]outcome{load.Stored: stored, load.Refused: refused, load.Unknown: unknown}
+
 // New returns an empty ledger.
-func New() *Ledger { return &Ledger{results: map[uuid.UUID]load.Result{}} }
+func New() *Ledger {
+	return &Ledger{outcomes: map[uuid.UUID]outcome{}, sent: map[uuid.UUID]*answers.Event{}}
+}
 
 // Note takes a result.
-func (l *Ledger) Note(r load.Result) { l.results[r.ID] = r }
+func (l *Ledger) Note(r load.Result) {
+	l.outcomes[r.ID] = outcomes[r.Outcome]
+	if r.Event != nil {
+		l.sent[r.ID] = r.Event
+	}
+}
 
 // Accepted is the number of events that were answered as stored.
 func (l *Ledger) Accepted() int {
 	n := 0
-	for _, r := range l.results {
-		if r.Outcome == load.Stored {
+	for _, o := range l.outcomes {
+		if o == stored {
 			n++
 		}
 	}
@@ -148,12 +169,12 @@ func (l *Ledger) Compare(ctx context.Context, ch ClickHouse, site string, ends m
 		if n > 1 {
 			b.Double += n - 1
 		}
-		if outcome := l.results[id].Outcome; outcome == "" || outcome == load.Refused {
+		if o := l.outcomes[id]; o != stored && o != unknown {
 			b.Unasked++
 		}
 	}
-	for id, r := range l.results {
-		if r.Outcome == load.Stored && counted[id] == 0 {
+	for id, o := range l.outcomes {
+		if o == stored && counted[id] == 0 {
 			b.Lost++
 		}
 	}

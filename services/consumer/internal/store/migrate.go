@@ -218,7 +218,7 @@ func (s Schema) Migrate(ctx context.Context, conn driver.Conn, done func(Migrati
 				return fmt.Errorf("migration %s: %w", m.Name, err)
 			}
 		}
-		err := conn.Exec(ctx, "INSERT INTO "+s.Database+".schema_migrations VALUES (?, ?, ?, ?, now64(3))",
+		err := conn.Exec(ctx, "INSERT INTO "+s.Database+".schema_migrations (version, name, oldest_consumer, checksum, applied_at) VALUES (?, ?, ?, ?, now64(3))",
 			m.Version, m.Name, m.OldestConsumer, m.Checksum)
 		if err != nil {
 			return fmt.Errorf("record migration %s: %w", m.Name, err)

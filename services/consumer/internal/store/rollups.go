@@ -23,7 +23,7 @@ var rollups = []struct{ table, columns, answer string }{
 	},
 	{
 		"rolled_impressions", "day, campaign, creative, placement, impressions, with_visit, by_machines",
-		`SELECT * FROM %s.impression_sums(site = {site:String}, from = {from:Date}, to = {to:Date})`,
+		`SELECT day, campaign, creative, placement, impressions, with_visit, by_machines FROM %s.impression_sums(site = {site:String}, from = {from:Date}, to = {to:Date})`,
 	},
 	{
 		"rolled_times", "day, goal, milliseconds, with_touch",
@@ -50,11 +50,11 @@ var rollups = []struct{ table, columns, answer string }{
 	},
 	{
 		"rolled_visitors", "day, visitors, new, returning, cookieless, cookieless_share, machine_events",
-		`SELECT * FROM %s.new_vs_returning(site = {site:String}, from = {from:Date}, to = {to:Date})`,
+		`SELECT day, visitors, new, returning, cookieless, cookieless_share, machine_events FROM %s.new_vs_returning(site = {site:String}, from = {from:Date}, to = {to:Date})`,
 	},
 	{
 		"rolled_traffic", "day, channel, page_views, events, visitors, day_visitors, machine_page_views, machine_events, duplicates",
-		`SELECT * FROM %s.traffic(site = {site:String}, from = {from:Date}, to = {to:Date})`,
+		`SELECT day, channel, page_views, events, visitors, day_visitors, machine_page_views, machine_events, duplicates FROM %s.traffic(site = {site:String}, from = {from:Date}, to = {to:Date})`,
 	},
 }
 
@@ -77,7 +77,7 @@ func (s *Store) Rollup(ctx context.Context, site string, first, last, asOf time.
 		}
 	}
 	at["from"], at["to"] = first.Format(time.DateOnly), last.Format(time.DateOnly)
-	err := s.execRollup(ctx, at, "INSERT INTO "+s.database+".rollups SELECT {site:String}, toDateTime64({as_of:String}, 3, 'UTC'), {from:Date}, {to:Date}")
+	err := s.execRollup(ctx, at, "INSERT INTO "+s.database+".rollups (site_id, as_of, from_day, to_day) SELECT {site:String}, toDateTime64({as_of:String}, 3, 'UTC'), {from:Date}, {to:Date}")
 	if err != nil {
 		return fmt.Errorf("record the rollup of %s: %w", site, err)
 	}

@@ -210,7 +210,7 @@ func recordTimes(rows driver.Rows) (map[EventKey]time.Time, error) {
 // SaveRules keeps the text behind a hash of rules; it is called before the hash is first declared.
 func (s *Store) SaveRules(ctx context.Context, hash, text string) error {
 	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
-		"INSERT INTO "+s.database+".rules VALUES (?, ?, now64(3))", hash, text)
+		"INSERT INTO "+s.database+".rules (hash, text, saved_at) VALUES (?, ?, now64(3))", hash, text)
 	if err != nil {
 		return fmt.Errorf("save rules: %w", err)
 	}
@@ -234,7 +234,7 @@ func (s *Store) Rules(ctx context.Context, hash string) (string, bool, error) {
 // rules.
 func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
 	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0})),
-		"INSERT INTO "+s.database+".view_rebuilds VALUES (?, ?, ?, ?, ?, now64(3))", r.Topic, r.ID, r.First, r.Last, why)
+		"INSERT INTO "+s.database+".view_rebuilds (kafka_topic, kafka_partition, first_offset, last_offset, why, listed_at) VALUES (?, ?, ?, ?, ?, now64(3))", r.Topic, r.ID, r.First, r.Last, why)
 	if err != nil {
 		return fmt.Errorf("list for rebuild: %w", err)
 	}
@@ -245,7 +245,8 @@ func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
 // that stand there twice change nothing.
 func (s *Store) FillEventIDs(ctx context.Context, r Range) error {
 	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0})),
-		"INSERT INTO "+s.database+".event_ids SELECT kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day FROM "+s.database+".events "+
+		"INSERT INTO "+s.database+".event_ids (kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day) "+
+			"SELECT kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day FROM "+s.database+".events "+
 			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
 		r.Topic, r.ID, r.First, r.Last)
 	if err != nil {
