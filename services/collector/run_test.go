@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -142,11 +143,17 @@ func (c *collector) waitReady(t *testing.T, status int) {
 	require.Eventually(t, func() bool { return get(c.admin+"/readyz").status == status }, patience, 10*time.Millisecond)
 }
 
+// records returns those in the topic that are no accounts, which come whenever a minute of the clock ends.
+func records(t *testing.T, broker *kafkatest.Broker) []kafka.Message {
+	t.Helper()
+	return slices.DeleteFunc(broker.Records(t, eventlog.TopicEvents), func(record kafka.Message) bool { return eventlog.IsAccount(record.Headers) })
+}
+
 // stored returns the events in the topic.
 func (*collector) stored(t *testing.T, broker *kafkatest.Broker) []*onepxv1.Event {
 	t.Helper()
 	var events []*onepxv1.Event
-	for _, record := range broker.Records(t, eventlog.TopicEvents) {
+	for _, record := range records(t, broker) {
 		ev, err := eventlog.Decode(record.Value)
 		require.NoError(t, err)
 		events = append(events, ev)

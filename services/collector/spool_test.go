@@ -68,7 +68,7 @@ func TestWithASpoolTheCollectorStaysReadyAndPublishesOnceKafkaIsBack(t *testing.
 		return strings.Contains(get(c.admin+"/metrics").body, "onepx_collector_spool_replayed_total 20")
 	}, patience, 10*time.Millisecond)
 	replayed := 0
-	for _, record := range broker.Records(t, eventlog.TopicEvents) {
+	for _, record := range records(t, broker) {
 		if eventlog.Replayed(record.Headers) {
 			replayed++
 		}
