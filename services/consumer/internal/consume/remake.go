@@ -54,7 +54,7 @@ func (m Remake) Rows(ctx context.Context, records []kafka.Message) (rows []store
 // yield makes duplicates of rows whose events count behind the batch already.
 func (m Remake) yield(ctx context.Context, rows []store.Row) error {
 	counts := func(row *store.Row) bool {
-		return (row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeTally) && row.EventID != noEventID
+		return (row.Outcome == store.OutcomeEvent || row.Outcome == store.OutcomeTally || row.Outcome == store.OutcomeAccount) && row.EventID != noEventID
 	}
 	var keys []store.EventKey
 	for i := range rows {
@@ -73,7 +73,7 @@ func (m Remake) yield(ctx context.Context, rows []store.Row) error {
 		row := &rows[i]
 		from, found := above[store.EventKey{SiteID: row.SiteID, EventID: row.EventID}]
 		if found && counts(row) && !row.RecordTime.Before(from) {
-			row.Outcome, row.Reason, row.TallyHits = store.OutcomeDuplicate, string(reason.RepeatedEventID), 0
+			row.Outcome, row.Reason, row.TallyHits, row.Account = store.OutcomeDuplicate, string(reason.RepeatedEventID), 0, ""
 		}
 	}
 	return nil

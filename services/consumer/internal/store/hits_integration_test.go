@@ -61,7 +61,7 @@ func TestARebuildIsReadAsItWasSaved(t *testing.T) {
 
 func TestALockHoldsLongerThanAStatementMayTake(t *testing.T) {
 	d := freshWithin(t, time.Second)
-	locked, unlock, err := store.NewRebuilds(d.conn, d.schema).Lock(t.Context())
+	locked, unlock, err := store.NewReplays(d.conn, d.schema).Lock(t.Context())
 	require.NoError(t, err)
 	defer unlock()
 	within, cancel := context.WithTimeout(t.Context(), time.Minute)

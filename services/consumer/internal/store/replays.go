@@ -323,8 +323,8 @@ func (r *Replays) CountedAbove(ctx context.Context, p Partition, above int64, da
 		return nil, err
 	}
 	rows, err := r.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
-		"SELECT site_id, event_id, min(record_time - toIntervalMillisecond(if(event_id_origin = 'client' OR replayed OR outcome = 'tally', ?, ?))) FROM "+r.table("events")+
-			" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset > ? AND batch_day >= toDate(?) AND outcome IN ('event', 'tally') AND event_id IN asked GROUP BY site_id, event_id",
+		"SELECT site_id, event_id, min(record_time - toIntervalMillisecond(if(event_id_origin = 'client' OR replayed OR outcome IN ('tally', 'account'), ?, ?))) FROM "+r.table("events")+
+			" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset > ? AND batch_day >= toDate(?) AND outcome IN ('event', 'tally', 'account') AND event_id IN asked GROUP BY site_id, event_id",
 		long.Milliseconds(), short.Milliseconds(), p.Topic, p.ID, above, day.Format(time.DateOnly))
 	if err != nil {
 		return nil, fmt.Errorf("ask for later records: %w", err)
