@@ -66,7 +66,7 @@ func TestRecordsOfEveryReleaseAreRead(t *testing.T) {
 	}
 }
 
-// write writes a record for each kind of event, and the tally; one of them lay in a spool, one is traced.
+// write writes a record for each kind of event, a tally and an account; one of them lay in a spool, one is traced.
 func write(t *testing.T, path string) {
 	t.Helper()
 	var lines bytes.Buffer
@@ -91,7 +91,7 @@ func write(t *testing.T, path string) {
 	require.NoError(t, os.WriteFile(path, lines.Bytes(), 0o600))
 }
 
-// kinds are events of each kind that the contract knows, and a tally.
+// kinds are events of each kind that the contract knows, a tally and an account.
 func kinds() []*onepxv1.Event {
 	var all []*onepxv1.Event
 	for _, number := range slices.Sorted(maps.Keys(onepxv1.EventKind_name)) {
@@ -113,7 +113,15 @@ func kinds() []*onepxv1.Event {
 	tally := event(func(ev *onepxv1.Event) {
 		ev.Schema, ev.Name, ev.ReceivedAtMs, ev.Tally = eventlog.SchemaTally, "tally", 1_795_608_000_123, &onepxv1.Tally{Reason: "opted_out", Hits: 17}
 	})
-	return append(all, tally)
+	account := event(func(ev *onepxv1.Event) {
+		ev.Schema, ev.Name, ev.ReceivedAtMs = eventlog.SchemaAccount, "account", 1_795_608_000_123
+		ev.Account = &onepxv1.Account{
+			Collector: []byte("collector_16byte"), Sequence: 17, Acknowledged: 16, Last: true,
+			Ended:     []*onepxv1.Ended{{Outcome: "rejected", Reason: "overloaded", Events: 3}},
+			Published: []*onepxv1.Published{{MinuteMs: 1_795_608_000_000, Partition: 3, Records: 5, FirstOffset: 10, LastOffset: 14}},
+		}
+	})
+	return append(all, tally, account)
 }
 
 // detail adds what events of a kind alone have.
