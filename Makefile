@@ -136,11 +136,12 @@ sbom: ## write a bill of materials (CycloneDX) and the licences' texts for each 
 	@cd $(SUPPLY) && GOWORK=off go run . sbom --dir $(CURDIR)/bin/sbom --release $(RELEASE)
 
 # Only when a release is made: what is in it can no longer be taken back.
-# The tests' flag -release writes the files of the release whose number stands in them: v1 until the first one is out.
+# CONTRACT is the number under which the files of the release are written, such as v2. Those that are there are not written again.
 baseline: $(BUF) bin/dev
+	$(if $(CONTRACT),,$(error make baseline CONTRACT=v2, the number of the release whose files are written))
 	cd proto && mkdir -p $(dir $(BASELINE)) && $(BUF) build --exclude-source-info -o $(BASELINE)
-	go test -count=1 -run Release ./proto/onepx/v1 ./services/shared/eventlog ./services/collector/internal/spool -release
-	bin/dev exec --clickhouse -- go test -count=1 -run Release -tags integration ./services/consumer/internal/store -release
+	go test -count=1 -run Release ./proto/onepx/v1 ./services/shared/eventlog ./services/collector/internal/spool -release $(CONTRACT)
+	bin/dev exec --clickhouse -- go test -count=1 -run Release -tags integration ./services/consumer/internal/store -release $(CONTRACT)
 
 $(TOOLS)/golangci-lint: PACKAGE := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 $(TOOLS)/buf: PACKAGE := github.com/bufbuild/buf/cmd/buf

@@ -33,9 +33,9 @@ type settings struct {
 	StopGrace       time.Duration `env:"ONEPX_STOP_GRACE" default:"5s" bounds:"0s to 5m" help:"How long to go on serving after SIGTERM while not ready, so that load balancers notice first."`
 	StopTimeout     time.Duration `env:"ONEPX_STOP_TIMEOUT" default:"15s" bounds:"1s to 5m" help:"How long requests at work, and then events on their way to Kafka, may take when stopping."`
 
-	Kafka      kafkaconn.Settings `embed:"" prefix:"kafka-"`
-	Telemetry  telemetry.Settings `embed:""`
-	TraceRatio float64            `env:"ONEPX_TRACE_RATIO" default:"0.001" bounds:"0 to 1" help:"Share of requests whose way to ClickHouse is traced, if OTEL_EXPORTER_OTLP_ENDPOINT is set: 0 none, 1 all. What requests say about traces is not heeded. docs/operations.md says what a trace shows."`
+	Kafka     kafkaconn.Settings `embed:"" prefix:"kafka-"`
+	Telemetry telemetry.Settings `embed:""`
+	Sampling  telemetry.Sampling `embed:""`
 }
 
 // secretKey is the setting that all have who make keys of people.
@@ -68,12 +68,11 @@ func (s *settings) Validate() error {
 	refuse(s.MaxEventBytes >= 1024 && s.MaxEventBytes <= 10_000_000, "ONEPX_MAX_EVENT_BYTES is %d; allowed are 1024 to 10000000", s.MaxEventBytes)
 	refuse(s.StopGrace >= 0 && s.StopGrace <= 5*time.Minute, "ONEPX_STOP_GRACE is %s; allowed are 0s to 5m", s.StopGrace)
 	refuse(s.StopTimeout >= time.Second && s.StopTimeout <= 5*time.Minute, "ONEPX_STOP_TIMEOUT is %s; allowed are 1s to 5m", s.StopTimeout)
-	refuse(s.TraceRatio >= 0 && s.TraceRatio <= 1, "ONEPX_TRACE_RATIO is %g; allowed are 0 to 1", s.TraceRatio)
 	_, err := client.ParsePrefixes(s.TrustedProxies)
 	refuse(err == nil, "ONEPX_TRUSTED_PROXIES: %w", err)
 	_, err = s.mailTokens()
 	refuse(err == nil, "ONEPX_MAIL_KEYS: %w", err)
-	return errors.Join(append(errs, s.secretKey.Validate(), s.Spool.Validate(), s.Kafka.Validate())...)
+	return errors.Join(append(errs, s.secretKey.Validate(), s.Spool.Validate(), s.Kafka.Validate(), s.Sampling.Validate())...)
 }
 
 // mailTokens has the keys of mails, or is nil if there are none.

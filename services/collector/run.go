@@ -59,13 +59,14 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 	if err != nil {
 		return err
 	}
+	defer tel.Shutdown(ctx) // last: all else still logs and counts
 	defer runtime.KeepAlive(make([]byte, ballastBytes))
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before the parts are built: unheard, it ends the process
 	defer signal.Stop(hangups)
 	s, err := build(cfg, tel)
 	if err != nil {
-		return errors.Join(err, tel.Shutdown(context.WithoutCancel(ctx)))
+		return err
 	}
 	adminServer := telemetry.AdminServer(telemetry.Admin{
 		Addr: cfg.AdminListen, Ready: s.ready, Facts: s.facts, Metrics: tel.MetricsHandler(),
@@ -113,7 +114,6 @@ func run(ctx context.Context, cfg settings, public, admin net.Listener, logs io.
 			parts.Wait()
 			return s.close()
 		}},
-		lifecycle.Stop{Name: "telemetry", Timeout: flushTimeout, Do: tel.Shutdown},
 	))
 }
 
@@ -187,7 +187,7 @@ func build(cfg settings, tel *telemetry.Telemetry) (*service, error) {
 	s.server, err = api.New(api.Deps{
 		Sites: sites.Sites(), Clients: clients, Identities: identity.New(cfg.Secret.Reveal()),
 		Suppressions: s.suppressions, Wishes: &suppression.Writer{Client: s.source.Client}, MailTokens: mailTokens, Deliveries: deliveries.New(deliveries.Config{Transport: toProviders(), Getenv: os.Getenv, Now: now}), Publisher: s.publisher, Tally: s.tally.Add, Account: counts.Ended, WriteTimeout: cfg.PublishTimeout + writeMargin, MaxConnections: cfg.MaxConnections,
-		Meter: tel.Meter, Tracer: tel.Tracer, TraceRatio: cfg.TraceRatio, Logger: tel.Logger, Now: now,
+		Meter: tel.Meter, Tracer: tel.Tracer, Sampling: cfg.Sampling, Logger: tel.Logger, Now: now,
 	})
 	if err == nil {
 		err = observe(tel.Meter, s.publisher, s.spool)

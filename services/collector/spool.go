@@ -141,7 +141,8 @@ func (c *drainSpoolCmd) Run() error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(c.drain(ctx, tel), tel.Shutdown(context.WithoutCancel(ctx)))
+	defer tel.Shutdown(ctx)
+	return c.drain(ctx, tel)
 }
 
 func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry) (err error) {

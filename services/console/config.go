@@ -40,11 +40,12 @@ type runCmd struct {
 	Kafka      kafkaconn.Settings      `embed:"" prefix:"kafka-"`
 	ClickHouse clickhouseconn.Settings `embed:"" prefix:"clickhouse-"`
 	Telemetry  telemetry.Settings      `embed:""`
+	Sampling   telemetry.Sampling      `embed:""`
 }
 
 // Validate says what is out of bounds, all of it in one error.
 func (c *runCmd) Validate() error {
-	errs := []error{c.Kafka.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate()}
+	errs := []error{c.Kafka.Validate(), c.ClickHouse.Validate(), c.Telemetry.Validate(), c.Sampling.Validate()}
 	between := func(name string, value, low, high time.Duration) {
 		if value < low || value > high {
 			errs = append(errs, fmt.Errorf("%s is %s; allowed are %s to %s", name, value, low, high))

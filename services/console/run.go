@@ -58,12 +58,13 @@ func (c *runCmd) serve(ctx context.Context, public, admin net.Listener, logs io.
 	if err != nil {
 		return errors.Join(err, public.Close(), admin.Close())
 	}
+	defer tel.Shutdown(ctx) // last: all else still logs and counts
 	hangups := make(chan os.Signal, 1)
 	signal.Notify(hangups, syscall.SIGHUP) // before the parts are built: unheard, it ends the process
 	defer signal.Stop(hangups)
 	s, err := c.build(tel)
 	if err != nil {
-		return errors.Join(err, public.Close(), admin.Close(), tel.Shutdown(context.WithoutCancel(ctx)))
+		return errors.Join(err, public.Close(), admin.Close())
 	}
 	adminServer := telemetry.AdminServer(telemetry.Admin{
 		Addr: c.AdminListen, Ready: s.ready, Facts: s.facts, Metrics: tel.MetricsHandler(),
@@ -96,7 +97,6 @@ func (c *runCmd) serve(ctx context.Context, public, admin net.Listener, logs io.
 			parts.Wait()
 			return s.close()
 		}},
-		lifecycle.Stop{Name: "telemetry", Timeout: flushTimeout, Do: tel.Shutdown},
 	))
 }
 
@@ -165,7 +165,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 		Exports: exportlog.NewLog(conn, c.ClickHouse.Database), ExportDir: c.ExportDir,
 		Suppressions: s.suppressions, Sealer: sealer, UserKey: keys.Of, RecipientKey: keys.Recipient, Mail: urls,
 		QueryTimeout: c.QueryTimeout, Queries: c.Queries, Version: version,
-		Meter: tel.Meter, Tracer: tel.Tracer, Logger: tel.Logger, Now: time.Now,
+		Meter: tel.Meter, Tracer: tel.Tracer, Sampling: c.Sampling, Logger: tel.Logger, Now: time.Now,
 	})
 	if err != nil {
 		return nil, errors.Join(err, s.close())

@@ -25,7 +25,6 @@ import (
 	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
-	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/personal"
 	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
@@ -72,10 +71,7 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	// Telemetry goes last: the other steps still log and count.
-	defer func() {
-		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
-	}()
+	defer tel.Shutdown(ctx) // last: all else still logs and counts
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", c.AdminListen)
 	if err != nil {

@@ -22,7 +22,6 @@ import (
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
-	"github.com/onepx/onepx/services/shared/lifecycle"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/telemetry"
@@ -58,10 +57,7 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	// Telemetry goes last: the other steps still log and count.
-	defer func() {
-		_ = lifecycle.StopInOrder(tel.Logger, lifecycle.Stop{Name: "telemetry", Timeout: 5 * time.Second, Do: tel.Shutdown})
-	}()
+	defer tel.Shutdown(ctx) // last: all else still logs and counts
 	for _, warning := range sites.Warnings {
 		tel.Logger.Warn("site configuration", "warning", warning)
 	}

@@ -161,22 +161,26 @@ func TestFindingsAreThoseWhoseCodeIsLinked(t *testing.T) {
 
 func TestWhatFailsACheck(t *testing.T) {
 	inModule := finding{ID: "GO-1", Module: "example.com/m", Version: "v1.1.0", Fixed: "v1.2.0", Symbol: "m.Do", Service: "console"}
+	alsoInGo := inModule
+	alsoInGo.Module, alsoInGo.Fixed = "stdlib", "v1.26.2"
 	inGo := func(fixed string) finding {
 		return finding{ID: "GO-2", Module: "stdlib", Version: "v1.26.8", Fixed: fixed, Symbol: "http.Get", Service: "console"}
 	}
 	for _, tc := range []struct {
 		name     string
 		findings []finding
-		accepted map[string]string
+		accepted map[known]string
 		note     string
 		err      string
 	}{
 		{name: "nothing is found"},
 		{name: "a module has a fix", findings: []finding{inModule}, err: "GO-1 in example.com/m v1.1.0 (m.Do), linked into console; fixed in v1.2.0"},
-		{name: "a module's is accepted", findings: []finding{inModule}, accepted: map[string]string{"GO-1": "it is not called"}, note: "accepted: GO-1 in example.com/m: it is not called"},
-		{name: "what is accepted is gone", accepted: map[string]string{"GO-1": "it is not called"}, err: "GO-1 is accepted and not found"},
+		{name: "a module's is accepted", findings: []finding{inModule}, accepted: map[known]string{{"GO-1", "example.com/m"}: "it is not called"}, note: "accepted: GO-1 in example.com/m: it is not called"},
+		{name: "what is accepted is gone", accepted: map[known]string{{"GO-1", "example.com/m"}: "it is not called"}, err: "GO-1 in example.com/m is accepted and not found"},
 		{name: "the images' Go has the fix", findings: []finding{inGo("v1.26.10")}, note: "1 vulnerabilities that go1.26.10, which builds the images, has not: GO-2"},
 		{name: "the images' Go has not", findings: []finding{inGo("v1.26.11")}, err: "GO-2 in stdlib v1.26.8"},
+		{name: "an older Go has a fix of its own", findings: []finding{inGo("v1.25.14")}, err: "GO-2 in stdlib v1.26.8"},
+		{name: "the same is in a module and in Go", findings: []finding{inModule, alsoInGo}, err: "GO-1 in example.com/m v1.1.0", note: "has not: GO-1"},
 		{name: "no Go has a fix", findings: []finding{inGo("")}, err: "no version fixes it"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

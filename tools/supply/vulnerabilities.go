@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -18,10 +19,13 @@ import (
 )
 
 // accepted are vulnerabilities that are found, have no fix, and do not touch onepx; each with why. One that is no longer found must go.
-var accepted = map[string]string{
-	"GO-2026-6872": "Context.RealIP of Echo believes any X-Forwarded-For. The linter forbids RealIP; addresses come from ONEPX_TRUSTED_PROXIES alone",
-	"GO-2026-6875": "proxy middleware of Echo forwards a client's X-Real-IP. The linter forbids Echo's middleware; no service is a proxy",
+var accepted = map[known]string{
+	{"GO-2026-6872", "github.com/labstack/echo/v4"}: "Context.RealIP of Echo believes any X-Forwarded-For. The linter forbids RealIP; addresses come from ONEPX_TRUSTED_PROXIES alone",
+	{"GO-2026-6875", "github.com/labstack/echo/v4"}: "proxy middleware of Echo forwards a client's X-Real-IP. The linter forbids Echo's middleware; no service is a proxy",
 }
+
+// known is a vulnerability of a module; several modules may have the same one.
+type known struct{ ID, Module string }
 
 // finding is a vulnerability whose code is linked into a service.
 type finding struct {
@@ -53,6 +57,9 @@ func (c *vulnerabilitiesCmd) Run(ctx context.Context) (err error) {
 	builder, err := builderGo(root)
 	if err != nil {
 		return err
+	}
+	if version.Compare(runtime.Version(), builder) > 0 {
+		return fmt.Errorf("%s is newer than %s, which builds the images: what it has fixed would not be found; let the Dockerfiles build with it", runtime.Version(), builder)
 	}
 	dir, err := os.MkdirTemp("", "onepx-supply-")
 	if err != nil {
@@ -120,26 +127,27 @@ func readFindings(messages io.Reader, service string) ([]finding, error) {
 
 // judge fails on every vulnerability but those accepted and those of the standard library that the builder's Go has fixed, and on
 // acceptances of what is not found. Notes say what did not fail.
-func judge(findings []finding, builder string, accepted map[string]string) (notes []string, err error) {
-	byID := map[string]finding{}
+func judge(findings []finding, builder string, accepted map[known]string) (notes []string, err error) {
+	byModule := map[known]finding{}
 	for _, f := range findings {
-		byID[f.ID] = f
+		byModule[known{f.ID, f.Module}] = f
 	}
 	var wrong []error
 	var old []string
-	for id, f := range byID {
+	for key, f := range byModule {
+		fixed := "go" + strings.TrimPrefix(f.Fixed, "v")
 		switch {
-		case accepted[id] != "":
-			notes = append(notes, fmt.Sprintf("accepted: %s in %s: %s", id, f.Module, accepted[id]))
-		case f.Module == "stdlib" && f.Fixed != "" && version.Compare("go"+strings.TrimPrefix(f.Fixed, "v"), builder) <= 0:
-			old = append(old, id)
+		case accepted[key] != "":
+			notes = append(notes, fmt.Sprintf("accepted: %s in %s: %s", key.ID, key.Module, accepted[key]))
+		case f.Module == "stdlib" && version.Lang(fixed) == version.Lang(builder) && version.Compare(fixed, builder) <= 0:
+			old = append(old, key.ID)
 		default:
 			wrong = append(wrong, errors.New(f.String()))
 		}
 	}
-	for id := range accepted {
-		if _, found := byID[id]; !found {
-			wrong = append(wrong, fmt.Errorf("%s is accepted and not found: remove it from the list", id))
+	for key := range accepted {
+		if _, found := byModule[key]; !found {
+			wrong = append(wrong, fmt.Errorf("%s in %s is accepted and not found: remove it from the list", key.ID, key.Module))
 		}
 	}
 	if len(old) > 0 {

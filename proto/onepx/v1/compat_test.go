@@ -13,7 +13,7 @@ import (
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 )
 
-var release = flag.Bool("release", false, "write the bytes of a new release; those of old ones are never written again")
+var release = flag.String("release", "", "write the bytes of a new release under its number, such as v2; those of old ones are never written again")
 
 // full is an event with every field of this version set.
 func full() *onepxv1.Event {
@@ -67,8 +67,8 @@ func scalar(field protoreflect.FieldDescriptor, n int) protoreflect.Value {
 
 // TestBytesOfEveryReleaseDecode: testdata/vN.binpb are bytes as version N wrote them, vN.json is what they mean.
 func TestBytesOfEveryReleaseDecode(t *testing.T) {
-	if *release {
-		write(t, "v1", full())
+	if *release != "" {
+		write(t, *release, full())
 	}
 	files, err := filepath.Glob("testdata/*.binpb")
 	if err != nil || len(files) == 0 {
@@ -107,7 +107,11 @@ func write(t *testing.T, name string, event *onepxv1.Event) {
 	}
 	text := protojson.MarshalOptions{Multiline: true, UseProtoNames: true}.Format(event)
 	for suffix, data := range map[string][]byte{".binpb": binary, ".json": append([]byte(text), '\n')} {
-		if err := os.WriteFile(filepath.Join("testdata", name+suffix), data, 0o644); err != nil {
+		path := filepath.Join("testdata", name+suffix)
+		if _, err := os.Stat(path); err == nil {
+			t.Fatal(path, "is there, and is not written again")
+		}
+		if err := os.WriteFile(path, data, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}

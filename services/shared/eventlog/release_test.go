@@ -22,7 +22,7 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 )
 
-var release = flag.Bool("release", false, "write the records of a new release; those of old ones are never written again")
+var release = flag.String("release", "", "write the records of a new release under its number, such as v2; those of old ones are never written again")
 
 // released is a Kafka record of a release, with what it means.
 type released struct {
@@ -39,8 +39,8 @@ type released struct {
 // TestRecordsOfEveryReleaseAreRead: testdata/vN.records are records as collectors of release N published them, one a line. A consumer of
 // any later release must read them, find the batches that an older one declared (the hash), and see repeats (the key).
 func TestRecordsOfEveryReleaseAreRead(t *testing.T) {
-	if *release {
-		write(t, "testdata/v1.records")
+	if *release != "" {
+		write(t, "testdata/"+*release+".records")
 	}
 	files, err := filepath.Glob("testdata/v*.records")
 	require.NoError(t, err)
@@ -69,6 +69,7 @@ func TestRecordsOfEveryReleaseAreRead(t *testing.T) {
 // write writes a record for each kind of event, a tally and an account; one of them lay in a spool, one is traced.
 func write(t *testing.T, path string) {
 	t.Helper()
+	require.NoFileExists(t, path)
 	var lines bytes.Buffer
 	for i, ev := range kinds() {
 		message, err := eventlog.Encode(ev, time.UnixMilli(1_795_608_001_000+int64(i)))

@@ -18,6 +18,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	prom "github.com/prometheus/client_golang/prometheus"
@@ -43,17 +45,22 @@ type Settings struct {
 	LogLevel     slog.Level `name:"log-level" env:"ONEPX_LOG_LEVEL" default:"info" bounds:"debug, info, warn or error" help:"Least important level that is logged."`
 	LogFormat    string     `name:"log-format" env:"ONEPX_LOG_FORMAT" default:"json" enum:"json,text" help:"json for machines, text for people."`
 	OTLPEndpoint string     `name:"otlp-endpoint" env:"OTEL_EXPORTER_OTLP_ENDPOINT" help:"Base URL of an OpenTelemetry collector (OTLP over HTTP) for traces; none are made without it. The other OTEL_ variables, such as OTEL_EXPORTER_OTLP_HEADERS, work as OpenTelemetry defines them."`
-	Metrics      string     `name:"metrics-exporter" env:"OTEL_METRICS_EXPORTER" default:"prometheus" enum:"prometheus,otlp" help:"How metrics leave besides /metrics of the admin port, which Prometheus fetches: otlp sends them to OTEL_EXPORTER_OTLP_ENDPOINT too, every OTEL_METRIC_EXPORT_INTERVAL (a minute)."`
+	Metrics      string     `name:"metrics-exporter" env:"OTEL_METRICS_EXPORTER" default:"prometheus" bounds:"prometheus, none, otlp or a list" help:"How metrics leave besides /metrics of the admin port, which Prometheus fetches whatever this says: otlp sends them to OTEL_EXPORTER_OTLP_ENDPOINT too, every OTEL_METRIC_EXPORT_INTERVAL (a minute)."`
 	SDKDisabled  bool       `name:"otel-sdk-disabled" env:"OTEL_SDK_DISABLED" help:"Count, time and trace nothing, to see what that costs. Only the log is left, and the metrics of Go and the process; alerts see nothing."`
 }
 
-// metricsByOTLP is the value of Settings.Metrics for OTLP besides Prometheus.
-const metricsByOTLP = "otlp"
+// metricsByOTLP tells that Settings.Metrics names OTLP.
+func (s Settings) metricsByOTLP() bool { return slices.Contains(strings.Split(s.Metrics, ","), "otlp") }
 
 // Validate says what is wrong with the settings.
 func (s Settings) Validate() error {
+	for word := range strings.SplitSeq(s.Metrics, ",") {
+		if !slices.Contains([]string{"", "prometheus", "none", "otlp"}, word) {
+			return fmt.Errorf("OTEL_METRICS_EXPORTER: %q is none of prometheus, none and otlp", word)
+		}
+	}
 	if s.OTLPEndpoint == "" {
-		if s.Metrics == metricsByOTLP {
+		if s.metricsByOTLP() {
 			return errors.New("OTEL_METRICS_EXPORTER is otlp, but OTEL_EXPORTER_OTLP_ENDPOINT does not say where to")
 		}
 		return nil
@@ -120,7 +127,8 @@ func New(ctx context.Context, cfg Config) (*Telemetry, error) {
 		return nil, err
 	}
 	if err := t.startTraces(ctx, cfg, res); err != nil {
-		return nil, errors.Join(err, t.Shutdown(ctx))
+		t.Shutdown(ctx)
+		return nil, err
 	}
 	return t, nil
 }
@@ -134,7 +142,7 @@ func (t *Telemetry) startMetrics(ctx context.Context, cfg Config, res *resource.
 		return fmt.Errorf("start metrics: %w", err)
 	}
 	options := []sdkmetric.Option{sdkmetric.WithReader(exporter), sdkmetric.WithResource(res)}
-	if cfg.Metrics == metricsByOTLP {
+	if cfg.metricsByOTLP() {
 		endpoint, err := url.JoinPath(cfg.OTLPEndpoint, "v1/metrics")
 		if err != nil {
 			return fmt.Errorf("start metrics: %w", err)
@@ -175,12 +183,18 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
-// Shutdown sends what is still held back and stops the reporters. The logger
-// keeps working. It returns the errors of all reporters, joined.
-func (t *Telemetry) Shutdown(ctx context.Context) error {
-	var errs []error
+// flushTimeout is how long what is held back may take to be sent.
+const flushTimeout = 5 * time.Second
+
+// Shutdown sends what is still held back and stops the reporters, for 5 seconds at
+// most, also after ctx has ended. The logger keeps working. A receiver that is away
+// is logged and no failure of the service.
+func (t *Telemetry) Shutdown(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), flushTimeout)
+	defer cancel()
 	for _, stop := range t.stops {
-		errs = append(errs, stop(ctx))
+		if err := stop(ctx); err != nil {
+			t.Logger.Warn("telemetry is not sent in full", "error", err)
+		}
 	}
-	return errors.Join(errs...)
 }

@@ -49,6 +49,9 @@ const maxAddress = 320
 // unquoted is what stands before the @ of an address, if it is not in quotes.
 var unquoted = regexp.MustCompile("([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)@")
 
+// needless are quotes around what needs none, or for its dots alone; they make no other mailbox (RFC 5321, 4.1.2).
+var needless = regexp.MustCompile("^\"([A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]+)\"@")
+
 // Address is the address without the name that programs put beside it, or "" if the text is none. Dots may stand anywhere before
 // the @, as in addresses that Japanese mobile networks gave out: a..b@docomo.ne.jp, ab.@docomo.ne.jp.
 func Address(text string) string {
@@ -60,10 +63,10 @@ func Address(text string) string {
 	switch {
 	case err != nil || len(text) > maxAddress:
 		return ""
-	case strings.ContainsAny(text, "<(\""): // also without quotes, which make no other mailbox (RFC 5321, 4.1.2)
+	case strings.ContainsAny(text, "<("):
 		return parsed.Address
 	}
-	return text
+	return needless.ReplaceAllString(text, "$1@")
 }
 
 func of(pool *sync.Pool, site, text string) []byte {

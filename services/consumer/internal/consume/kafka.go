@@ -161,11 +161,29 @@ type DeadLetterTopic struct {
 	Writer *kafka.Writer
 }
 
+// lettersAtOnce is how many bytes are published in one call, or one letter: only one that is larger itself needs a topic that takes
+// larger ones.
+const lettersAtOnce = 1 << 19
+
 // Publish implements DeadLetters.
 func (t DeadLetterTopic) Publish(ctx context.Context, letters []DeadLetter) error {
-	messages := make([]kafka.Message, len(letters))
-	for i, letter := range letters {
-		messages[i] = kafka.Message{
+	var messages []kafka.Message
+	size := 0
+	write := func() error {
+		if err := t.Writer.WriteMessages(ctx, messages...); err != nil {
+			return fmt.Errorf("publish to %s: %w", eventlog.TopicDeadLetter, err)
+		}
+		messages, size = nil, 0
+		return nil
+	}
+	for _, letter := range letters {
+		if size += len(letter.Record.Key) + len(letter.Record.Value); size > lettersAtOnce && len(messages) > 0 {
+			if err := write(); err != nil {
+				return err
+			}
+			size = len(letter.Record.Key) + len(letter.Record.Value)
+		}
+		messages = append(messages, kafka.Message{
 			Key:   fmt.Appendf(nil, "%s/%d/%d", letter.Topic, letter.ID, letter.Record.Offset),
 			Value: letter.Record.Value,
 			Headers: append([]kafka.Header{
@@ -173,12 +191,9 @@ func (t DeadLetterTopic) Publish(ctx context.Context, letters []DeadLetter) erro
 				{Key: HeaderKey, Value: letter.Record.Key},
 				{Key: HeaderTime, Value: []byte(letter.Record.Time.UTC().Format(time.RFC3339Nano))},
 			}, letter.Record.Headers...),
-		}
+		})
 	}
-	if err := t.Writer.WriteMessages(ctx, messages...); err != nil {
-		return fmt.Errorf("publish to %s: %w", eventlog.TopicDeadLetter, err)
-	}
-	return nil
+	return write()
 }
 
 // ReadDeadLetter reads what Publish has written: the record as it was. It returns false for anything else.

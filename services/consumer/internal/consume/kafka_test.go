@@ -106,6 +106,10 @@ func deadLettersKeepTheRecord(t *testing.T) {
 	}, letters[0].Headers)
 	require.Equal(t, "onepx.events/3/18", string(letters[1].Key))
 
+	large := DeadLetter{Partition: partition, Record: kafka.Message{Value: make([]byte, 400<<10)}, Reason: reason.Undecodable}
+	require.NoError(t, DeadLetterTopic{writer}.Publish(t.Context(), []DeadLetter{large, large, large, large}), "more than a topic takes at once")
+	require.Len(t, c.Records(t, eventlog.TopicDeadLetter), 6)
+
 	read, ok := ReadDeadLetter(letters[0])
 	require.True(t, ok)
 	record.Topic, record.Partition = partition.Topic, partition.ID

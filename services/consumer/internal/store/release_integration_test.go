@@ -21,7 +21,7 @@ import (
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 )
 
-var release = flag.Bool("release", false, "write the schema of a new release, and what it inserts; those of old ones are never written again")
+var release = flag.String("release", "", "write the schema of a new release under its number, such as v2, and what it inserts; those of old ones are never written again")
 
 // column is one of a table, as system.columns has it.
 type column struct {
@@ -44,8 +44,8 @@ type insert struct {
 // added to them later, and named by no statement of this release, must not hinder it.
 func TestTheReleaseBeforeMayWriteAndSoMayThisOneWhenTheNextHasMigrated(t *testing.T) {
 	d := migrated(t)
-	if *release {
-		d.writeRelease("testdata/v1")
+	if *release != "" {
+		d.writeRelease("testdata/" + *release)
 	}
 	schemas, err := filepath.Glob("testdata/v*.schema.tsv")
 	require.NoError(t, err)
@@ -147,6 +147,7 @@ func (d db) writeAll() {
 func (d db) writeRelease(prefix string) {
 	t := d.t
 	t.Helper()
+	require.NoFileExists(t, prefix+".schema.tsv")
 	var lines, tuple []string
 	for _, c := range d.columns() {
 		if c.Table != "schema_migrations" { // only `consumer migrate` writes it

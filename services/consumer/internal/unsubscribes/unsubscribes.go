@@ -83,6 +83,7 @@ const replaysAgain = time.Hour
 
 // Run works until the context ends or something fails. It must be the only one.
 func (s *Stream) Run(ctx context.Context) error {
+	defer s.Metrics.Waiting(time.Time{}) // whoever runs next tells it
 	if err := s.Begin(ctx); err != nil {
 		return err
 	}
