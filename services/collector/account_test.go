@@ -3,8 +3,10 @@ package main
 import (
 	"net/http"
 	"path/filepath"
+	"slices"
 	"testing"
 
+	"github.com/segmentio/kafka-go"
 	"github.com/stretchr/testify/require"
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
@@ -12,6 +14,12 @@ import (
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkatest"
 )
+
+// records returns those in the topic that are no accounts, which come whenever a minute of the clock ends.
+func records(t *testing.T, broker *kafkatest.Broker) []kafka.Message {
+	t.Helper()
+	return slices.DeleteFunc(broker.Records(t, eventlog.TopicEvents), func(record kafka.Message) bool { return eventlog.IsAccount(record.Headers) })
+}
 
 // accounts are those in the topic, in order, and how many other records each partition has.
 func accounts(t *testing.T, broker *kafkatest.Broker) (told []*onepxv1.Account, others map[int32]uint64) {

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -141,12 +140,6 @@ func start(t *testing.T, change func(*settings)) (*collector, *kafkatest.Broker)
 func (c *collector) waitReady(t *testing.T, status int) {
 	t.Helper()
 	require.Eventually(t, func() bool { return get(c.admin+"/readyz").status == status }, patience, 10*time.Millisecond)
-}
-
-// records returns those in the topic that are no accounts, which come whenever a minute of the clock ends.
-func records(t *testing.T, broker *kafkatest.Broker) []kafka.Message {
-	t.Helper()
-	return slices.DeleteFunc(broker.Records(t, eventlog.TopicEvents), func(record kafka.Message) bool { return eventlog.IsAccount(record.Headers) })
 }
 
 // stored returns the events in the topic.
