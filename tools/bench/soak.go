@@ -25,7 +25,8 @@ const (
 	soakSeed = 9
 	// soakVisitors are the people who come.
 	soakVisitors = 20_000
-	// soakWritten is how long a run must be for the page.
+	// soakWritten is how long a run must be for the page, and for growth to be a failure: in the first minutes caches fill, and the consumer's
+	// window of events that may be repeated.
 	soakWritten = 10 * time.Minute
 	// soakSettled is how long the last events may take to be stored, and millions to be compared.
 	soakSettled = 10 * time.Minute
@@ -35,7 +36,7 @@ const (
 var soakPage = benchmark{name: "soak", title: "Half load for a long time"}
 
 type soakCmd struct {
-	Minutes float64 `default:"30" help:"How long. From 10 on docs/benchmarks.md is written."`
+	Minutes float64 `default:"30" help:"How long. Below 10 growth is shown, but no failure, and docs/benchmarks.md is not written."`
 	Rate    float64 `help:"Events a second; 0 = half of what the pipeline can do here, which is measured first."`
 	Dir     string  `help:"Folder for data and logs, which is kept; empty = a temporary one, which is removed on success."`
 }
@@ -92,7 +93,7 @@ func (c *soakCmd) soak(ctx context.Context, w *world) (report, error) {
 		return report{}, err
 	}
 	result, growing, err := soakReport(s, balance, gathered, c.length())
-	if err == nil && growing > 0 {
+	if err == nil && growing > 0 && c.length() >= soakWritten {
 		err = fmt.Errorf("%d values grow", growing)
 	}
 	return result, errors.Join(err, balance.Err())
