@@ -184,9 +184,7 @@ func TestAHitIsARecordInKafka(t *testing.T) {
 	stored := c.stored(t, broker)
 	require.Len(t, stored, 1)
 	require.Equal(t, "hello", stored[0].GetName())
-	require.Contains(t, get(c.admin+"/metrics").body, `onepx_collector_events_total{outcome="stored",reason=""} 1`)
-	require.Contains(t, get(c.admin+"/metrics").body, "onepx_collector_publish_in_flight_events 0")
-	require.Regexp(t, `(?s)^service +onepx collector\nversion +dev, go.*\nready +ok\nkafka +ok\non the way +0 events\nspool +none\nsuppressions +ok\nonepx\.yaml +[0-9a-f]{16}\n$`, get(c.admin+"/status").body)
+	require.Regexp(t, `(?s)onepx_collector_events_total{outcome="stored",reason=""} 1\n.*onepx_collector_publish_in_flight_events 0\n`, get(c.admin+"/metrics").body)
 }
 
 // results is the answer to a body of events.

@@ -32,10 +32,10 @@ func TestThePipelineWithTLSLoginsAndLeastRights(t *testing.T) {
 		name string
 		test func(*testing.T, *world)
 	}{
-		{"one trace shows the way of a request into ClickHouse, and nothing of its visitor", testTrace},
 		{"an event is answered and can be erased", testPipeline},
 		{"what a collector has told is in the ledger, and what it could not tell is no gap", testLedger},
 		{"rows that are lost can be replayed", testReplay},
+		{"one trace shows the way of a request into ClickHouse, and nothing of its visitor", testTrace},
 		{"nobody may do more than the document says", testRights},
 		{"a consumer that is refused ends and says why", testConsumerRefused},
 		{"a collector that is refused is not ready and says why", testCollectorRefused},

@@ -78,7 +78,7 @@ func newMetrics(meter metric.Meter, account func(reason.Reason)) (*metrics, erro
 	m.panics, errs[3] = meter.Int64Counter("onepx_collector_panics_total",
 		metric.WithDescription("Defects that a request ran into."))
 	m.duration, errs[4] = meter.Float64Histogram("onepx_collector_step_duration_seconds",
-		metric.WithDescription("Time a request spent in each step; parse includes the arrival of its body, publish is the wait for Kafka."), metric.WithUnit("s"),
+		metric.WithDescription("Time a request spent in each step; parse includes the arrival of its body, publish is the wait for Kafka, decide is all between."), metric.WithUnit("s"),
 		metric.WithExplicitBucketBoundaries(.0001, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10))
 	m.wished, errs[5] = meter.Int64Counter("onepx_collector_wishes_total",
 		metric.WithDescription("Requests to /optout and /optin (page, opt_out, opt_in), and hits of visitors who refuse or allow audiences (refuse_profiling, allow_profiling) where the suppression list must change, by the reason why they were not met, empty if they were."))
