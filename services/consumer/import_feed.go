@@ -51,7 +51,7 @@ func (c *importFeedCmd) Run(ctx context.Context, k *kong.Kong) (err error) {
 		return err
 	}
 	defer conn.Close()
-	next, err := target.NewFeed(ctx, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster}, c.Site, time.Now())
+	next, err := target.NewFeed(ctx, c.ClickHouse.Schema(nil), c.Site, time.Now())
 	if err != nil {
 		return err
 	}

@@ -102,7 +102,12 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *sit
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	events, err := storeOf(ctx, conn, c.ClickHouse)
+	shards, err := c.ClickHouse.OpenShards(clickhouseconn.OfCommands)
+	defer closeAll(shards)
+	if err != nil {
+		return err
+	}
+	events, err := storeOf(ctx, conn, c.ClickHouse, shards...)
 	if err != nil {
 		return err
 	}
@@ -125,7 +130,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *sit
 	}
 	wishes := suppression.New()
 	tell := audienceStream{jobsCmd: c, conn: conn, client: client, dialer: dialer, positions: positions, sites: sites, addresses: addresses, wishes: wishes}
-	worker, err := c.worker(conn, client, positions, wishes, tel)
+	worker, err := c.worker(conn, shards, client, positions, wishes, tel)
 	if err != nil {
 		return err
 	}
@@ -145,7 +150,7 @@ func (c *jobsCmd) work(ctx context.Context, tel *telemetry.Telemetry, sites *sit
 }
 
 // worker makes what does the jobs, but for its reader. wishes is followed by the audience stream.
-func (c *jobsCmd) worker(conn driver.Conn, client *kafka.Client, positions func(context.Context) ([]consume.Position, error), wishes *suppression.List, tel *telemetry.Telemetry) (*privacy.Worker, error) {
+func (c *jobsCmd) worker(conn driver.Conn, shards []driver.Conn, client *kafka.Client, positions func(context.Context) ([]consume.Position, error), wishes *suppression.List, tel *telemetry.Telemetry) (*privacy.Worker, error) {
 	metrics, err := privacy.NewMetrics(tel.Meter)
 	if err != nil {
 		return nil, err
@@ -158,7 +163,7 @@ func (c *jobsCmd) worker(conn driver.Conn, client *kafka.Client, positions func(
 	if err != nil {
 		return nil, err
 	}
-	eraser := c.eraser(conn, client, tel)
+	eraser := c.eraser(conn, shards, client, tel)
 	eraser.Positions, eraser.LockExports, eraser.RemoveExports = positions, exported.Lock, exporter.Remove
 	return &privacy.Worker{Metrics: metrics, Logger: tel.Logger, Tasks: map[jobs.Kind]func(context.Context, jobs.Job) error{
 		jobs.Erase: eraser.Erase, jobs.Access: eraser.NoteAccess, jobs.Export: exporter.Do,
@@ -166,15 +171,15 @@ func (c *jobsCmd) worker(conn driver.Conn, client *kafka.Client, positions func(
 }
 
 func (c *jobsCmd) schema() store.Schema {
-	return store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	return c.ClickHouse.Schema(migrations.Files)
 }
 
 // eraser makes what does erasures, but for the positions of the group and what they need of exports.
-func (c *jobsCmd) eraser(conn driver.Conn, client *kafka.Client, tel *telemetry.Telemetry) privacy.Deps {
+func (c *jobsCmd) eraser(conn driver.Conn, shards []driver.Conn, client *kafka.Client, tel *telemetry.Telemetry) privacy.Deps {
 	return privacy.Deps{
 		Requests: personal.NewRequests(conn, c.ClickHouse.Database),
 		People:   personal.NewStore(conn, c.ClickHouse.Database),
-		Tables:   store.NewRebuilds(conn, c.schema()),
+		Tables:   store.NewRebuilds(conn, c.schema(), shards...),
 		Suppress: func(ctx context.Context, entries []kafka.Message) (int64, error) {
 			return kafkaconn.Produce(ctx, client, eventlog.TopicSuppressions, entries)
 		},

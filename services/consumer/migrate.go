@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/alecthomas/kong"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -24,30 +25,53 @@ func (c *migrateCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	if err := clickhouseconn.WaitUntilUp(ctx, conn); err != nil {
+	shards, err := c.ClickHouse.OpenShards(clickhouseconn.OfCommands)
+	defer closeAll(shards)
+	if err != nil {
 		return err
 	}
-	schema := store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files}
+	for _, each := range append(shards, conn) {
+		if err := clickhouseconn.WaitUntilUp(ctx, each); err != nil {
+			return err
+		}
+	}
+	if err := c.ClickHouse.CheckShards(ctx, shards); err != nil {
+		return err
+	}
 	if c.DryRun {
-		pending, err := schema.Pending(ctx, conn)
+		return c.print(ctx, k, conn)
+	}
+	servers := shards // one that is new lacks what the others have, and without Keeper there is no ON CLUSTER
+	if len(servers) == 0 {
+		servers = []driver.Conn{conn}
+	}
+	applied := 0
+	for _, server := range servers {
+		err := c.ClickHouse.Schema(migrations.Files).Migrate(ctx, server, func(m store.Migration) {
+			applied++
+			fmt.Fprintf(k.Stdout, "applied %s\n", m.Name)
+		})
 		if err != nil {
 			return err
 		}
-		for _, m := range pending {
-			fmt.Fprintf(k.Stdout, "-- %s\n", m.Name)
-			for _, statement := range m.Statements {
-				fmt.Fprintf(k.Stdout, "%s;\n", statement)
-			}
-		}
-		return nil
 	}
-	applied := 0
-	err = schema.Migrate(ctx, conn, func(m store.Migration) {
-		applied++
-		fmt.Fprintf(k.Stdout, "applied %s\n", m.Name)
-	})
-	if err == nil && applied == 0 {
+	if applied == 0 {
 		fmt.Fprintln(k.Stdout, "up to date")
 	}
-	return err
+	return nil
+}
+
+// print shows what is pending.
+func (c *migrateCmd) print(ctx context.Context, k *kong.Kong, conn driver.Conn) error {
+	pending, err := c.ClickHouse.Schema(migrations.Files).Pending(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for _, m := range pending {
+		fmt.Fprintf(k.Stdout, "-- %s\n", m.Name)
+		for _, statement := range m.Statements {
+			fmt.Fprintf(k.Stdout, "%s;\n", statement)
+		}
+	}
+	return nil
 }

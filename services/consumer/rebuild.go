@@ -44,7 +44,7 @@ type rebuildGoalsCmd struct {
 
 // Validate checks bounds and what belongs together.
 func (c *rebuildGoalsCmd) Validate() error {
-	errs := []error{c.Kafka.Validate(), c.ClickHouse.Validate(), c.groupSettings.Validate()}
+	errs := []error{c.Kafka.Validate(), c.ClickHouse.Validate(), c.groupSettings.Validate(), c.ClickHouse.SingleNode("consumer rebuild goals")}
 	if c.To.Before(c.From) {
 		errs = append(errs, fmt.Errorf("--from %s is after --to %s", c.From.Format(time.DateOnly), c.To.Format(time.DateOnly)))
 	}
@@ -88,7 +88,7 @@ func (c *rebuildGoalsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	deps.Tables = store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files})
+	deps.Tables = store.NewRebuilds(conn, c.ClickHouse.Schema(migrations.Files))
 	deps.Positions = func(ctx context.Context) ([]consume.Position, error) {
 		return consume.GroupPositions(ctx, client, c.Group, eventlog.TopicEvents, events)
 	}

@@ -27,7 +27,9 @@ type rebuildSegmentsCmd struct {
 }
 
 // Validate checks bounds.
-func (c *rebuildSegmentsCmd) Validate() error { return c.ClickHouse.Validate() }
+func (c *rebuildSegmentsCmd) Validate() error {
+	return errors.Join(c.ClickHouse.Validate(), c.ClickHouse.SingleNode("consumer rebuild segments"))
+}
 
 // Run is `consumer rebuild segments`.
 func (c *rebuildSegmentsCmd) Run(ctx context.Context, k *kong.Kong) error {
@@ -40,7 +42,7 @@ func (c *rebuildSegmentsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	tables := store.NewRebuilds(conn, store.Schema{Database: c.ClickHouse.Database, Cluster: c.ClickHouse.Cluster, Files: migrations.Files})
+	tables := store.NewRebuilds(conn, c.ClickHouse.Schema(migrations.Files))
 	locked, unlock, err := tables.Lock(ctx)
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ type replaySettings struct {
 
 // Validate checks bounds.
 func (s *replaySettings) Validate() error {
-	return errors.Join(s.Kafka.Validate(), s.ClickHouse.Validate(), s.groupSettings.Validate())
+	return errors.Join(s.Kafka.Validate(), s.ClickHouse.Validate(), s.groupSettings.Validate(), s.ClickHouse.SingleNode("a replay"))
 }
 
 // replayCmd are the settings of `consumer replay`.
@@ -117,7 +117,7 @@ func (s *replaySettings) deps(ctx context.Context, k *kong.Kong, conn driver.Con
 	logger := slog.New(slog.NewTextHandler(k.Stderr, nil))
 	topic := consume.Kafka{Brokers: s.Kafka.Brokers, Dialer: dialer, Client: client, Group: s.Group, Outage: telemetry.NewOutageLog(logger, "reading from Kafka", time.Now)}
 	deps := replay.Deps{
-		Tables: store.NewReplays(conn, store.Schema{Database: s.ClickHouse.Database, Cluster: s.ClickHouse.Cluster, Files: migrations.Files}),
+		Tables: store.NewReplays(conn, s.ClickHouse.Schema(migrations.Files)),
 		Events: events, Log: topic.Log, InsertDeadline: s.InsertDeadline, TokenLife: tokenLife, Now: time.Now, Saved: s.saved,
 		Say: func(format string, args ...any) { fmt.Fprintf(k.Stdout, format+"\n", args...) },
 		Positions: func(ctx context.Context) ([]consume.Position, error) {

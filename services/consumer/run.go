@@ -100,12 +100,17 @@ func (c *runCmd) consume(ctx context.Context, tel *telemetry.Telemetry, sites *s
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	events, err := storeOf(ctx, conn, c.ClickHouse)
+	shards, err := c.ClickHouse.OpenShards(clickhouseconn.OfConsumers)
+	defer closeAll(shards)
+	if err != nil {
+		return err
+	}
+	events, err := storeOf(ctx, conn, c.ClickHouse, shards...)
 	if err != nil {
 		return err
 	}
 	worker := consume.Deps{
-		Store: events, Suppressions: suppression.New(), Turns: consume.NewTurns(),
+		Store: events, Shards: consume.ShardsOf(events), Suppressions: suppression.New(), Turns: consume.NewTurns(),
 		Now: time.Now, Elapsed: consume.Elapsed, Logger: tel.Logger, Tracer: tel.Tracer,
 	}
 	if worker.Rules, worker.Enricher, err = prepareRules(ctx, events, sites); err != nil {
@@ -162,16 +167,27 @@ func prepareRules(ctx context.Context, events *store.Store, sites *siteconfig.Co
 	return rules, enricher, events.SaveRules(ctx, rules.Hash(), rules.Text())
 }
 
-// storeOf waits for the database and checks that this consumer may write to it.
-func storeOf(ctx context.Context, conn driver.Conn, settings store.Settings) (*store.Store, error) {
-	if err := clickhouseconn.WaitUntilUp(ctx, conn); err != nil {
+// storeOf waits for the database and checks that this consumer may write to it. shards are for those who store batches.
+func storeOf(ctx context.Context, conn driver.Conn, settings store.Settings, shards ...driver.Conn) (*store.Store, error) {
+	for _, each := range append(shards, conn) {
+		if err := clickhouseconn.WaitUntilUp(ctx, each); err != nil {
+			return nil, err
+		}
+	}
+	if err := settings.CheckShards(ctx, shards); err != nil {
 		return nil, err
 	}
-	schema := store.Schema{Database: settings.Database, Cluster: settings.Cluster, Files: migrations.Files}
+	schema := settings.Schema(migrations.Files)
 	if err := schema.CheckSchema(ctx, conn); err != nil {
 		return nil, err
 	}
-	return store.New(conn, settings.Database), nil
+	return store.New(conn, schema, shards...), nil
+}
+
+func closeAll(conns []driver.Conn) {
+	for _, conn := range conns {
+		_ = conn.Close()
+	}
 }
 
 // limits adapts the distance between the batches of a partition to the number of partitions: all of them together must

@@ -13,6 +13,7 @@ import (
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/consumer/migrations"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
@@ -184,7 +185,7 @@ func (c *acceptOffsetsCmd) Run(ctx context.Context, k *kong.Kong) error {
 		return ctx.Err()
 	case <-time.After(2 * c.InsertDeadline):
 	}
-	events := store.New(conn, c.ClickHouse.Database)
+	events := store.New(conn, c.ClickHouse.Schema(migrations.Files))
 	moved, err := consume.MovedOffsets(ctx, client, c.Group, eventlog.TopicEvents, events)
 	if err != nil {
 		return err

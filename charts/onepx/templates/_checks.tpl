@@ -10,6 +10,12 @@
 {{- if not .Values.clickhouse.addresses -}}
 {{- $errors = append $errors "clickhouse.addresses is empty: name at least one, as clickhouse.addresses[0]=clickhouse:9000" -}}
 {{- end -}}
+{{- if ne (empty .Values.clickhouse.cluster) (empty .Values.clickhouse.shards) -}}
+{{- $errors = append $errors "clickhouse.cluster and clickhouse.shards need each other: name the addresses of each shard, as clickhouse.shards[0]=\"chi-0-0:9000|chi-0-1:9000\"" -}}
+{{- end -}}
+{{- if and .Values.clickhouse.shards (lt (int .Values.topics.partitions) (len .Values.clickhouse.shards)) -}}
+{{- $errors = append $errors (printf "%d partitions for %d shards: some would stay empty; raise topics.partitions" (int .Values.topics.partitions) (len .Values.clickhouse.shards)) -}}
+{{- end -}}
 {{- $partitions := int .Values.topics.partitions -}}
 {{- with .Values.consumer -}}
 {{- if and .hpa.enabled .keda.enabled -}}

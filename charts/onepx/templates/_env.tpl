@@ -95,6 +95,7 @@
 {{- end }}
 {{- if and $clickhouse.cluster (ne .user "console") }}
 {{ include "onepx.env" (dict "name" "ONEPX_CLICKHOUSE_CLUSTER" "value" $clickhouse.cluster) }}
+{{ include "onepx.env" (dict "name" "ONEPX_CLICKHOUSE_SHARDS" "value" (join "," $clickhouse.shards)) }}
 {{- end }}
 {{- end -}}
 

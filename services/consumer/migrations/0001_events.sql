@@ -2,7 +2,7 @@
 -- One row for every Kafka offset: an event that counts, or the reason why it does not. The consumer inserts one batch of
 -- one partition as one block under a deduplication token (docs/adr/0001-exactly-once.md); PARTITION BY batch_day makes
 -- that block one part, so a batch is stored whole or not at all.
-CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.events {{.OnCluster}}
 (
     -- where the record lies, and the batch that stored it
     kafka_topic        LowCardinality(String),
@@ -124,7 +124,7 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.events {{.OnCluster}}
     -- A process that was stopped in the middle of sending must not store anything when it wakes up much later.
     CONSTRAINT in_time CHECK insert_until > nowInBlock64(3, 'UTC')
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY batch_day
 ORDER BY (site_id, name, occurred_at, kafka_partition, kafka_offset)
 -- From the consumer's clock: a collector whose clock is wrong must not make rows that are gone at once.

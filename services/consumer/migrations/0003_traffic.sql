@@ -1,6 +1,6 @@
 -- oldest consumer: 1
 -- Sums of traffic per site, day and channel. People, machines and what was left out stand side by side.
-CREATE TABLE IF NOT EXISTS {{.Database}}.traffic_daily {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.traffic_daily {{.OnCluster}}
 (
     site_id            LowCardinality(String),
     site_day           Date,
@@ -11,12 +11,12 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.traffic_daily {{.OnCluster}}
     machine_events     Int64,
     duplicates         Int64
 )
-ENGINE = {{.Engine "SummingMergeTree"}}
+ENGINE = {{.FactsEngine "SummingMergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, channel)
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.traffic_daily_view {{.OnCluster}} TO {{.Database}}.traffic_daily AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.traffic_daily_view {{.OnCluster}} TO {{.Facts}}.traffic_daily AS
 SELECT
     site_id,
     site_day,
@@ -26,12 +26,12 @@ SELECT
     toInt64(countIf(outcome = 'event' AND is_bot AND kind = 'page_view'))     AS machine_page_views,
     toInt64(countIf(outcome = 'event' AND is_bot))                            AS machine_events,
     toInt64(countIf(outcome = 'duplicate'))                                   AS duplicates
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome IN ('event', 'duplicate')
 GROUP BY site_id, site_day, channel;
 
 -- Who came on which day. Visitors are counted from here and not from sketches, so that a person can be erased.
-CREATE TABLE IF NOT EXISTS {{.Database}}.visitor_days {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_days {{.OnCluster}}
 (
     site_id      LowCardinality(String),
     site_day     Date,
@@ -45,12 +45,12 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.visitor_days {{.OnCluster}}
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "SummingMergeTree"}}
+ENGINE = {{.FactsEngine "SummingMergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, channel, visitor_kind, visitor_id, daily_hash)
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.visitor_days_view {{.OnCluster}} TO {{.Database}}.visitor_days AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_days_view {{.OnCluster}} TO {{.Facts}}.visitor_days AS
 SELECT
     site_id,
     site_day,
@@ -61,6 +61,6 @@ SELECT
     toInt64(countIf(kind = 'page_view')) AS page_views,
     toInt64(count())                     AS events,
     toInt64(countIf({{.OnSite}})) AS on_site
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

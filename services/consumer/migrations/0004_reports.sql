@@ -49,7 +49,7 @@ ORDER BY kafka_topic, kafka_partition;
 -- What collectors told of their minutes, a row for each account (proto Account). It stands apart from events, so that it still
 -- tells what should be there when rows of events are gone. An account that came here twice counts once: it is read with
 -- LIMIT 1 BY collector, sequence.
-CREATE TABLE IF NOT EXISTS {{.Database}}.ledger_minutes {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.ledger_minutes {{.OnCluster}}
 (
     collector       UUID COMMENT 'of one start of a collector',
     sequence        UInt64,
@@ -73,13 +73,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.ledger_minutes {{.OnCluster}}
     batch_day       Date,
     declared_at     DateTime64(3, 'UTC')
 )
-ENGINE = {{.Engine "ReplacingMergeTree"}}
+ENGINE = {{.FactsEngine "ReplacingMergeTree"}}
 PARTITION BY toYYYYMM(batch_day)
 ORDER BY (collector, sequence)
 TTL batch_day + toIntervalDay(395)
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.ledger_minutes_view {{.OnCluster}} TO {{.Database}}.ledger_minutes AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.ledger_minutes_view {{.OnCluster}} TO {{.Facts}}.ledger_minutes AS
 WITH JSONExtract(account, 'published', 'Array(Tuple(minute Int64, partition Int32, records UInt64, first Int64, last Int64))') AS slots
 SELECT
     toUUIDOrZero(JSONExtractString(account, 'collector')) AS collector,
@@ -102,7 +102,7 @@ SELECT
     slots.last                                            AS `published.last_offset`,
     JSONExtractUInt(account, 'unacknowledged')            AS unacknowledged,
     kafka_topic, kafka_partition, kafka_offset, batch_day, declared_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'account';
 
 -- What each collector did, minute by minute: how events ended and how many records Kafka took. from and to are UTC days of

@@ -1,6 +1,6 @@
 -- oldest consumer: 1
 -- The goals of the site that a row matched when it was stored, one element each, in the order of the configuration.
-ALTER TABLE {{.Database}}.events {{.OnCluster}}
+ALTER TABLE {{.Facts}}.events {{.OnCluster}}
     ADD COLUMN IF NOT EXISTS site_currency LowCardinality(String) COMMENT 'currency of the site' AFTER currency,
     ADD COLUMN IF NOT EXISTS `goals.id` Array(String),
     ADD COLUMN IF NOT EXISTS `goals.once_per` Array(LowCardinality(String)) COMMENT 'order, event, session or hit: of which hits the first counts',

@@ -3,7 +3,7 @@
 -- is found and erased. docs/questions.md has the definitions. Rows live as long as those of events.
 
 -- One row for each goal that a row of events matched, repeats and machines included.
-CREATE TABLE IF NOT EXISTS {{.Database}}.conversion_hits {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.conversion_hits {{.OnCluster}}
 (
     site_id           LowCardinality(String),
     goal              LowCardinality(String),
@@ -34,13 +34,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.conversion_hits {{.OnCluster}}
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_user_key   user_key   TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, goal, order_id, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.conversion_hits_view {{.OnCluster}} TO {{.Database}}.conversion_hits AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.conversion_hits_view {{.OnCluster}} TO {{.Facts}}.conversion_hits AS
 SELECT
     site_id, goal, once_per, site_day, occurred_at, event_id, order_id, kind, transport,
     visitor_kind, visitor_id, daily_hash, user_key,
@@ -53,13 +53,13 @@ FROM
         * EXCEPT (value_micros, currency),
         hit.1 AS goal, hit.2 AS once_per, hit.3 AS value, hit.4 AS value_micros, hit.5 AS currency,
         hit.6 AS click_window_days, hit.7 AS view_window_days
-    FROM {{.Database}}.events
+    FROM {{.Facts}}.events
     ARRAY JOIN arrayZip(goals.id, goals.once_per, goals.value, goals.value_micros, goals.currency, goals.click_window_days, goals.view_window_days) AS hit
     WHERE outcome IN ('event', 'duplicate')
 );
 
 -- What was sold and what happened to it, append-only: purchase, refund, cancel, restate.
-CREATE TABLE IF NOT EXISTS {{.Database}}.order_entries {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.order_entries {{.OnCluster}}
 (
     site_id          LowCardinality(String),
     order_id         String,
@@ -84,24 +84,24 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.order_entries {{.OnCluster}}
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_user_key   user_key   TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, order_id, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.order_entries_view {{.OnCluster}} TO {{.Database}}.order_entries AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.order_entries_view {{.OnCluster}} TO {{.Facts}}.order_entries AS
 SELECT
     site_id, order_id, name AS entry, site_day, occurred_at, event_id,
     value_micros, hasAny(flags, ['value_invalid', 'currency_invalid', 'items_invalid']) AS value_unreadable, currency, site_currency,
     items.id, items.quantity_micros, items.price_micros,
     visitor_id, daily_hash, user_key, is_bot, kafka_topic, kafka_partition, kafka_offset,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND kind = 'order';
 
 -- Where people came from. Which of these rows are touches is decided by the reports, since an earlier one may come late.
-CREATE TABLE IF NOT EXISTS {{.Database}}.touches {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.touches {{.OnCluster}}
 (
     site_id         LowCardinality(String),
     kind            Enum8('click' = 1, 'view' = 2, 'direct' = 3),
@@ -129,13 +129,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.touches {{.OnCluster}}
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_user_key   user_key   TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, visitor_id, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.touches_view {{.OnCluster}} TO {{.Database}}.touches AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.touches_view {{.OnCluster}} TO {{.Facts}}.touches AS
 SELECT
     site_id,
     multiIf(events.kind = 'impression', 'view', source != '', 'click', 'direct') AS kind,
@@ -145,12 +145,12 @@ SELECT
     props['placement'] AS placement,
     kafka_topic, kafka_partition, kafka_offset,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot
   AND (events.kind IN ('impression', 'email_click') OR events.kind = 'page_view' AND (source != '' OR referrer = ''));
 
 -- Which visitor gave which user key when.
-CREATE TABLE IF NOT EXISTS {{.Database}}.identities {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.identities {{.OnCluster}}
 (
     site_id      LowCardinality(String),
     user_key     UUID,
@@ -163,20 +163,20 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.identities {{.OnCluster}}
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 ORDER BY (site_id, user_key, visitor_id, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.identities_view {{.OnCluster}} TO {{.Database}}.identities AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.identities_view {{.OnCluster}} TO {{.Facts}}.identities AS
 SELECT
     site_id, user_key, visitor_kind, visitor_id, daily_hash, occurred_at, event_id,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot AND user_key != toUUID('00000000-0000-0000-0000-000000000000') AND visitor_kind != 'none';
 
 -- Since when each visitor id is known, and whether a browser or the site has ever sent it to us (else it was only minted).
-CREATE TABLE IF NOT EXISTS {{.Database}}.visitors {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.visitors {{.OnCluster}}
 (
     site_id    LowCardinality(String),
     visitor_id UUID,
@@ -186,12 +186,12 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.visitors {{.OnCluster}}
     on_site    SimpleAggregateFunction(max, UInt8) COMMENT 'has an event that is no impression',
     expires_at SimpleAggregateFunction(max, DateTime)
 )
-ENGINE = {{.Engine "AggregatingMergeTree"}}
+ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.visitors_view {{.OnCluster}} TO {{.Database}}.visitors AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitors_view {{.OnCluster}} TO {{.Facts}}.visitors AS
 SELECT
     site_id, visitor_id,
     min(site_day) AS first_day,
@@ -199,12 +199,12 @@ SELECT
     max(visitor_kind IN ('cookie', 'provided')) AS returned,
     max({{.OnSite}}) AS on_site,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot AND visitor_id != toUUID('00000000-0000-0000-0000-000000000000')
 GROUP BY site_id, visitor_id;
 
 -- What visitors did on the site, in the order in which sessions and funnels read it.
-CREATE TABLE IF NOT EXISTS {{.Database}}.visitor_events {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_events {{.OnCluster}}
 (
     site_id       LowCardinality(String),
     visitor_kind  LowCardinality(String),
@@ -227,19 +227,19 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.visitor_events {{.OnCluster}}
 
     INDEX by_day site_day TYPE minmax GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, visitor_id, daily_hash, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.visitor_events_view {{.OnCluster}} TO {{.Database}}.visitor_events AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_events_view {{.OnCluster}} TO {{.Facts}}.visitor_events AS
 SELECT
     site_id, visitor_kind, visitor_id, daily_hash, site_day, occurred_at, event_id, kind, name, page_path,
     channel, source, medium, campaign, click_id,
     utm_source != '' OR utm_medium != '' OR utm_campaign != '' OR utm_id != '' OR click_id != '' AS with_campaign,
     is_bot,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND transport IN ('gif', 'beacon')
   AND (kind IN ('page_view', 'custom', 'identify') OR kind = 'order' AND name = 'purchase');

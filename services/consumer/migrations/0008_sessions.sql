@@ -2,7 +2,7 @@
 -- Sessions and the reports on them. docs/questions.md defines every word used here.
 
 -- Sorting the events of a month costs as much as its columns are wide, so what sessions compare is a number made when the row is stored.
-ALTER TABLE {{.Database}}.visitor_events {{.OnCluster}}
+ALTER TABLE {{.Facts}}.visitor_events {{.OnCluster}}
     ADD COLUMN IF NOT EXISTS campaign_key UInt128 MATERIALIZED if(with_campaign, reinterpretAsUInt128(sipHash128(source, medium, campaign, click_id)), 0) COMMENT '0 = carries no campaign',
     ADD COLUMN IF NOT EXISTS is_page_view Bool MATERIALIZED kind = 'page_view';
 

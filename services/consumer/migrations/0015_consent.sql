@@ -1,10 +1,10 @@
 -- oldest consumer: 1
 -- What was decided about visitors' wishes: of hits that are stored by their rows, of the others by the tallies of collectors.
 
-ALTER TABLE {{.Database}}.events {{.OnCluster}}
+ALTER TABLE {{.Facts}}.events {{.OnCluster}}
     ADD COLUMN IF NOT EXISTS tally_hits UInt64 COMMENT 'outcome tally: how many hits a collector did not store, for the reason of this row';
 
-CREATE TABLE IF NOT EXISTS {{.Database}}.consent_sums {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.consent_sums {{.OnCluster}}
 (
     site_id    LowCardinality(String),
     site_day   Date,
@@ -18,19 +18,19 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.consent_sums {{.OnCluster}}
     is_bot     Bool,
     hits       Int64
 )
-ENGINE = {{.Engine "SummingMergeTree" "hits"}}
+ENGINE = {{.FactsEngine "SummingMergeTree" "hits"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot)
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.consent_sums_view {{.OnCluster}} TO {{.Database}}.consent_sums AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.consent_sums_view {{.OnCluster}} TO {{.Facts}}.consent_sums AS
 SELECT
     site_id, site_day, kind,
     if(outcome = 'suppressed', 'suppression', consent_decided_by) AS decided_by,
     reason,
     consent_measure AS measure, consent_profile AS profile, consent_share AS share, consent_cookie AS cookie, is_bot,
     sum(if(outcome = 'tally', toInt64(tally_hits), 1)) AS hits
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome IN ('event', 'tally', 'suppressed')
 GROUP BY site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot;
 

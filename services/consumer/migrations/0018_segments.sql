@@ -2,7 +2,7 @@
 -- What membership of segments is computed from; docs/audiences.md defines every word used here.
 
 -- The conditions of segments that a row fulfilled when it was stored, one element for each and each product of its.
-ALTER TABLE {{.Database}}.events {{.OnCluster}}
+ALTER TABLE {{.Facts}}.events {{.OnCluster}}
     ADD COLUMN IF NOT EXISTS `segments.id` Array(LowCardinality(String)),
     ADD COLUMN IF NOT EXISTS `segments.version` Array(LowCardinality(String)) COMMENT 'of the conditions',
     ADD COLUMN IF NOT EXISTS `segments.step` Array(Enum8('leave' = 0, 'enter' = 1, 'then' = 2)) COMMENT 'which condition of the segment',
@@ -39,7 +39,7 @@ SETTINGS {{.Window}};
 
 -- One row for each element of events.segments, of events that count. It is asked for a few visitors a thousand times a second: small
 -- granules in small blocks, no partitions, and fewer parts than ClickHouse would leave: each is looked into for each visitor.
-CREATE TABLE IF NOT EXISTS {{.Database}}.segment_hits {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.segment_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
     segment         LowCardinality(String),
@@ -58,13 +58,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.segment_hits {{.OnCluster}}
     kafka_offset    Int64,
     expires_at      DateTime
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PRIMARY KEY (site_id, visitor_id)
 ORDER BY (site_id, visitor_id, segment, version, product, occurred_at)
 TTL expires_at
 SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.segment_hits_view {{.OnCluster}} TO {{.Database}}.segment_hits AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.segment_hits_view {{.OnCluster}} TO {{.Facts}}.segment_hits AS
 SELECT
     site_id, hit.1 AS segment, hit.2 AS version, hit.3 AS step, visitor_kind, visitor_id, hit.4 AS product, hit.5 AS nth,
     occurred_at, event_id,
@@ -72,29 +72,29 @@ SELECT
     hit.6 AS item_micros,
     kafka_topic, kafka_partition, kafka_offset,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 ARRAY JOIN arrayZip(segments.id, segments.version, segments.step, segments.product, segments.nth, segments.item_micros) AS hit
 WHERE outcome = 'event';
 
 -- When each visitor id last did not allow profiling: what it did until then counts in no segment.
-CREATE TABLE IF NOT EXISTS {{.Database}}.profile_refusals {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.profile_refusals {{.OnCluster}}
 (
     site_id    LowCardinality(String),
     visitor_id UUID,
     refused_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     expires_at SimpleAggregateFunction(max, DateTime)
 )
-ENGINE = {{.Engine "AggregatingMergeTree"}}
+ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
 SETTINGS index_granularity = 512, {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.profile_refusals_view {{.OnCluster}} TO {{.Database}}.profile_refusals AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.profile_refusals_view {{.OnCluster}} TO {{.Facts}}.profile_refusals AS
 SELECT
     site_id, visitor_id,
     max(occurred_at) AS refused_at,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT consent_profile AND visitor_id != {{.NoID}}
 GROUP BY site_id, visitor_id;
 

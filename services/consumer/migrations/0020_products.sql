@@ -4,7 +4,7 @@
 
 -- One row for each visitor and product, of events that may feed audiences: the newest of everything, so that order and
 -- repetition of events do not matter. It is asked for a few visitors at a time, as segment_hits.
-CREATE TABLE IF NOT EXISTS {{.Database}}.product_interest {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.product_interest {{.OnCluster}}
 (
     site_id    LowCardinality(String),
     visitor_id UUID,
@@ -20,13 +20,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.product_interest {{.OnCluster}}
     category   SimpleAggregateFunction(max, String) COMMENT 'the newest: moment and name',
     expires_at SimpleAggregateFunction(max, DateTime)
 )
-ENGINE = {{.Engine "AggregatingMergeTree"}}
+ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id, product)
 TTL expires_at
 SETTINGS index_granularity = 128, min_compress_block_size = 4096, {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.product_interest_view {{.OnCluster}} TO {{.Database}}.product_interest AS
-{{.InterestFacts "true"}};
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.product_interest_view {{.OnCluster}} TO {{.Facts}}.product_interest AS
+{{.InterestFacts (print .Facts ".events") "true"}};
 
 --   SELECT * FROM product_interest_of(site = 'shop', visitor = '0190b5ad-…')
 CREATE VIEW IF NOT EXISTS {{.Database}}.product_interest_of {{.OnCluster}} AS

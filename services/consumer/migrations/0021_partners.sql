@@ -3,7 +3,7 @@
 
 -- One row for each pair of ids, from the last time the partner told it. A row without partner_uid says when the partner last took its
 -- id of the visitor back. Rows of other visitors with the same partner_uid stay: if one is erased, the table is as if they had never been there.
-CREATE TABLE IF NOT EXISTS {{.Database}}.partner_ids {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.partner_ids {{.OnCluster}}
 (
     site_id         LowCardinality(String),
     partner         LowCardinality(String),
@@ -17,17 +17,17 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.partner_ids {{.OnCluster}}
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "ReplacingMergeTree" "synced_at"}}
+ENGINE = {{.FactsEngine "ReplacingMergeTree" "synced_at"}}
 ORDER BY (site_id, partner, partner_uid, visitor_id)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.partner_ids_view {{.OnCluster}} TO {{.Database}}.partner_ids AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.partner_ids_view {{.OnCluster}} TO {{.Facts}}.partner_ids AS
 SELECT
     site_id, props['partner'] AS partner, props['partner_uid'] AS partner_uid, visitor_id, occurred_at AS synced_at,
     kafka_topic, kafka_partition, kafka_offset,
     least(toDateTime(occurred_at) + toIntervalDay(14), toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND kind = 'sync' AND NOT is_bot AND consent_profile AND consent_share AND visitor_id != {{.NoID}};
 
 -- The visitors who have the ids at the partner: of each id the one of whom it was told last, within 14 days, unless the partner has

@@ -2,7 +2,7 @@
 -- Exports of audiences to files (docs/audiences.md, Exports).
 
 -- When each visitor id last allowed sharing, and when it last did not. Of events of the same instant the refusal holds.
-CREATE TABLE IF NOT EXISTS {{.Database}}.share_consents {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.share_consents {{.OnCluster}}
 (
     site_id    LowCardinality(String),
     visitor_id UUID,
@@ -10,18 +10,18 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.share_consents {{.OnCluster}}
     refused_at SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     expires_at SimpleAggregateFunction(max, DateTime)
 )
-ENGINE = {{.Engine "AggregatingMergeTree"}}
+ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
 SETTINGS index_granularity = 512, {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.share_consents_view {{.OnCluster}} TO {{.Database}}.share_consents AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.share_consents_view {{.OnCluster}} TO {{.Facts}}.share_consents AS
 SELECT
     site_id, visitor_id,
     maxIf(occurred_at, consent_share)     AS allowed_at,
     maxIf(occurred_at, NOT consent_share) AS refused_at,
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND visitor_id != {{.NoID}}
 GROUP BY site_id, visitor_id;
 

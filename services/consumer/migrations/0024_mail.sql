@@ -1,6 +1,6 @@
 -- oldest consumer: 1
 -- Opens, clicks and deliveries of e-mails; docs/mail-reports.md defines every word used here.
-CREATE TABLE IF NOT EXISTS {{.Database}}.mail_hits {{.OnCluster}}
+CREATE TABLE IF NOT EXISTS {{.Facts}}.mail_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
     campaign        String,
@@ -30,13 +30,13 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.mail_hits {{.OnCluster}}
     INDEX by_visitor_id    visitor_id    TYPE bloom_filter(0.001) GRANULARITY 1,
     INDEX by_recipient_key recipient_key TYPE bloom_filter(0.001) GRANULARITY 1
 )
-ENGINE = {{.Engine "MergeTree"}}
+ENGINE = {{.FactsEngine "MergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, campaign, recipient_key, occurred_at)
 TTL expires_at
 SETTINGS {{.Window}};
 
-CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Database}}.mail_hits_view {{.OnCluster}} TO {{.Database}}.mail_hits AS
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.mail_hits_view {{.OnCluster}} TO {{.Facts}}.mail_hits AS
 SELECT
     site_id, mail_campaign_id AS campaign, recipient_key, mail_message_id AS message,
     replaceOne(if(kind = 'email_delivery', name, kind), 'email_', '') AS hit,
@@ -44,7 +44,7 @@ SELECT
     occurred_at, event_id, site_day, mail_sent_at AS sent_at, visitor_id, traffic_class, head, ip_prefix, network_class, user_agent, browser, os, device,
     kafka_topic, kafka_partition, kafka_offset,
     toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at
-FROM {{.Database}}.events
+FROM {{.Facts}}.events
 WHERE outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubscribe', 'email_delivery') AND mail_campaign_id != '';
 
 -- Recipients who want no more mail, as `consumer jobs` has found and told them (docs/mail.md), append-only, in the order in which they are told.

@@ -228,14 +228,13 @@ WITH
     clicks AS
     (
         SELECT h.campaign AS mail_campaign, h.class AS class, t.occurred_at AS touched_at, t.channel AS channel, t.source AS source, t.medium AS medium, t.campaign AS campaign
-        FROM {{.Database}}.touches AS t
+        FROM (SELECT * FROM {{.Database}}.touches WHERE {{template "touched" .}} AND kind = 'click') AS t
         INNER JOIN
         (
             SELECT campaign, event_id, occurred_at, class
             FROM {{.Database}}.mail_hits_explained(site = {site:String}, campaign = {campaign:Nullable(String)})
             WHERE hit = 'click'
         ) AS h ON h.event_id = t.event_id AND h.occurred_at = t.occurred_at
-        WHERE {{template "touched" .}} AND t.kind = 'click'
     )
 SELECT
     c.goal AS goal, currency, rate_missing, mail_campaign AS campaign,

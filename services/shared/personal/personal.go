@@ -66,6 +66,9 @@ var Tables = []Table{
 	{"mail_hits", map[string]suppression.Kind{"visitor_id": suppression.Visitor, "recipient_key": suppression.Recipient}, OffsetKey},
 }
 
+// Whole are those among Tables that are not made of events by views: on a cluster every node has them whole.
+var Whole = []string{"export_members", "audience_states", "audience_changes", "audience_dues", "unsubscribes"}
+
 // OfPeople is the condition that a row holds one of the ids, which stand in a table of kinds and ids.
 func (t Table) OfPeople(ids string) string {
 	var found []string

@@ -40,16 +40,26 @@ type GrantedUser struct {
 	Grants   []string
 }
 
-// ClickHouse is a real server with one node. Start after Stop or Kill keeps ports and data.
+// ClickHouse is a real server. Start after Stop or Kill keeps ports and data.
 type ClickHouse struct {
 	*Process
 	cfg   ClickHouseConfig
 	ports *Ports // native, HTTP
+	// cluster is nil when the server knows none.
+	cluster *clusterXML
 }
 
 // StartClickHouse starts a server on free ports of 127.0.0.1 and waits until it answers. It is the `clickhouse` on PATH
 // if that is recent enough, else libchdb in a child that is this same program (see RunChild).
 func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, error) {
+	ports, err := ReservePorts(2)
+	if err != nil {
+		return nil, err
+	}
+	return startClickHouse(ctx, cfg, ports, nil)
+}
+
+func startClickHouse(ctx context.Context, cfg ClickHouseConfig, ports *Ports, cluster *clusterXML) (*ClickHouse, error) {
 	if cfg.User == "" {
 		cfg.User = defaultUser
 	}
@@ -62,11 +72,7 @@ func StartClickHouse(ctx context.Context, cfg ClickHouseConfig) (*ClickHouse, er
 	if cfg.LogFile == "" {
 		cfg.LogFile = filepath.Join(cfg.Dir, "clickhouse.log")
 	}
-	ports, err := ReservePorts(2)
-	if err != nil {
-		return nil, err
-	}
-	c := &ClickHouse{cfg: cfg, ports: ports}
+	c := &ClickHouse{cfg: cfg, ports: ports, cluster: cluster}
 	config, err := c.writeConfig()
 	if err != nil {
 		return nil, fmt.Errorf("start clickhouse: %w", err)
@@ -142,6 +148,8 @@ type serverXML struct {
 	Log        string `xml:"logger>log"`
 	LogLevel   string `xml:"logger>level"` // of a server; libchdb takes --log-level
 	Console    int    `xml:"logger>console"`
+
+	Cluster *clusterXML `xml:"remote_servers>onepx"`
 }
 
 type usersXML struct {
@@ -178,7 +186,7 @@ func (c *ClickHouse) writeConfig() (string, error) {
 		writeXML(config, serverXML{
 			Path: filepath.Join(c.cfg.Dir, "data") + "/", ListenHost: "127.0.0.1",
 			TCPPort: c.ports.Numbers[0], HTTPPort: c.ports.Numbers[1],
-			UsersConfig: users, MergeSlots: 16, Log: c.cfg.LogFile, LogLevel: logLevel,
+			UsersConfig: users, MergeSlots: 16, Log: c.cfg.LogFile, LogLevel: logLevel, Cluster: c.cluster,
 		}),
 	)
 }

@@ -77,7 +77,7 @@ func newWorld(t *testing.T) *world {
 	})
 	require.NoError(t, store.Schema{Database: database, Files: migrations.Files}.Migrate(t.Context(), conn, func(store.Migration) {}))
 	w := &world{
-		t: t, conn: conn, database: database, events: store.New(conn, database), list: suppression.New(), now: day.Add(10 * time.Hour),
+		t: t, conn: conn, database: database, events: store.New(conn, store.Schema{Database: database}), list: suppression.New(), now: day.Add(10 * time.Hour),
 		saved: func(string) error { return nil }, publish: func() error { return nil },
 	}
 	w.restart()

@@ -25,6 +25,9 @@ type Declaration struct {
 	Suppression int64
 	// Hash is the fingerprint of the first record of the range, 0 when Kafka holds none of it.
 	Hash uint64
+	// Shard is the number of the one that takes the rows, 0 on a single node. It is no other when the batch is inserted again,
+	// whatever has become of the shards: only that one knows the token.
+	Shard int
 }
 
 // idle is the metadata of a committed offset with no declared batch: everything before the offset is stored.
@@ -66,11 +69,15 @@ func (d Declaration) Token() string {
 	return fmt.Sprintf("%s/%d/%d-%d/%016x", d.Topic, d.ID, d.First, d.Last, d.Hash)
 }
 
-// Metadata is the declaration as it is committed: `v1 last=… at=… day=… rules=… suppression=… hash=…`, well below the
-// 4096 bytes that Kafka takes.
+// Metadata is the declaration as it is committed: `v1 last=… at=… day=… rules=… suppression=… hash=…`, on a cluster with
+// ` shard=…`, well below the 4096 bytes that Kafka takes.
 func (d Declaration) Metadata() string {
-	return fmt.Sprintf("v1 last=%d at=%d day=%s rules=%s suppression=%d hash=%016x",
+	text := fmt.Sprintf("v1 last=%d at=%d day=%s rules=%s suppression=%d hash=%016x",
 		d.Last, d.At.UnixMilli(), d.Day.Format(time.DateOnly), d.Rules, d.Suppression, d.Hash)
+	if d.Shard != 0 {
+		text += " shard=" + strconv.Itoa(d.Shard)
+	}
+	return text
 }
 
 // parseDeclaration reads a committed offset and its metadata; nil and no error means idle, errForeign that it is not ours.
@@ -93,9 +100,20 @@ func parseDeclaration(p store.Partition, offset int64, metadata string) (*Declar
 	day, err3 := time.Parse(time.DateOnly, fields["day"])
 	suppression, err4 := strconv.ParseInt(fields["suppression"], 10, 64)
 	hash, err5 := strconv.ParseUint(fields["hash"], 16, 64)
-	if err := errors.Join(err1, err2, err3, err4, err5); err != nil || last < offset || d.Rules == "" {
+	shard, err6 := parseShard(fields)
+	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil || last < offset || d.Rules == "" {
 		return nil, fmt.Errorf("%w: %q", errForeign, metadata)
 	}
-	d.Last, d.At, d.Day, d.Suppression, d.Hash = last, time.UnixMilli(at).UTC(), day, suppression, hash
+	d.Last, d.At, d.Day, d.Suppression, d.Hash, d.Shard = last, time.UnixMilli(at).UTC(), day, suppression, hash, shard
 	return d, nil
+}
+
+// parseShard is the shard of a declaration, 0 when it names none.
+func parseShard(fields map[string]string) (int, error) {
+	text, named := fields["shard"]
+	if !named {
+		return 0, nil
+	}
+	shard, err := strconv.ParseUint(text, 10, 31)
+	return int(shard), err //nolint:gosec // 31 bits
 }

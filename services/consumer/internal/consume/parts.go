@@ -27,6 +27,29 @@ type Store interface {
 	FillEventIDs(ctx context.Context, r store.Range) error
 }
 
+// Shards are the servers that facts are divided among.
+type Shards interface {
+	// Of is the number of the shard that takes the batches of the partition which are declared from now on.
+	Of(p store.Partition) int
+	// Store is the Store that inserts into the shard of the number. The error wraps store.ErrRefused when there is none.
+	Store(shard int) (Store, error)
+}
+
+// ShardsOf are the shards of a store; nil when it has none.
+func ShardsOf(events *store.Store) Shards {
+	if events.Shards() == 0 {
+		return nil
+	}
+	return shardsOf{events}
+}
+
+type shardsOf struct{ events *store.Store }
+
+// Of goes round: the ids of events, by which they are partitioned, spread evenly over the shards.
+func (s shardsOf) Of(p store.Partition) int { return p.ID%s.events.Shards() + 1 }
+
+func (s shardsOf) Store(shard int) (Store, error) { return s.events.Shard(shard) }
+
 // Log is one partition of the topic.
 type Log interface {
 	// Bounds returns the first offset that Kafka still holds and the one after the last.

@@ -168,9 +168,13 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 		// a repeat, must not wait for the rebuild.
 		return w.Store.FillEventIDs(ctx, d.Range)
 	}
+	into, err := w.storeOf(d)
+	if err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
 	defer cancel()
-	return w.Store.CompleteViews(ctx, d.Range, d.Token())
+	return into.CompleteViews(ctx, d.Range, d.Token())
 }
 
 // countRows returns how many rows of the range are stored: all or none, or the partition stops.

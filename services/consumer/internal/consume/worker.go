@@ -11,6 +11,7 @@ package consume
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -49,10 +50,12 @@ type Limits struct {
 
 // Deps are the parts of a worker.
 type Deps struct {
-	Partition    store.Partition
-	Log          Log
-	Positions    Positions
-	Store        Store
+	Partition store.Partition
+	Log       Log
+	Positions Positions
+	Store     Store
+	// Shards is nil on a single node.
+	Shards       Shards
 	DeadLetters  DeadLetters
 	Suppressions *suppression.List
 	// Rules are those of new batches, saved in the store already.
@@ -223,6 +226,9 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 		Range: b.Range, At: now, Day: now.Truncate(24 * time.Hour),
 		Rules: w.rulesHash, Suppression: list.Position, Hash: b.hash(),
 	}
+	if w.Shards != nil {
+		d.Shard = w.Shards.Of(w.Partition)
+	}
 	declared := w.Elapsed()
 	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
 		return err
@@ -270,13 +276,28 @@ func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *tur
 	if w.Elapsed()-declared >= w.Limits.InsertDeadline {
 		return nil, context.DeadlineExceeded
 	}
+	into, err := w.storeOf(maker.declaration)
+	if err != nil {
+		return nil, err
+	}
 	start := w.Elapsed()
-	err = w.Store.Insert(ctx, maker.declaration.Token(), func(yield func(*store.Row) bool) {
+	err = into.Insert(ctx, maker.declaration.Token(), func(yield func(*store.Row) bool) {
 		made.rows(yield)
 		turn.rowsMade()
 	})
 	w.Metrics.inserted(w.Elapsed()-start, err)
 	return made, err
+}
+
+// storeOf is the store that inserts a declared batch.
+func (w *Worker) storeOf(d Declaration) (Store, error) {
+	switch {
+	case w.Shards != nil && d.Shard != 0:
+		return w.Shards.Store(d.Shard)
+	case w.Shards != nil || d.Shard != 0:
+		return nil, fmt.Errorf("%w: it was declared for shard %d (0 = a single node), and this consumer is set up for another kind of ClickHouse", store.ErrRefused, d.Shard)
+	}
+	return w.Store, nil
 }
 
 // insertRefused raises or lowers the alarm of a block that ClickHouse refuses.

@@ -69,7 +69,7 @@ func newWorld(t *testing.T) *world {
 		require.NoError(t, conn.Close())
 	})
 	require.NoError(t, schema.Migrate(t.Context(), conn, func(store.Migration) {}))
-	w := &world{t: t, conn: conn, database: database, events: store.New(conn, database), tables: store.NewRebuilds(conn, schema)}
+	w := &world{t: t, conn: conn, database: database, events: store.New(conn, schema), tables: store.NewRebuilds(conn, schema)}
 	w.saved, w.asked = func(store.Step) error { return nil }, func() {}
 	w.idle(0)
 	return w

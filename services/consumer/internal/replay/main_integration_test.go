@@ -103,7 +103,7 @@ func newWorld(t *testing.T) *world {
 	require.NoError(t, err)
 	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
 	w := &world{
-		t: t, conn: conn, database: database, schema: store.Schema{Database: database, Files: migrations.Files}, events: store.New(conn, database),
+		t: t, conn: conn, database: database, schema: store.Schema{Database: database, Files: migrations.Files}, events: store.New(conn, store.Schema{Database: database}),
 		list: suppression.New(), now: time.Now().UTC().Truncate(24 * time.Hour), logs: map[int]*partitionLog{}, positions: map[int]int64{},
 	}
 	t.Cleanup(func() {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/ClickHouse/clickhouse-go/v2/lib/driver"
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
@@ -31,7 +32,7 @@ func NewErasure(tables *Rebuilds, id uuid.UUID, site string) *Erasure {
 }
 
 func (e *Erasure) helper(what string) string {
-	return e.tables.table("erasure_" + strings.ReplaceAll(e.id.String(), "-", "") + "_" + what)
+	return e.tables.schema.Facts() + ".erasure_" + strings.ReplaceAll(e.id.String(), "-", "") + "_" + what
 }
 
 // ids is a table of the ids, rows one of all that events holds of these people, and keys one of the keys of the rows that go.
@@ -42,10 +43,6 @@ func (e *Erasure) keys(key string) string { return e.helper(helperOf[key]) }
 
 // helperOf has the tables of keys.
 var helperOf = map[string]string{personal.OffsetKey: "offsets", personal.EventKey: "events", personal.VisitorKey: "visitors", personal.DayKey: "days", personal.AudienceKey: "audiences"}
-
-func (e *Erasure) exec(ctx context.Context, what string, parts ...string) error {
-	return e.tables.exec(ctx, what, parts...)
-}
 
 // Find looks the rows up.
 func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
@@ -78,10 +75,18 @@ func (e *Erasure) Find(ctx context.Context, people jobs.People) error {
 // noteIDs makes a helper table of ids.
 func (e *Erasure) noteIDs(ctx context.Context, into string, people jobs.People) error {
 	schema := e.tables.schema
-	if err := e.exec(ctx, "create table of ids", "CREATE TABLE IF NOT EXISTS", into, schema.OnCluster(), "(kind LowCardinality(String), id UUID) ENGINE =", schema.Engine("MergeTree"), "ORDER BY (kind, id)"); err != nil {
-		return err
+	err := e.define(ctx, "create table of ids", []string{"CREATE TABLE IF NOT EXISTS", into},
+		[]string{"(kind LowCardinality(String), id UUID) ENGINE =", schema.FactsEngine("MergeTree"), "ORDER BY (kind, id)"})
+	for _, server := range e.servers() {
+		if err == nil {
+			err = e.insertIDs(ctx, server, into, people)
+		}
 	}
-	batch, err := e.tables.conn.PrepareBatch(e.tables.statement(ctx, nil), "INSERT INTO "+into+" (kind, id)")
+	return err
+}
+
+func (e *Erasure) insertIDs(ctx context.Context, server driver.Conn, into string, people jobs.People) error {
+	batch, err := server.PrepareBatch(e.tables.statement(ctx, nil), "INSERT INTO "+into+" (kind, id)")
 	if err != nil {
 		return fmt.Errorf("note ids: %w", err)
 	}
@@ -111,10 +116,10 @@ func (e *Erasure) Choose(ctx context.Context, people jobs.People) error {
 // Chosen returns what Choose has noted; nobody when it has not.
 func (e *Erasure) Chosen(ctx context.Context) (people jobs.People, err error) {
 	var there uint8
-	if err := e.tables.conn.QueryRow(ctx, "EXISTS TABLE "+e.chosen()).Scan(&there); err != nil || there == 0 {
+	if err := e.first().QueryRow(ctx, "EXISTS TABLE "+e.chosen()).Scan(&there); err != nil || there == 0 {
 		return people, err
 	}
-	rows, err := e.tables.conn.Query(ctx, "SELECT DISTINCT kind, id FROM "+e.chosen()+" ORDER BY kind, id")
+	rows, err := e.first().Query(ctx, "SELECT DISTINCT kind, id FROM "+e.chosen()+" ORDER BY kind, id")
 	if err != nil {
 		return people, fmt.Errorf("read chosen ids: %w", err)
 	}
@@ -133,10 +138,12 @@ func (e *Erasure) Chosen(ctx context.Context) (people jobs.People, err error) {
 // note makes a helper table of a query.
 func (e *Erasure) note(ctx context.Context, table, query string) error {
 	schema := e.tables.schema
-	if err := e.exec(ctx, "create helper table", "CREATE TABLE", table, schema.OnCluster(), "ENGINE =", schema.Engine("MergeTree"), "ORDER BY tuple() EMPTY AS", query); err != nil {
+	err := e.define(ctx, "create helper table", []string{"CREATE TABLE", table},
+		[]string{"ENGINE =", schema.FactsEngine("MergeTree"), "ORDER BY tuple() EMPTY AS", query})
+	if err != nil {
 		return err
 	}
-	return e.exec(ctx, "fill helper table", "INSERT INTO", table, query)
+	return e.everywhere(ctx, "fill helper table", "INSERT INTO", table, query)
 }
 
 // found are the rows of events, with what facts and sums were made of, and what stays of them.
@@ -154,7 +161,7 @@ func (e *Erasure) ofPeople(t personal.Table) string {
 
 // topics are those of the rows that go: nearly always one. Of nobody there is one too, so that the same is done and takes as long.
 func (e *Erasure) topics(ctx context.Context) (topics []string, err error) {
-	if err := e.tables.conn.QueryRow(ctx, "SELECT groupUniqArray(kafka_topic) FROM "+e.keys(personal.OffsetKey)).Scan(&topics); err != nil {
+	if err := e.first().QueryRow(ctx, "SELECT groupUniqArray(kafka_topic) FROM "+e.keys(personal.OffsetKey)).Scan(&topics); err != nil {
 		return nil, fmt.Errorf("read topics of the rows: %w", err)
 	}
 	if len(topics) == 0 {
@@ -188,7 +195,7 @@ func (e *Erasure) Count(ctx context.Context) ([]personal.Held, error) {
 	if err != nil {
 		return nil, err
 	}
-	return personal.NewStore(e.tables.conn, e.tables.schema.Database).CountWhere(ctx, func(t personal.Table) string {
+	return personal.NewStore(e.first(), e.tables.schema.Database).CountWhere(ctx, func(t personal.Table) string {
 		if t.Key == personal.VisitorKey {
 			return e.ofPeople(t) // the others among them stay
 		}
@@ -206,7 +213,7 @@ func (e *Erasure) token(round uint32, table string) string {
 }
 
 func (e *Erasure) insert(ctx context.Context, round uint32, table, query string) error {
-	return e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), query,
+	return e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.schema.Facts()+"."+table, query,
 		"SETTINGS insert_deduplicate = 1, insert_deduplication_token =", clickhouseconn.Literal(e.token(round, table))+",", sameBlocks)
 }
 
@@ -280,7 +287,7 @@ func (e *Erasure) sharing() string {
 // nothing, and what an attempt before this one has inserted is deleted.
 func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
 	var sharing uint64
-	if err := e.tables.conn.QueryRow(ctx, "SELECT count() FROM ("+e.sharing()+")").Scan(&sharing); err != nil {
+	if err := e.first().QueryRow(ctx, "SELECT count() FROM ("+e.sharing()+")").Scan(&sharing); err != nil {
 		return fmt.Errorf("count visitors who stay: %w", err)
 	}
 	if sharing == 0 {
@@ -290,10 +297,10 @@ func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
 	for table, insert := range map[string]string{
 		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(staying),
 		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(staying),
-		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(staying),
+		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.tables.table("events"), staying),
 		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(staying),
 	} {
-		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.table(table), insert, "SETTINGS insert_deduplicate = 0"); err != nil {
+		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.schema.Facts()+"."+table, insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err
 		}
 	}
@@ -303,14 +310,14 @@ func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
 // delete marks rows as deleted. The condition must hold one subquery and no more, also not within it: mutations of two parts
 // that make two sets may wait for each other for ever (tried on 26.7).
 func (e *Erasure) delete(ctx context.Context, table, condition string) error {
-	return e.exec(ctx, "erase from "+table, "DELETE FROM", e.tables.table(table), e.tables.schema.OnCluster(), "WHERE", condition, "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
+	return e.change(ctx, table, "erase from "+table, []string{"DELETE FROM"}, "WHERE", condition, "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
 }
 
 // noteDays adds to the keys of days those of the erased events on which no events are left, before any of their rows is deleted: a
 // mutation that looked for them would find them changed by its own work on other parts. Sums of the key that are inserted
 // meanwhile can only make a day not empty.
 func (e *Erasure) noteDays(ctx context.Context) error {
-	return e.exec(ctx, "note days without events", "INSERT INTO", e.keys(personal.DayKey), "SELECT "+personal.DayKey+" FROM "+e.tables.table("visitor_days")+" AS days "+
+	return e.everywhere(ctx, "note days without events", "INSERT INTO", e.keys(personal.DayKey), "SELECT "+personal.DayKey+" FROM "+e.tables.table("visitor_days")+" AS days "+
 		"INNER JOIN (SELECT DISTINCT "+personal.DayKey+" FROM "+e.rows()+") AS erased USING ("+personal.DayKey+") GROUP BY "+personal.DayKey+" HAVING sum(days.events) = 0")
 }
 
@@ -343,7 +350,7 @@ func (e *Erasure) staying(topics []string) string {
 // Purge lets ClickHouse remove what is deleted from the disk, which goes on after it has returned.
 func (e *Erasure) Purge(ctx context.Context) error {
 	for _, t := range personal.Tables {
-		if err := e.exec(ctx, "remove deleted rows of "+t.Name, "ALTER TABLE", e.tables.table(t.Name), e.tables.schema.OnCluster(), "APPLY DELETED MASK SETTINGS mutations_sync = 0"); err != nil {
+		if err := e.change(ctx, t.Name, "remove deleted rows of "+t.Name, []string{"ALTER TABLE"}, "APPLY DELETED MASK SETTINGS mutations_sync = 0"); err != nil {
 			return err
 		}
 	}
@@ -355,13 +362,13 @@ func (e *Erasure) Finish(ctx context.Context) error {
 	if err := e.Drop(ctx); err != nil {
 		return err
 	}
-	return e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", e.chosen(), e.tables.schema.OnCluster(), "SYNC")
+	return e.define(ctx, "drop helper table", []string{"DROP TABLE IF EXISTS", e.chosen()}, []string{"SYNC"})
 }
 
 // Drop removes the helper tables of Find.
 func (e *Erasure) Drop(ctx context.Context) error {
 	for _, table := range []string{e.rows(), e.keys(personal.OffsetKey), e.keys(personal.EventKey), e.keys(personal.VisitorKey), e.keys(personal.DayKey), e.keys(personal.AudienceKey), e.ids()} {
-		if err := e.exec(ctx, "drop helper table", "DROP TABLE IF EXISTS", table, e.tables.schema.OnCluster(), "SYNC"); err != nil {
+		if err := e.define(ctx, "drop helper table", []string{"DROP TABLE IF EXISTS", table}, []string{"SYNC"}); err != nil {
 			return err
 		}
 	}

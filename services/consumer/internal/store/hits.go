@@ -53,7 +53,8 @@ func (s Schema) engineOf(ctx context.Context, conn driver.Conn, table string) (s
 	return s.RenewEngine(engine)
 }
 
-// RenewEngine is the engine of a table as system.tables shows it, for another table: with a path of its own.
+// RenewEngine is the engine of a table that is whole on every node, as system.tables shows it, for another table: with a path of
+// its own.
 func (s Schema) RenewEngine(engine string) (string, error) {
 	_, keys, found := strings.Cut(engine, " PARTITION BY ")
 	if !found {

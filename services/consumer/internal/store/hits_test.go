@@ -8,11 +8,11 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/store"
 )
 
-func TestTheTableOfARebuildHasAPathOfItsOwnOnACluster(t *testing.T) {
+func TestATableMadeLikeAnotherHasAPathOfItsOwnOnACluster(t *testing.T) {
 	const keys = " PARTITION BY toYYYYMM(site_day) ORDER BY (site_id, goal) TTL expires_at SETTINGS replicated_deduplication_window = 100000"
 	for name, test := range map[string]struct{ cluster, engine, want string }{
 		"a single node":  {"", "MergeTree" + keys, "MergeTree" + keys},
-		"a cluster":      {"main", "ReplicatedMergeTree('/clickhouse/tables/onepx/conversion_hits/{shard}', '{replica}')" + keys, "ReplicatedMergeTree('/clickhouse/tables/{database}/{table}/{shard}', '{replica}')" + keys},
+		"a cluster":      {"main", "ReplicatedMergeTree('/clickhouse/tables/onepx/products/all', '{shard}-{replica}')" + keys, "ReplicatedMergeTree('/clickhouse/tables/{database}/{table}/all', '{shard}-{replica}')" + keys},
 		"another engine": {"", "Memory", ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -37,7 +37,7 @@ func exactlyOnce(ctx context.Context, token string) context.Context {
 //
 // Each row goes into the block before the next one is asked for, so that they may all be the same Row, filled anew.
 func (s *Store) Insert(ctx context.Context, token string, rows iter.Seq[*Row]) error {
-	batch, err := s.conn.PrepareBatch(exactlyOnce(ctx, token), s.insert)
+	batch, err := s.shard.PrepareBatch(exactlyOnce(ctx, token), s.insert)
 	if err != nil {
 		return classify(fmt.Errorf("insert %s: %w", token, err))
 	}

@@ -5,10 +5,10 @@ import "strings"
 // interestColumns are those of product_interest, in the order of InterestFacts.
 const interestColumns = "site_id, visitor_id, product, viewed_at, carted_at, bought_at, first_at, views, carts, purchases, price, category, expires_at"
 
-// InterestFacts is a template function: the query that fills product_interest from the rows of events for which the condition
-// holds. The names of events that count stand here and nowhere else; docs/audiences.md lists them.
-func (s Schema) InterestFacts(condition string) string {
-	return strings.NewReplacer("$db", s.Database, "$none", s.NoID(), "$condition", condition).Replace(`SELECT
+// InterestFacts is a template function: the query that fills product_interest from the rows of a table of events for which the
+// condition holds. The names of events that count stand here and nowhere else; docs/audiences.md lists them.
+func (s Schema) InterestFacts(events, condition string) string {
+	return strings.NewReplacer("$events", events, "$none", s.NoID(), "$condition", condition).Replace(`SELECT
     site_id, visitor_id, item.1 AS product,
     maxIf(occurred_at, step = 'viewed') AS viewed_at,
     maxIf(occurred_at, step = 'carted') AS carted_at,
@@ -23,7 +23,7 @@ func (s Schema) InterestFacts(condition string) string {
 FROM
 (
     SELECT *, multiIf(name IN ('view_item', 'product_view'), 'viewed', name = 'add_to_cart', 'carted', name = 'purchase', 'bought', '') AS step
-    FROM $db.events
+    FROM $events
     WHERE outcome = 'event' AND NOT is_bot AND consent_profile AND visitor_kind IN ('cookie', 'minted', 'provided') AND visitor_id != $none AND notEmpty(items.id) AND $condition
 )
 ARRAY JOIN arrayZip(items.id, items.price_micros, items.category) AS item
@@ -35,7 +35,7 @@ GROUP BY site_id, visitor_id, product`)
 // one row for each visitor and product, without what was done until a refusal. The condition chooses visitors; the query has
 // the parameter site. A moment of 1970-01-01 is none, as is a currency or category that is empty.
 func (s Schema) Interest(condition, at string) string {
-	return strings.NewReplacer("$db", s.Database, "$condition", condition, "$at", at).Replace(`SELECT
+	return strings.NewReplacer("$interest", s.interest(condition), "$db", s.Database, "$condition", condition, "$at", at).Replace(`SELECT
     visitor_id, product,
     if(i.viewed_at > refused AND i.viewed_at <= $at, i.viewed_at, toDateTime64(0, 3, 'UTC')) AS viewed,
     if(i.carted_at > refused AND i.carted_at <= $at, i.carted_at, toDateTime64(0, 3, 'UTC')) AS carted,
@@ -49,7 +49,7 @@ func (s Schema) Interest(condition, at string) string {
     toInt64OrZero(price_words[2]) AS price_micros,
     substring(i.category, 1, 23) AS category_time,
     if(category_time > toString(refused) AND category_time <= toString($at), substring(i.category, 25), '') AS category_name
-FROM (SELECT * FROM $db.product_interest FINAL WHERE site_id = {site:String} AND $condition) AS i
+FROM ($interest) AS i
 LEFT ANY JOIN
 (
     SELECT visitor_id AS refuser, max(refused_at) AS refused
@@ -59,4 +59,17 @@ LEFT ANY JOIN
     HAVING refused <= $at
 ) AS r ON r.refuser = i.visitor_id
 WHERE newest > toDateTime64(0, 3, 'UTC')`)
+}
+
+// interest is the query of the rows of product_interest, one for each visitor and product, without expires_at.
+func (s Schema) interest(condition string) string {
+	from := s.Database + ".product_interest"
+	where := " WHERE site_id = {site:String} AND " + condition
+	if s.Cluster == "" {
+		return "SELECT * FROM " + from + " FINAL" + where
+	}
+	// FINAL joins what one shard has.
+	return "SELECT visitor_id, product, max(viewed_at) AS viewed_at, max(carted_at) AS carted_at, max(bought_at) AS bought_at, min(first_at) AS first_at, " +
+		"groupUniqArrayArray(100)(views) AS views, groupUniqArrayArray(100)(carts) AS carts, groupUniqArrayArray(100)(purchases) AS purchases, " +
+		"max(price) AS price, max(category) AS category FROM " + from + where + " GROUP BY visitor_id, product"
 }

@@ -78,7 +78,8 @@ func database(t *testing.T, name string, statement time.Duration) db {
 	conn, err := connect(statement)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, conn.Close()) })
-	return db{t: t, conn: conn, name: name, Store: store.New(conn, name), schema: store.Schema{Database: name, Files: migrations.Files}}
+	schema := store.Schema{Database: name, Files: migrations.Files}
+	return db{t: t, conn: conn, name: name, Store: store.New(conn, schema), schema: schema}
 }
 
 func connect(statement time.Duration) (driver.Conn, error) {

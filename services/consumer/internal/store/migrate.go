@@ -29,42 +29,12 @@ var (
 // Schema says where and how tables are made.
 type Schema struct {
 	Database string
-	// Cluster makes replicated tables ON CLUSTER; empty = a single node.
+	// Cluster has the shards; empty = a single node.
 	Cluster string
+	// Unreplicated says that each shard is one node, without Keeper: tables are plain, and Migrate is called for each shard.
+	Unreplicated bool
 	// Files holds NNNN_noun.sql.
 	Files fs.FS
-}
-
-// windowBlocks covers more than six hours at four inserts a second on one table: the time within which a declared batch
-// is inserted again under its token.
-const windowBlocks = 100000
-
-// OnCluster is a template function: the ON CLUSTER clause, or nothing.
-func (s Schema) OnCluster() string {
-	if s.Cluster == "" {
-		return ""
-	}
-	return "ON CLUSTER '" + s.Cluster + "'"
-}
-
-// Engine is a template function: the engine by name with its arguments, replicated on a cluster.
-func (s Schema) Engine(name string, arguments ...string) string {
-	if s.Cluster != "" {
-		name = "Replicated" + name
-		arguments = append([]string{"'/clickhouse/tables/{database}/{table}/{shard}'", "'{replica}'"}, arguments...)
-	}
-	if len(arguments) == 0 {
-		return name
-	}
-	return name + "(" + strings.Join(arguments, ", ") + ")"
-}
-
-// Window is a template function: the settings of the deduplication window, which every table needs.
-func (s Schema) Window() string {
-	if s.Cluster == "" {
-		return fmt.Sprintf("non_replicated_deduplication_window = %d", windowBlocks)
-	}
-	return fmt.Sprintf("replicated_deduplication_window = %d, replicated_deduplication_window_seconds = %d", windowBlocks, 7*24*3600)
 }
 
 // Migration is one file, rendered.
@@ -134,7 +104,7 @@ func (s Schema) render(blocks *template.Template, name string, version int) (Mig
 	// A statement ends with a semicolon at the end of a line; comments, which may hold one, go first.
 	for statement := range strings.SplitSeq(comment.ReplaceAllString(out.String(), ""), ";\n") {
 		if statement = strings.TrimSuffix(strings.TrimSpace(statement), ";"); statement != "" {
-			m.Statements = append(m.Statements, statement)
+			m.Statements = append(m.Statements, s.onShards(statement)...)
 		}
 	}
 	return m, nil
@@ -203,6 +173,7 @@ func (s Schema) Migrate(ctx context.Context, conn driver.Conn, done func(Migrati
 	}
 	bootstrap := []string{
 		"CREATE DATABASE IF NOT EXISTS " + s.Database + " " + s.OnCluster(),
+		"CREATE DATABASE IF NOT EXISTS " + s.Facts() + " " + s.OnCluster(),
 		"CREATE TABLE IF NOT EXISTS " + s.Database + ".schema_migrations " + s.OnCluster() +
 			" (version Int32, name String, oldest_consumer Int32, checksum String, applied_at DateTime64(3, 'UTC')) ENGINE = " +
 			s.Engine("ReplacingMergeTree") + " ORDER BY version SETTINGS " + s.Window(),

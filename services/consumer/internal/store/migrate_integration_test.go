@@ -3,7 +3,6 @@
 package store_test
 
 import (
-	"strings"
 	"testing"
 	"testing/fstest"
 
@@ -60,21 +59,4 @@ func TestAChangedMigrationIsRefused(t *testing.T) {
 	d := migrated(t)
 	d.schema.Files = fstest.MapFS{"0001_events.sql": {Data: []byte("-- oldest consumer: 1\nSELECT 1;\n")}}
 	require.ErrorIs(t, d.schema.CheckSchema(t.Context(), d.conn), store.ErrSchemaChanged)
-}
-
-func TestOnAClusterEveryTableIsReplicatedAndHasTheWindow(t *testing.T) {
-	d := open(t)
-	d.schema.Cluster = "main"
-	all, err := d.schema.Migrations()
-	require.NoError(t, err)
-	for _, m := range all {
-		for _, statement := range m.Statements {
-			require.Contains(t, statement, "ON CLUSTER 'main'", m.Name)
-			if strings.Contains(statement, "ENGINE") {
-				require.Contains(t, statement, "ENGINE = Replicated", m.Name)
-				require.Contains(t, statement, "replicated_deduplication_window = 100000", m.Name)
-				require.Contains(t, statement, "replicated_deduplication_window_seconds", m.Name)
-			}
-		}
-	}
 }

@@ -122,11 +122,13 @@ func (r *Rebuild) offset(p Partition, of []int64) int64 {
 type Rebuilds struct {
 	conn   driver.Conn
 	schema Schema
+	// shards are those of a cluster, for erasures; a rebuild needs a single node.
+	shards []driver.Conn
 }
 
-// NewRebuilds returns the Rebuilds of a database that Migrate has prepared.
-func NewRebuilds(conn driver.Conn, schema Schema) *Rebuilds {
-	return &Rebuilds{conn: conn, schema: schema}
+// NewRebuilds returns the Rebuilds of a database that Migrate has prepared. On a cluster erasures need its shards.
+func NewRebuilds(conn driver.Conn, schema Schema, shards ...driver.Conn) *Rebuilds {
+	return &Rebuilds{conn: conn, schema: schema, shards: shards}
 }
 
 func (b *Rebuilds) table(name string) string { return b.schema.Database + "." + name }
@@ -141,8 +143,12 @@ func (b *Rebuilds) statement(ctx context.Context, more clickhouse.Settings) cont
 }
 
 func (b *Rebuilds) exec(ctx context.Context, what string, parts ...string) error {
+	return b.execAt(ctx, b.conn, what, parts...)
+}
+
+func (b *Rebuilds) execAt(ctx context.Context, server driver.Conn, what string, parts ...string) error {
 	// Tables of any size may be dropped: they are the rebuild's own.
-	if err := b.conn.Exec(b.statement(ctx, clickhouse.Settings{"max_table_size_to_drop": 0}), strings.Join(parts, " ")); err != nil {
+	if err := server.Exec(b.statement(ctx, clickhouse.Settings{"max_table_size_to_drop": 0}), strings.Join(parts, " ")); err != nil {
 		return fmt.Errorf("%s: %w", what, err)
 	}
 	return nil

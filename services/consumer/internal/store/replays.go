@@ -74,7 +74,7 @@ type Replays struct {
 
 // NewReplays returns the Replays of a database that Migrate has prepared.
 func NewReplays(conn driver.Conn, schema Schema) *Replays {
-	return &Replays{NewRebuilds(conn, schema), New(conn, schema.Database)}
+	return &Replays{NewRebuilds(conn, schema), New(conn, schema)}
 }
 
 // Lock is like that of Rebuilds, but for blocks that an earlier replay has left open: this one closes them.
@@ -132,7 +132,7 @@ func (r *Replays) Attach(ctx context.Context, block *Replay, rows []Row) error {
 	if err := r.exec(ctx, "create "+replayedStaged, "CREATE TABLE", r.table(replayedStaged), r.schema.OnCluster(), "AS", r.table("events"), "ENGINE =", engine); err != nil {
 		return err
 	}
-	if err := storeInto(r.conn, r.schema.Database, replayedStaged).Insert(r.statement(ctx, nil), block.token(), pointers(rows)); err != nil {
+	if err := storeInto(r.conn, nil, r.conn, r.schema, replayedStaged).Insert(r.statement(ctx, nil), block.token(), pointers(rows)); err != nil {
 		return err
 	}
 	err = r.eachPartition(ctx, replayedStaged, func(id string) error {

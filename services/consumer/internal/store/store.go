@@ -41,17 +41,38 @@ type EventKey struct {
 
 // Store writes to and reads from one database.
 type Store struct {
-	conn     driver.Conn
+	conn driver.Conn
+	// shards are the servers of facts, the first one is number 1; shard is the one that facts are written to.
+	shards   []driver.Conn
+	shard    driver.Conn
+	schema   Schema
 	database string
 	insert   string
 }
 
-// New returns a Store for a database that Migrate has prepared.
-func New(conn driver.Conn, database string) *Store { return storeInto(conn, database, "events") }
+// New returns a Store for a database that Migrate has prepared. Batches of a cluster go to its shards, if any are given;
+// everything else is read and written by conn.
+func New(conn driver.Conn, schema Schema, shards ...driver.Conn) *Store {
+	return storeInto(conn, shards, conn, schema, "events")
+}
 
-// storeInto is a Store whose Insert writes to another table with the columns of events.
-func storeInto(conn driver.Conn, database, table string) *Store {
-	return &Store{conn: conn, database: database, insert: "INSERT INTO " + database + "." + table + " (" + strings.Join(clickhouseconn.Columns[Row](), ", ") + ")"}
+// storeInto is a Store whose Insert writes to another table with the columns of events, on a shard.
+func storeInto(conn driver.Conn, shards []driver.Conn, shard driver.Conn, schema Schema, table string) *Store {
+	return &Store{
+		conn: conn, shards: shards, shard: shard, schema: schema, database: schema.Database,
+		insert: "INSERT INTO " + schema.Facts() + "." + table + " (" + strings.Join(clickhouseconn.Columns[Row](), ", ") + ")",
+	}
+}
+
+// Shards is the number of shards, 0 on a single node.
+func (s *Store) Shards() int { return len(s.shards) }
+
+// Shard is the Store that writes facts to the shard of a number from 1 on. The error wraps ErrRefused when there is none.
+func (s *Store) Shard(number int) (*Store, error) {
+	if number < 1 || number > len(s.shards) {
+		return nil, fmt.Errorf("%w: it was declared for shard %d, and ONEPX_CLICKHOUSE_SHARDS has %d", ErrRefused, number, len(s.shards))
+	}
+	return storeInto(s.conn, s.shards, s.shards[number-1], s.schema, "events"), nil
 }
 
 // insertUntil is the context's deadline by the wall clock, which ClickHouse holds against its own: the difference between
@@ -71,7 +92,8 @@ func instantText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:0
 // what it lacks. Only for tokens that the deduplication window still holds, or the rows double.
 func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error {
 	ctx = exactlyOnce(ctx, token)
-	err := s.conn.Exec(ctx, "INSERT INTO "+s.database+".events SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+s.database+".events "+
+	events := s.schema.Facts() + ".events"
+	err := s.shard.Exec(ctx, "INSERT INTO "+events+" SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+events+" "+
 		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? ORDER BY kafka_offset",
 		instantText(insertUntil(ctx)), r.Topic, r.ID, r.First, r.Last)
 	if err != nil {
@@ -83,7 +105,7 @@ func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error 
 // CountRows returns how many rows of the range are stored.
 func (s *Store) CountRows(ctx context.Context, r Range) (int64, error) {
 	var n uint64
-	err := s.conn.QueryRow(ctx, "SELECT count() FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ?",
+	err := s.conn.QueryRow(ctx, "SELECT count() FROM "+s.database+".events"+" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ?",
 		r.Topic, r.ID, r.First, r.Last).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count rows: %w", err)
@@ -118,7 +140,7 @@ func (s *Store) lastRow(ctx context.Context, p Partition, where string) (Last, e
 	var last Last
 	err := s.conn.QueryRow(ctx, "SELECT count(), max(kafka_offset), argMax(batch_first, kafka_offset), "+
 		"countIf(record_hash != 0), maxIf(kafka_offset, record_hash != 0), argMaxIf(record_hash, kafka_offset, record_hash != 0) "+
-		"FROM "+s.database+".events WHERE kafka_topic = ? AND kafka_partition = ? AND "+where, p.Topic, p.ID).
+		"FROM "+s.database+".events"+" WHERE kafka_topic = ? AND kafka_partition = ? AND "+where, p.Topic, p.ID).
 		Scan(&rows, &last.Offset, &last.BatchFirst, &hashed, &last.HashedOffset, &last.RecordHash)
 	if err != nil {
 		return Last{}, fmt.Errorf("read last row: %w", err)
@@ -244,8 +266,8 @@ func (s *Store) ListForRebuild(ctx context.Context, r Range, why string) error {
 // FillEventIDs adds the event ids of the range's stored rows to event_ids, for ranges that its view may have missed. Ids
 // that stand there twice change nothing.
 func (s *Store) FillEventIDs(ctx context.Context, r Range) error {
-	err := s.conn.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0})),
-		"INSERT INTO "+s.database+".event_ids (kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day) "+
+	err := s.shard.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0})),
+		"INSERT INTO "+s.schema.Facts()+".event_ids (kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day) "+
 			"SELECT kafka_topic, kafka_partition, event_id, site_id, record_time, kafka_offset, batch_day FROM "+s.database+".events "+
 			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? AND event_id != toUUID('00000000-0000-0000-0000-000000000000')",
 		r.Topic, r.ID, r.First, r.Last)
@@ -290,7 +312,7 @@ func classify(err error) error {
 // CountViews returns how many materialised views an insert into events feeds.
 func (s *Store) CountViews(ctx context.Context) (int, error) {
 	var n uint64
-	err := s.conn.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = ? AND engine = 'MaterializedView'", s.database).Scan(&n)
+	err := s.shard.QueryRow(ctx, "SELECT count() FROM system.tables WHERE database = ? AND engine = 'MaterializedView'", s.schema.Facts()).Scan(&n)
 	if err != nil {
 		return 0, fmt.Errorf("count views: %w", err)
 	}
