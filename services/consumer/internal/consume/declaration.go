@@ -115,5 +115,5 @@ func parseShard(fields map[string]string) (int, error) {
 		return 0, nil
 	}
 	shard, err := strconv.ParseUint(text, 10, 31)
-	return int(shard), err //nolint:gosec // 31 bits
+	return int(shard), err
 }
