@@ -13,8 +13,6 @@ import (
 // reports are questions of every kind: sums, joins, lookups of visitors, windows over visitors whose events lie on both shards.
 var reports = []string{
 	"campaign_revenue(site = 'shop', from = $from, to = $to)",
-	"model_comparison(site = 'shop', from = $from, to = $to)",
-	"roas(site = 'shop', from = $from, to = $to)",
 	"view_through(site = 'shop', from = $from, to = $to)",
 	"conversion_rate(site = 'shop', from = $from, to = $to)",
 	"sessions_daily(site = 'shop', from = $from, to = $to)",
@@ -56,6 +54,7 @@ func TestTwoShardsCountEverythingOnceAndAnswerAsOneNode(t *testing.T) {
 		require.Equal(t, []string{`{"place":"0 on 1"}`, `{"place":"1 on 2"}`, `{"place":"2 on 1"}`, `{"place":"3 on 2"}`}, places)
 	})
 	t.Run("the answers are those of one node with the same rows", w.answersOfOneNode)
+	t.Run("an erased visitor is on no shard, and every offset still has one row", w.erasure)
 	t.Run("shards in another order are refused", func(t *testing.T) {
 		w.pipeline.Env = w.settings(w.shards[1].NativeAddr(), w.shards[0].NativeAddr())
 		defer func() { w.pipeline.Env = w.settings(w.shards[0].NativeAddr(), w.shards[1].NativeAddr()) }()
@@ -83,6 +82,26 @@ func (w *world) answersOfOneNode(t *testing.T) {
 			require.NotEmpty(t, alone, report)
 		}
 	}
+}
+
+// erasure erases a visitor whose events lie on both shards.
+func (w *world) erasure(t *testing.T) {
+	jobs, err := w.pipeline.StartJobs(t.Context(), "jobs")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, jobs.Stop()) }()
+	var visitor struct{ ID string }
+	require.NoError(t, w.clickHouse.One(t.Context(), "SELECT toString(visitor_id) AS ID FROM onepx.events WHERE outcome = 'event' AND NOT is_bot AND visitor_kind = 'cookie' "+
+		"GROUP BY visitor_id HAVING uniqExact(_shard_num) = 2 ORDER BY visitor_id LIMIT 1", &visitor))
+	before := w.answer("onepx", "SELECT kafka_partition, count() AS rows, uniqExact(kafka_offset) AS offsets FROM %s.events GROUP BY ALL ORDER BY ALL")
+	out, err := w.pipeline.Consumer(t.Context(), "privacy", "erase", "--visitor", visitor.ID, "--asked-by", "test", "--yes")
+	require.NoError(t, err, out)
+	require.Empty(t, w.answer("onepx", "SELECT * FROM %s.held_rows(id = '"+visitor.ID+"') WHERE rows > 0"))
+	require.Equal(t, before, w.answer("onepx", "SELECT kafka_partition, count() AS rows, uniqExact(kafka_offset) AS offsets FROM %s.events GROUP BY ALL ORDER BY ALL"))
+	var sums struct{ Events, Traffic, Days int64 }
+	require.NoError(t, w.clickHouse.One(t.Context(), "SELECT (SELECT countIf(NOT is_bot) FROM onepx.events WHERE outcome = 'event') AS Events, "+
+		"(SELECT sum(events) FROM onepx.traffic_daily) AS Traffic, (SELECT sum(events) FROM onepx.visitor_days) AS Days", &sums))
+	require.Equal(t, sums.Events, sums.Traffic)
+	require.Equal(t, sums.Events, sums.Days)
 }
 
 // replicatedStatements lets the server parse what is run where there is a Keeper.
