@@ -47,10 +47,7 @@ func TestTwoShardsCountEverythingOnceAndAnswerAsOneNode(t *testing.T) {
 	require.NoError(t, facts.Err())
 
 	t.Run("each partition lies on one shard, and each shard has some", func(t *testing.T) {
-		var places []string
-		for _, row := range w.answer("onepx", "SELECT concat(toString(kafka_partition), ' on ', toString(_shard_num)) AS place FROM %s.events GROUP BY place ORDER BY place") {
-			places = append(places, row)
-		}
+		places := w.answer("onepx", "SELECT concat(toString(kafka_partition), ' on ', toString(_shard_num)) AS place FROM %s.events GROUP BY place ORDER BY place")
 		require.Equal(t, []string{`{"place":"0 on 1"}`, `{"place":"1 on 2"}`, `{"place":"2 on 1"}`, `{"place":"3 on 2"}`}, places)
 	})
 	t.Run("the answers are those of one node with the same rows", w.answersOfOneNode)
