@@ -115,5 +115,8 @@ func parseShard(fields map[string]string) (int, error) {
 		return 0, nil
 	}
 	shard, err := strconv.ParseUint(text, 10, 31)
+	if err == nil && shard == 0 {
+		err = errForeign
+	}
 	return int(shard), err
 }

@@ -89,6 +89,8 @@ func TestForeignMetadataIsNotOurs(t *testing.T) {
 		"no rules":                                    strings.Replace(good, "rules="+euroRules.rules.Hash(), "rules=", 1),
 		"a hash that is no number":                    strings.Replace(good, "hash=", "hash=zz", 1),
 		"a day that is none":                          strings.Replace(good, "day=2023-11-14", "day=2023-02-30", 1),
+		"a shard that is no number":                   good + " shard=x",
+		"a shard that there is never":                 good + " shard=0",
 		"very long":                                   "v1 " + strings.Repeat("last=15 ", 100_000),
 		"bytes that are no text":                      "v1 \xff\xfe\x00",
 	}
