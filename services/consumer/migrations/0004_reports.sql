@@ -313,7 +313,7 @@ FROM
     (
         SELECT kafka_topic, kafka_partition, max(kafka_offset) AS highest, true AS known
         FROM {{.Database}}.events
-        WHERE batch_day >= {{.DaysBefore "1"}}
+        WHERE batch_day >= {{.DaysBefore "29"}}
         GROUP BY kafka_topic, kafka_partition
     ) AS bounds USING (kafka_topic, kafka_partition)
     WHERE toDate(last_told) BETWEEN {from:Date} AND {to:Date} AND last_told < now() - toIntervalMinute(10)

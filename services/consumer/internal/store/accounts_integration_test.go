@@ -81,6 +81,13 @@ var accountCases = map[string]struct {
 		batches: [][]store.Row{events(100, 20, 0), told(120, "g", 0, claim(0, 20, 100, 119), claim(0, 10, 121, 130))},
 		want:    []string{"not stored 121 130 10 10:00"},
 	},
+	"an account that came after two days, with nothing in the partition since": {
+		batches: [][]store.Row{daysBefore(2, events(100, 20, 0)), elsewhere(told(120, "m", 0, claim(0, 20, 100, 119)))},
+	},
+	"an account of a partition without a row": {
+		batches: [][]store.Row{elsewhere(told(120, "n", 0, claim(0, 20, 100, 119)))},
+		want:    []string{"not stored 100 119 20 10:00"},
+	},
 	"rows that no collector tells of": {
 		batches: [][]store.Row{events(100, 20, 0), told(120, "h", 0, claim(0, 12, 100, 111))},
 		want:    []string{"unknown 100 119 8 10:00"},
@@ -96,6 +103,22 @@ var accountCases = map[string]struct {
 	"an account that is still in a spool":      {batches: [][]store.Row{told(100, "k", 0), spooled(101, "k", 2), spooled(102, "k", 3)}},
 	"an account that came twice counts once":   {batches: [][]store.Row{events(100, 20, 0), told(120, "l", 0, claim(0, 20, 100, 119)), told(121, "l", 0, claim(0, 20, 100, 119))}},
 	"rows from before collectors had accounts": {batches: [][]store.Row{events(100, 20, -60)}},
+}
+
+// daysBefore moves the rows to an earlier day of storing.
+func daysBefore(days int, rows []store.Row) []store.Row {
+	for i := range rows {
+		rows[i].BatchDay, rows[i].DeclaredAt = rows[i].BatchDay.AddDate(0, 0, -days), rows[i].DeclaredAt.AddDate(0, 0, -days)
+	}
+	return rows
+}
+
+// elsewhere moves the rows to another partition.
+func elsewhere(rows []store.Row) []store.Row {
+	for i := range rows {
+		rows[i].KafkaPartition++
+	}
+	return rows
 }
 
 // expired are rows of offsets that Kafka does not hold any more.
