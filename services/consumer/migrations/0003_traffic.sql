@@ -27,7 +27,7 @@ SELECT
     toInt64(countIf(outcome = 'event' AND is_bot))                            AS machine_events,
     toInt64(countIf(outcome = 'duplicate'))                                   AS duplicates
 FROM {{.Facts}}.events
-WHERE outcome IN ('event', 'duplicate')
+WHERE outcome IN ('event', 'duplicate') AND site_id != '' -- repeats of accounts are of no site
 GROUP BY site_id, site_day, channel;
 
 -- Who came on which day. Visitors are counted from here and not from sketches, so that a person can be erased.

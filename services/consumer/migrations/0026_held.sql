@@ -33,7 +33,7 @@ FROM
     UNION ALL
     {{.LedgerFacts "mail_hits" "outcome = 'event' AND kind IN ('email_open', 'email_click', 'email_unsubscribe', 'email_delivery') AND mail_campaign_id != ''" "true"}}
     UNION ALL
-    {{.LedgerSums "traffic_daily" "sum(events + machine_events + duplicates)" "outcome IN ('event', 'duplicate')" "count()"}}
+    {{.LedgerSums "traffic_daily" "sum(events + machine_events + duplicates)" "outcome IN ('event', 'duplicate') AND site_id != ''" "count()"}}
     UNION ALL
     {{.LedgerSums "visitor_days" "sum(events)" "outcome = 'event' AND NOT is_bot" "count()"}}
     UNION ALL

@@ -171,7 +171,9 @@ func TestAnAccountSaysHowEventsEnded(t *testing.T) {
 	require.Equal(t, []string{name.String() + " 00:00 18446744073709551615 46 41 5 0 {'newer':1,'rate_limited':3,'site_unknown':2} 42 3 true"},
 		d.answer("SELECT concatWithSeparator(' ', collector, formatDateTime(minute, '%H:%i'), sequence, received, stored, rejected, lost, mapSort(reasons), published, unacknowledged, last) FROM "+
 			d.name+".ledger_accounts(from='2026-11-24', to='2026-11-24')"))
-	require.Zero(t, d.number("SELECT count() FROM %s.traffic_daily"), "it is no event")
+	d.insertOne(101, func(r *store.Row) { r.SiteID, r.Outcome = "", store.OutcomeDuplicate })
+	require.Zero(t, d.number("SELECT count() FROM %s.traffic_daily"), "it is no event, and nor is its repeat")
+	require.Zero(t, d.number("SELECT count() FROM %s.ledger_views(from='2026-11-24', to='2026-11-24')"))
 }
 
 func TestTablesThatDifferFromEventsAreShown(t *testing.T) {
