@@ -142,10 +142,11 @@ func (c *drainSpoolCmd) Run() error {
 		return err
 	}
 	defer tel.Shutdown(ctx)
-	return c.drain(ctx, tel)
+	return c.drain(ctx, tel, time.Now)
 }
 
-func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry) (err error) {
+// drain publishes all events of the spool, and tells of them by the clock.
+func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry, clock func() time.Time) (err error) {
 	if _, err := os.Stat(c.Dir); err != nil {
 		return fmt.Errorf("spool: %w", err) // it would be made, and be empty
 	}
@@ -170,11 +171,16 @@ func (c *drainSpoolCmd) drain(ctx context.Context, tel *telemetry.Telemetry) (er
 		Spool: s, SpoolOutage: telemetry.NewOutageLog(tel.Logger, "read the spool", time.Now), Unreplayable: losses.unreplayable,
 	})
 	defer reportProgress(tel.Logger, s, publisher)()
-	accounts := account.New(counts, publisher, tel.Logger, time.Now)
-	if err = publisher.Drain(ctx); err != nil {
-		err = fmt.Errorf("stopped, %d events are left in the spool: %w", s.Len(), err)
-	}
+	accounts := account.New(counts, publisher, tel.Logger, clock)
+	stopTelling := background(ctx, accounts.Follow) // an account of hours would be too large for Kafka
+	err = publisher.Drain(ctx)
+	stopTelling()
 	accounts.Last(ctx)
+	if err != nil {
+		err = fmt.Errorf("stopped, %d events are left in the spool: %w", s.Len(), err)
+	} else if left := s.Len(); left > 0 {
+		err = fmt.Errorf("kafka went away at the end: the spool is left with %d accounts of what was published; repeat the command", left)
+	}
 	closing, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTimeout)
 	defer cancel()
 	err = errors.Join(err, publisher.Close(closing))

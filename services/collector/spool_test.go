@@ -103,7 +103,7 @@ func TestDrainSpool(t *testing.T) {
 	require.NoError(t, err)
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
-	err = drain.drain(stopped, tel)
+	err = drain.drain(stopped, tel, time.Now)
 	require.ErrorIs(t, err, context.Canceled)
 	require.ErrorContains(t, err, "21 events are left in the spool", "and the collector's last account")
 	tel.Shutdown(t.Context())
