@@ -21,7 +21,7 @@ const maxWords = 20
 // Metrics writes a table of what is measured with the meter that it gives to measure. What has no measurement there is left
 // out.
 func Metrics(page *bytes.Buffer, measure func(metric.Meter) error) error {
-	page.WriteString(`Counters are there from the start, at 0, under all their labels; the others appear with their first measurement. Beside them are
+	page.WriteString(`Counters are there from the start, at 0, under all their labels, unless their line says otherwise; the others appear with their first measurement. Beside them are
 those of the Go runtime and of the process, ` + "`go_…` and `process_…`" + `. [metrics.md](metrics.md) says how to get them.
 
 | Metric | Type | Labels | Meaning |

@@ -25,7 +25,7 @@ type metrics struct {
 func newMetrics(meter metric.Meter) (*metrics, error) {
 	var m metrics
 	var errs [3]error
-	m.requests, errs[0] = meter.Int64Counter("onepx_console_requests_total", metric.WithDescription("Requests by operation, as in console-api.yaml, and status."))
+	m.requests, errs[0] = meter.Int64Counter("onepx_console_requests_total", metric.WithDescription("Requests by operation, as in console-api.yaml, and status; each pair appears with its first request."))
 	m.duration, errs[1] = meter.Float64Histogram("onepx_console_request_duration_seconds",
 		metric.WithDescription("Time of a request, to the end of its answer, by operation."),
 		metric.WithExplicitBucketBoundaries(0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30))
