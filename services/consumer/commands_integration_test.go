@@ -34,11 +34,13 @@ func TestTopicsAreCreatedAndCheckedAndNeverChanged(t *testing.T) {
 		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicSuppressions, ConfigNames: []string{"cleanup.policy"}},
 		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicEvents, ConfigNames: []string{"retention.ms"}},
 		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicEvents, ConfigNames: []string{"segment.ms"}},
+		{ResourceType: kafka.ResourceTypeTopic, ResourceName: eventlog.TopicEvents, ConfigNames: []string{"message.timestamp.type"}},
 	}})
 	require.NoError(t, err)
 	require.Equal(t, "compact", config.Resources[0].ConfigEntries[0].ConfigValue)
 	require.Equal(t, "2505600000", config.Resources[1].ConfigEntries[0].ConfigValue)
 	require.Equal(t, "86400000", config.Resources[2].ConfigEntries[0].ConfigValue)
+	require.Equal(t, "CreateTime", config.Resources[3].ConfigEntries[0].ConfigValue)
 }
 
 func TestMigrateCanBeRepeatedAndShowsWhatIsPending(t *testing.T) {

@@ -73,7 +73,7 @@ func (c *topicsEnsureCmd) wanted() []kafka.TopicConfig {
 	closed := setting("segment.ms", milliseconds(min(c.Retention, longestSegment)))
 	takes := func(bytes int) kafka.ConfigEntry { return setting(maxMessageBytes, strconv.Itoa(bytes)) }
 	return []kafka.TopicConfig{
-		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed, takes(max(defaultMaxMessage, c.MaxEventBytes+batchOverhead))),
+		topic(eventlog.TopicEvents, c.EventsPartitions, keep, closed, setting(timestampType, producersTime), takes(max(defaultMaxMessage, c.MaxEventBytes+batchOverhead))),
 		topic(eventlog.TopicDeadLetter, 1, keep, closed, takes(deadLetterBytes)),
 		topic(eventlog.TopicSuppressions, 1, setting(cleanupPolicy, compacted)),
 		topic(eventlog.TopicJobs, 1, keep, closed),

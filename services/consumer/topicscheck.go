@@ -28,11 +28,15 @@ const (
 	uncleanElection   = "unclean.leader.election.enable"
 	maxMessageBytes   = "max.message.bytes"
 	cleanupPolicy     = "cleanup.policy"
+	timestampType     = "message.timestamp.type"
 	defaultMaxMessage = 1_048_588 // Kafka's default of maxMessageBytes
 )
 
 // compacted is the cleanup policy of the topic that keeps the last record of each key for ever.
 const compacted = "compact"
+
+// producersTime is the timestamp type of records that have the time of their producer, not the one at which the broker got them.
+const producersTime = "CreateTime"
 
 // topicState is what Kafka tells of a topic: the fewest copies that a partition has, and settings by name.
 type topicState struct {
@@ -74,8 +78,17 @@ func (s topicState) wrongPolicy(topic string) string {
 	return ""
 }
 
+// wrongTime says what becomes of the ledger when records of events have another time than their collector's; "" when all is well.
+func (s topicState) wrongTime(topic string) string {
+	has, told := s.settings[timestampType]
+	if !told || topic != eventlog.TopicEvents || has == producersTime {
+		return ""
+	}
+	return fmt.Sprintf("%s: %s is %s, wanted is %s: records count in other minutes than collectors tell, and the ledger shows differences", topic, timestampType, has, producersTime)
+}
+
 // check looks at all topics and returns what may lose or refuse records. Where that is by choice or for want of brokers it is
-// written as warnings instead, unless Strict; a wrong cleanup policy never is.
+// written as warnings instead, unless Strict; a wrong cleanup policy or timestamp type never is.
 func (c *topicsEnsureCmd) check(ctx context.Context, client *kafka.Client, out io.Writer) ([]error, error) {
 	meta, err := client.Metadata(ctx, &kafka.MetadataRequest{Topics: []string{eventlog.TopicEvents}})
 	if err != nil {
@@ -89,8 +102,10 @@ func (c *topicsEnsureCmd) check(ctx context.Context, client *kafka.Client, out i
 		if err != nil {
 			return nil, err
 		}
-		if wrong := state.wrongPolicy(topic.Topic); wrong != "" {
-			unsafe = append(unsafe, errors.New(wrong))
+		for _, wrong := range []string{state.wrongPolicy(topic.Topic), state.wrongTime(topic.Topic)} {
+			if wrong != "" {
+				unsafe = append(unsafe, errors.New(wrong))
+			}
 		}
 		for _, finding := range state.findings(topic.Topic, largest[topic.Topic]) {
 			if lenient {
@@ -118,7 +133,8 @@ func stateOf(ctx context.Context, client *kafka.Client, topic string) (topicStat
 		}
 	}
 	res, err := client.DescribeConfigs(ctx, &kafka.DescribeConfigsRequest{Resources: []kafka.DescribeConfigRequestResource{{
-		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic, ConfigNames: []string{minInSync, uncleanElection, maxMessageBytes, cleanupPolicy},
+		ResourceType: kafka.ResourceTypeTopic, ResourceName: topic,
+		ConfigNames: []string{minInSync, uncleanElection, maxMessageBytes, cleanupPolicy, timestampType},
 	}}})
 	if err != nil {
 		return state, fmt.Errorf("read settings of %s: %w", topic, err)

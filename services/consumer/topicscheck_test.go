@@ -47,3 +47,11 @@ func TestATopicIsCheckedForWhetherItKeepsWhatItMust(t *testing.T) {
 	}
 	require.Empty(t, topicState{}.wrongPolicy("onepx.events"), "a broker that does not tell")
 }
+
+func TestATopicOfEventsIsCheckedForWhoseTimeItsRecordsHave(t *testing.T) {
+	of := func(kind string) topicState { return topicState{settings: map[string]string{timestampType: kind}} }
+	require.Empty(t, of("CreateTime").wrongTime("onepx.events"))
+	require.Contains(t, of("LogAppendTime").wrongTime("onepx.events"), "onepx.events: message.timestamp.type is LogAppendTime, wanted is CreateTime")
+	require.Empty(t, of("LogAppendTime").wrongTime("onepx.jobs"), "nobody compares its times")
+	require.Empty(t, topicState{}.wrongTime("onepx.events"), "a broker that does not tell")
+}
