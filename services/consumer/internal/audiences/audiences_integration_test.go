@@ -134,6 +134,19 @@ func TestWhatWasMissedIsToldWithinADay(t *testing.T) {
 	w.requireTold(people, "anna left carts left")
 }
 
+func TestAPartitionThatCanBeReadOnlyAfterASweepIsToldAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.segment(func(*store.Segment) {})
+	w.unread = true
+	w.rounds()
+	w.store(hit{visitor: "anna", step: "enter"})
+	w.rounds()
+	w.requireTold(people)
+	w.unread = false
+	w.rounds()
+	w.requireTold(people, "anna entered carts")
+}
+
 // TestWhereverItIsKilledEachChangeIsToldUnderOneID kills the process after each of its writes, and before each of its
 // messages.
 func TestWhereverItIsKilledEachChangeIsToldUnderOneID(t *testing.T) {

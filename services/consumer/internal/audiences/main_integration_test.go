@@ -53,6 +53,8 @@ type world struct {
 	next   int64 // offset
 	wishes int64 // offset in the list
 	told   []audiences.Message
+	// unread tells that the partition cannot be asked how far it is stored.
+	unread bool
 	// saved is called after each write.
 	saved func(what string) error
 	// publish is called before messages are written to the topic.
@@ -92,6 +94,9 @@ func (w *world) restart() {
 	w.stream = audiences.New(audiences.Deps{
 		Store: store.NewAudiences(w.conn, w.database), List: w.list,
 		Stored: func(context.Context) ([]consume.Position, error) {
+			if w.unread {
+				return nil, errors.New("its position cannot be read")
+			}
 			return []consume.Position{{Partition: partition, First: w.next, Last: w.next - 1, Committed: true}}, nil
 		},
 		Publish: func(_ context.Context, messages []kafka.Message) error {

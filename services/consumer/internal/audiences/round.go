@@ -163,7 +163,7 @@ func (s *Stream) seenIn(ctx context.Context, bySite map[string]rules, p consume.
 	case len(bySite) == 0 || known && from.Position >= end:
 		return false, 0, nil
 	case !known: // what is stored already is found when everybody is looked at
-		return false, 0, s.save(ctx, at, end, "")
+		return false, 0, s.save(ctx, at, end, "", s.begun(bySite)...)
 	}
 	to := min(end, from.Position+offsetChunk)
 	day, err := time.Parse(time.DateOnly, from.Cursor)
@@ -187,6 +187,18 @@ func (s *Stream) seenIn(ctx context.Context, bySite map[string]rules, p consume.
 	}
 	// Clocks of consumers may differ: the day before is still looked at.
 	return to < end, end - to, s.save(ctx, at, to, day.AddDate(0, 0, -1).Format(time.DateOnly))
+}
+
+// begun are the positions of sweeps that have begun, each so that the sweep begins anew: a partition that could not be read
+// till now may have events of visitors whom they have passed.
+func (s *Stream) begun(bySite map[string]rules) (anew []store.StreamPosition) {
+	for site := range bySite {
+		at := place{name: sweepPlace + site}
+		if s.position(at).Cursor != "" {
+			anew = append(anew, s.moved(at, 0, ""))
+		}
+	}
+	return anew
 }
 
 // sweep looks at the next visitors of each site of whom everybody must be looked at.
