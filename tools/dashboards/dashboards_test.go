@@ -190,7 +190,7 @@ func TestMarketersAskViewsThatThereAreAboutTheSiteAndTheTimeChosen(t *testing.T)
 		if m[2] != "" || m[1] == "active_segments" {
 			kind = "VIEW"
 		}
-		require.Contains(t, schema.String(), "\nCREATE "+kind+" IF NOT EXISTS {{.Database}}."+m[1]+" {{.OnCluster}}")
+		require.Regexp(t, `\nCREATE `+kind+` IF NOT EXISTS \{\{\.(Database|Facts)\}\}\.`+m[1]+` \{\{\.OnCluster\}\}`, schema.String())
 		asked[m[1]] = true
 	}
 	for _, view := range []string{"traffic", "conversions", "campaign_revenue", "email_stats", "link_stats", "audience_sizes"} {
