@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -42,19 +41,6 @@ type Unsubscribe struct {
 
 var unsubscribeColumns = strings.Join(clickhouseconn.Columns[Unsubscribe](), ", ")
 
-// In returns the unsubscribes of events in a range of stored offsets, in their order and without sequence, and the day of the last batch in it; no
-// batch of the range is of an earlier day than the one given.
-func (u Unsubscribes) In(ctx context.Context, r Range, day time.Time) (found []Unsubscribe, last time.Time, err error) {
-	return u.in(ctx, r, day, "")
-}
-
-// InReplayed returns like In the unsubscribes of a block that a replay has stored, without those that are noted.
-func (u Unsubscribes) InReplayed(ctx context.Context, block Replay) ([]Unsubscribe, error) {
-	found, _, err := u.in(ctx, block.Range(), time.Unix(0, 0).UTC(), " AND kafka_offset NOT IN (SELECT kafka_offset FROM "+u.table("unsubscribes")+
-		" WHERE kafka_topic = "+clickhouseconn.Literal(block.Topic)+" AND kafka_partition = "+strconv.Itoa(int(block.PartitionID))+")")
-	return found, err
-}
-
 // Replayed returns the blocks of rows that replays have stored since the moment and that had never been stored before.
 func (u Unsubscribes) Replayed(ctx context.Context, since time.Time) (blocks []Replay, err error) {
 	err = u.conn.Select(ctx, &blocks, "SELECT "+strings.Join(clickhouseconn.Columns[Replay](), ", ")+" FROM "+u.table("replays")+" FINAL WHERE done = 1 AND facts = ? AND saved_at >= toDateTime64(?, 3, 'UTC') ORDER BY saved_at",
@@ -65,26 +51,21 @@ func (u Unsubscribes) Replayed(ctx context.Context, since time.Time) (blocks []R
 	return blocks, nil
 }
 
-func (u Unsubscribes) in(ctx context.Context, r Range, day time.Time, condition string) (found []Unsubscribe, last time.Time, err error) {
+// In returns the unsubscribes of events in a range of stored offsets that are not noted yet, in their order and without sequence, and the day of
+// the last batch in it; no batch of the range is of an earlier day than the one given.
+func (u Unsubscribes) In(ctx context.Context, r Range, day time.Time) (found []Unsubscribe, last time.Time, err error) {
 	rows, last, err := u.eventsIn(ctx, r, day)
 	if err != nil {
 		return nil, day, err
 	}
+	noted := fmt.Sprintf("SELECT kafka_offset FROM %s WHERE kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", u.table("unsubscribes"), clickhouseconn.Literal(r.Topic), r.ID, r.First, r.Last)
 	err = u.conn.Select(ctx, &found, "SELECT event_id, site_id, recipient_key, if(name = 'email_complained', '"+CauseComplained+"', '"+CauseUnsubscribed+"') AS cause, mail_campaign_id AS campaign, mail_message_id AS message, "+
 		"occurred_at, kafka_topic, kafka_partition, kafka_offset, toDateTime(declared_at) + toIntervalDay(retention_days) AS expires_at"+rows+
-		" AND outcome = 'event' AND (kind = 'email_unsubscribe' OR kind = 'email_delivery' AND name = 'email_complained') AND recipient_key != toUUID('00000000-0000-0000-0000-000000000000')"+condition+" ORDER BY kafka_offset")
+		" AND outcome = 'event' AND (kind = 'email_unsubscribe' OR kind = 'email_delivery' AND name = 'email_complained') AND recipient_key != toUUID('00000000-0000-0000-0000-000000000000') AND kafka_offset NOT IN ("+noted+") ORDER BY kafka_offset")
 	if err != nil {
 		return nil, day, fmt.Errorf("read unsubscribes of events: %w", err)
 	}
 	return found, last, nil
-}
-
-// LastOffset is the highest one of a partition whose unsubscribe is noted; -1 when there is none.
-func (u Unsubscribes) LastOffset(ctx context.Context, p Partition) (last int64, err error) {
-	if err := u.conn.QueryRow(ctx, "SELECT ifNull(maxOrNull(kafka_offset), -1) FROM "+u.table("unsubscribes")+" WHERE kafka_topic = ? AND kafka_partition = ?", p.Topic, p.ID).Scan(&last); err != nil {
-		return 0, fmt.Errorf("read the last unsubscribe: %w", err)
-	}
-	return last, nil
 }
 
 // Append notes unsubscribes, whole or not at all. After an error they may be there, or come later.

@@ -46,8 +46,6 @@ type Stream struct {
 	outage *telemetry.OutageLog
 	// positions are those that Begin has read, by name and partition, and what has become of them.
 	positions map[place]*store.StreamPosition
-	// checked are the partitions of which LastOffset was asked.
-	checked map[store.Partition]bool
 	// replayed are the blocks of replays that were looked at.
 	replayed map[uuid.UUID]bool
 }
@@ -105,7 +103,7 @@ func (s *Stream) Begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.positions, s.checked, s.replayed = map[place]*store.StreamPosition{}, map[store.Partition]bool{}, map[uuid.UUID]bool{}
+	s.positions, s.replayed = map[place]*store.StreamPosition{}, map[uuid.UUID]bool{}
 	for i := range all {
 		s.positions[place{all[i].Name, all[i].Partition}] = &all[i]
 	}
@@ -148,14 +146,6 @@ func (s *Stream) find(ctx context.Context, p consume.Position) (more bool, err e
 	// The position is that of the first offset that was not looked at.
 	at := s.position(eventsPlace+p.Topic, int32(p.ID)) //nolint:gosec // Kafka's are 32 bits
 	from := at.Position
-	if !s.checked[p.Partition] {
-		// Unsubscribes behind the position were noted by a process that was killed before it could move it.
-		noted, err := s.Store.LastOffset(ctx, p.Partition)
-		if err != nil {
-			return false, err
-		}
-		from, s.checked[p.Partition] = max(from, noted+1), true
-	}
 	to := min(p.First, from+offsetChunk)
 	if from >= to {
 		return false, nil
@@ -187,7 +177,7 @@ func (s *Stream) findReplayed(ctx context.Context) error {
 		if s.replayed[block.ID] {
 			continue
 		}
-		found, err := s.Store.InReplayed(ctx, block)
+		found, _, err := s.Store.In(ctx, block.Range(), time.Unix(0, 0).UTC())
 		if err != nil {
 			return err
 		}
