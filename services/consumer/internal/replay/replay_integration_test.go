@@ -179,6 +179,9 @@ func unknown(w *world, p int, _ time.Time) {
 	require.Equal(w.t, rows, w.rows(p))
 	require.Equal(w.t, facts, w.facts("shop"))
 	require.Equal(w.t, []string{"2-5 replayed"}, w.lines("SELECT concat(toString(first_offset), '-', toString(last_offset), ' ', why) FROM %s.view_rebuilds FINAL"))
+	blocks, err := store.Unsubscribes{Audiences: store.NewAudiences(w.conn, w.database)}.Replayed(w.t.Context(), w.now.AddDate(0, 0, -1))
+	require.NoError(w.t, err)
+	require.Len(w.t, blocks, 1, "nobody may have been told of its unsubscribes")
 }
 
 func suppressedSince(w *world, p int, began time.Time) {

@@ -41,10 +41,10 @@ type Unsubscribe struct {
 
 var unsubscribeColumns = strings.Join(clickhouseconn.Columns[Unsubscribe](), ", ")
 
-// Replayed returns the blocks of rows that replays have stored since the moment and that had never been stored before.
+// Replayed returns the blocks of rows that replays have stored since the moment.
 func (u Unsubscribes) Replayed(ctx context.Context, since time.Time) (blocks []Replay, err error) {
-	err = u.conn.Select(ctx, &blocks, "SELECT "+strings.Join(clickhouseconn.Columns[Replay](), ", ")+" FROM "+u.table("replays")+" FINAL WHERE done = 1 AND facts = ? AND saved_at >= toDateTime64(?, 3, 'UTC') ORDER BY saved_at",
-		FactsMade, instantText(since))
+	err = u.conn.Select(ctx, &blocks, "SELECT "+strings.Join(clickhouseconn.Columns[Replay](), ", ")+" FROM "+u.table("replays")+" FINAL WHERE done = 1 AND saved_at >= toDateTime64(?, 3, 'UTC') ORDER BY saved_at",
+		instantText(since))
 	if err != nil {
 		return nil, fmt.Errorf("read replays: %w", err)
 	}
