@@ -46,7 +46,7 @@ type rowMaker struct {
 	suppressed  suppression.Snapshot
 	window      *window
 	history     *history
-	store       Store
+	store       Seer
 }
 
 // block is a batch whose records are decoded, and of which all is known that its rows depend on.

@@ -21,7 +21,7 @@ type Store interface {
 	LastRow(ctx context.Context, p store.Partition) (store.Last, error)
 	RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
 	EventIDs(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error
-	Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error)
+	Seer
 	Rules(ctx context.Context, hash string) (text string, known bool, err error)
 	ListForRebuild(ctx context.Context, r store.Range, why string) error
 	FillEventIDs(ctx context.Context, r store.Range) error
@@ -49,6 +49,11 @@ type shardsOf struct{ events *store.Store }
 func (s shardsOf) Of(p store.Partition) int { return p.ID%s.events.Shards() + 1 }
 
 func (s shardsOf) Store(shard int) (Store, error) { return s.events.Shard(shard) }
+
+// Seer is the part of Store that is asked for repeats.
+type Seer interface {
+	Seen(ctx context.Context, p store.Partition, below int64, since time.Time, keys []store.EventKey) (map[store.EventKey]time.Time, error)
+}
 
 // Log is one partition of the topic.
 type Log interface {

@@ -20,7 +20,7 @@ type Remake struct {
 	Declaration Declaration
 	Enricher    *enrich.Enricher
 	Suppressed  suppression.Snapshot
-	Store       Store
+	Store       Seer
 	// Above returns, for each of the keys that a row behind the batch counts, from which record time on an earlier record makes
 	// that row a repeat: one that is as late must not count beside it.
 	Above func(ctx context.Context, short, long time.Duration, keys []store.EventKey) (map[store.EventKey]time.Time, error)

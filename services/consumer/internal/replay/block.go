@@ -37,7 +37,7 @@ func (r *run) remake(b block) consume.Remake {
 	day := b.at.Truncate(24 * time.Hour)
 	return consume.Remake{
 		Declaration: consume.Declaration{Range: b.Range, At: b.at, Day: day, Rules: b.rules, Suppression: r.list.Position},
-		Enricher:    b.enricher, Suppressed: r.list, Store: r.Events,
+		Enricher:    b.enricher, Suppressed: r.list, Store: r.Tables,
 		Above: func(ctx context.Context, short, long time.Duration, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
 			return r.Tables.CountedAbove(ctx, b.Partition, b.Last, day, short, long, keys)
 		},

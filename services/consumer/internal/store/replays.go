@@ -314,6 +314,21 @@ func (r *Replays) CountReplayed(ctx context.Context, block *Replay) (n uint64, e
 	return n, nil
 }
 
+// Seen is like that of Store, for events of any age: event_ids forgets them, and events may lack some of which it knows.
+func (r *Replays) Seen(ctx context.Context, p Partition, below int64, since time.Time, keys []EventKey) (map[EventKey]time.Time, error) {
+	seen, err := r.events.Seen(ctx, p, below, since, keys)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := r.events.seen(ctx, "events", p, below, since, keys)
+	for key, at := range stored {
+		if at.After(seen[key]) {
+			seen[key] = at
+		}
+	}
+	return seen, err
+}
+
 // CountedAbove returns, for each of the keys that a row above the offset counts, from which record time on an earlier record
 // makes that row a repeat: long before it for events that clients or spools may repeat, short before it for the others. day
 // is the day of storing of the offset.

@@ -186,12 +186,16 @@ func (s *Store) eachEvent(ctx context.Context, table string, p Partition, below 
 
 // Seen returns for each of the keys that is stored below the offset, recorded at or after since, the latest record time.
 func (s *Store) Seen(ctx context.Context, p Partition, below int64, since time.Time, keys []EventKey) (map[EventKey]time.Time, error) {
+	return s.seen(ctx, "event_ids", p, below, since, keys)
+}
+
+func (s *Store) seen(ctx context.Context, table string, p Partition, below int64, since time.Time, keys []EventKey) (map[EventKey]time.Time, error) {
 	ids, err := asked(keys)
 	if err != nil {
 		return nil, err
 	}
 	rows, err := s.conn.Query(clickhouse.Context(ctx, clickhouse.WithExternalTable(ids)),
-		"SELECT site_id, event_id, max(record_time) FROM "+s.database+".event_ids "+
+		"SELECT site_id, event_id, max(record_time) FROM "+s.database+"."+table+" "+
 			"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset < ? AND record_time >= toDateTime64(?, 3, 'UTC') AND batch_day >= toDate(toDateTime64(?, 3, 'UTC')) - 1 AND event_id IN asked GROUP BY site_id, event_id",
 		p.Topic, p.ID, below, instantText(since), instantText(since))
 	if err != nil {
