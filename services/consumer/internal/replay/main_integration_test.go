@@ -51,6 +51,8 @@ type world struct {
 	logs      map[int]*partitionLog
 	positions map[int]int64
 	letters   []consume.DeadLetter
+	// ahead is by how much the clock of the collectors is before that of the consumers.
+	ahead time.Duration
 	// dies is the step after which a run is killed.
 	dies replay.Step
 }
@@ -179,7 +181,7 @@ func (w *world) consume(p int, first, last int64) {
 			records = append(records, m)
 		}
 	}
-	at := w.logs[p].records[last].Time.Add(time.Second).UTC()
+	at := w.logs[p].records[last].Time.Add(time.Second - w.ahead).UTC()
 	rows, _, err := consume.Remake{
 		Declaration: consume.Declaration{Range: r, At: at, Day: at.Truncate(24 * time.Hour), Rules: w.rules.Hash()}, Enricher: w.enricher, Suppressed: suppression.New().Now(), Store: w.events,
 		Above: func(context.Context, time.Duration, time.Duration, []store.EventKey) (map[store.EventKey]time.Time, error) {

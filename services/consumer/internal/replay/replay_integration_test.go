@@ -36,6 +36,7 @@ func TestReplay(t *testing.T) {
 		{"records that Kafka does not hold any more are said to be gone", gone},
 		{"rows that would have been removed by now for their age stay away", expired},
 		{"rows of which it is not known whether views have them go past the views and are listed", unknown},
+		{"facts are known also where a collector's clock was days ahead", clockAhead},
 		{"what was suppressed since then keeps nothing", suppressedSince},
 		{"another topic under the same name is not mixed in", topicChanged},
 		{"dead letters that can be decoded now become events", deadLetters},
@@ -183,6 +184,17 @@ func unknown(w *world, p int, _ time.Time) {
 	blocks, err := store.Unsubscribes{Audiences: store.NewAudiences(w.conn, w.database)}.Replayed(w.t.Context(), w.now.AddDate(0, 0, -1))
 	require.NoError(w.t, err)
 	require.Len(w.t, blocks, 1, "nobody may have been told of its unsubscribes")
+}
+
+func clockAhead(w *world, p int, began time.Time) {
+	w.ahead = 3 * 24 * time.Hour
+	w.publish(p, "shop", began, upTo(10)...)
+	w.consume(p, 0, 4)
+	w.consume(p, 5, 9)
+	facts := w.facts("shop")
+	w.lose(p, 5, 9)
+	require.Equal(w.t, "missing=5 stored=5 (event=5) expired=0 gone=0", w.healed(p))
+	require.Equal(w.t, facts, w.facts("shop"))
 }
 
 func suppressedSince(w *world, p int, began time.Time) {

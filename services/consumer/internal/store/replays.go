@@ -248,13 +248,13 @@ func (r *Replays) neighbour(ctx context.Context, p Partition, nearest, side stri
 const eventIDsKept = 14
 
 // Filled returns the offsets of a range that the views were filled with, as far as their rows had an event id; false when what
-// tells it may have expired. They were not stored before the day.
+// tells it may have expired. The day is when they were stored, as far as a collector's clock tells.
 func (r *Replays) Filled(ctx context.Context, of Range, day, today time.Time) (map[int64]bool, bool, error) {
 	if day.AddDate(0, 0, eventIDsKept).Before(today) {
 		return nil, false, nil
 	}
 	var offsets []int64
-	err := r.conn.QueryRow(ctx, "SELECT groupUniqArray(kafka_offset) FROM "+r.table("event_ids")+ofRange+" AND batch_day >= toDate(?) - 1", of.Topic, of.ID, of.First, of.Last, day.Format(time.DateOnly)).Scan(&offsets)
+	err := r.conn.QueryRow(ctx, "SELECT groupUniqArray(kafka_offset) FROM "+r.table("event_ids")+ofRange, of.Topic, of.ID, of.First, of.Last).Scan(&offsets)
 	if err != nil {
 		return nil, false, fmt.Errorf("ask for event ids: %w", err)
 	}
