@@ -3,10 +3,12 @@ package consume
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go"
 
+	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/store"
 	"github.com/onepx/onepx/services/shared/reason"
@@ -91,17 +93,27 @@ func Decodable(record kafka.Message) bool { return decode(record).err == nil }
 // RecordHash is the fingerprint that the record's row has.
 func RecordHash(record kafka.Message) uint64 { return hashOf(record) }
 
-// ReadSome reads the beginning of a range that Kafka holds and whose end it has passed: up to so many offsets and about so
-// many bytes, one record at least. It waits for a record as long as patience.
-func ReadSome(ctx context.Context, log Log, r store.Range, offsets int64, bytes int, patience time.Duration) (store.Range, []kafka.Message, error) {
-	read := r
-	read.Last = min(r.Last, r.First+offsets-1)
+// RetentionDays is for how many days the record's row is kept.
+func (m Remake) RetentionDays(record kafka.Message) int {
+	d := decode(record)
+	if d.err != nil || d.event.GetAccount() != nil {
+		return retentionWithoutSite
+	}
+	return int(m.Enricher.Facts(&onepxv1.Event{SiteId: d.event.GetSiteId()}).RetentionDays)
+}
+
+// RetentionWithoutRecord is for how many days the row of an offset is kept at which Kafka has no record.
+const RetentionWithoutRecord = retentionWithoutSite
+
+// ReadSome reads the beginning of a range whose end Kafka has passed: about so many bytes, one record at least. It waits for
+// a record as long as patience. What it returns begins later where records have expired meanwhile, and may be empty then.
+func ReadSome(ctx context.Context, log Log, r store.Range, bytes int, patience time.Duration) (read store.Range, records []kafka.Message, err error) {
+	read = r
 	cursor, err := log.Open(r.First)
 	if err != nil {
 		return read, nil, err
 	}
 	defer func() { _ = cursor.Close() }()
-	var records []kafka.Message
 	for size := 0; ; {
 		message, err := next(ctx, cursor, patience)
 		if err != nil {
@@ -119,8 +131,9 @@ func ReadSome(ctx context.Context, log Log, r store.Range, offsets int64, bytes 
 	}
 	// The reader jumps silently over what expires meanwhile.
 	first, _, err := log.Bounds(ctx)
-	if err == nil && first > r.First {
-		err = fmt.Errorf("records of partition %d expire while they are read: Kafka begins at %d now", r.ID, first)
+	if first > read.First {
+		read.First = first
+		records = slices.DeleteFunc(records, func(m kafka.Message) bool { return m.Offset < first })
 	}
 	return read, records, err
 }

@@ -7,9 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
@@ -107,12 +104,20 @@ func (r *run) partition(ctx context.Context, position consume.Position, request 
 	if err := consume.CheckTopic(ctx, log, r.Events, position.Partition, r.InsertDeadline); err != nil {
 		return counts, err
 	}
-	gaps, err := r.Tables.Gaps(ctx, in)
+	holes, err := r.Tables.Gaps(ctx, in)
 	if err != nil {
 		return counts, err
 	}
-	for _, gap := range gaps {
-		if err := r.gap(ctx, log, gap, first, request.DryRun, &counts); err != nil {
+	for _, hole := range holes {
+		counts.Missing += hole.Last - hole.First + 1
+	}
+	h := &healer{run: r, log: log, holes: holes, counts: &counts}
+	h.gone(first)
+	for _, hole := range h.holes {
+		r.Say("partition %d: offsets %d to %d are missing", in.ID, hole.First, hole.Last)
+	}
+	for len(h.holes) > 0 && !request.DryRun {
+		if err := h.window(ctx); err != nil {
 			return counts, err
 		}
 	}
@@ -138,136 +143,4 @@ func (c Counts) outcomes() string {
 		return ""
 	}
 	return " (" + strings.Join(words, " ") + ")"
-}
-
-// gap heals one gap as far as Kafka holds it, which begins at the offset first.
-func (r *run) gap(ctx context.Context, log consume.Log, gap store.Range, first int64, dry bool, counts *Counts) error {
-	counts.Missing += gap.Last - gap.First + 1
-	if gap.First < first {
-		gone := store.Range{Partition: gap.Partition, First: gap.First, Last: min(gap.Last, first-1)}
-		counts.Gone += gone.Last - gone.First + 1
-		r.Say("partition %d: offsets %d to %d are missing, and Kafka does not hold them any more: it begins at %d", gap.ID, gone.First, gone.Last, first)
-		gap.First = first
-	}
-	if gap.First > gap.Last {
-		return nil
-	}
-	r.Say("partition %d: offsets %d to %d are missing", gap.ID, gap.First, gap.Last)
-	if dry {
-		return nil
-	}
-	before, after, err := r.Tables.Around(ctx, gap)
-	if err != nil {
-		return err
-	}
-	for gap.First <= gap.Last {
-		read, records, err := consume.ReadSome(ctx, log, gap, blockOffsets, blockBytes, r.InsertDeadline)
-		if err != nil {
-			return err
-		}
-		at := declaredAt(before, after, records, r.now())
-		blocks, err := r.split(ctx, read, records, at)
-		if err != nil {
-			return err
-		}
-		for _, b := range blocks {
-			if err := r.chooseRules(ctx, &b, before, after); err != nil {
-				return err
-			}
-			if err := r.store(ctx, b, counts); err != nil {
-				return err
-			}
-		}
-		before = &store.Neighbour{DeclaredAt: at, Rules: r.Rules.Hash()}
-		if len(blocks) > 0 {
-			before.Rules = blocks[len(blocks)-1].rules
-		}
-		gap.First = read.Last + 1
-	}
-	return nil
-}
-
-// declaredAt is when rows of the records would have been declared: not before they were published, and in the order of the
-// offsets, as declarations are. They must age like the rows beside them, and whoever looks for the end of a partition goes by
-// the days.
-func declaredAt(before, after *store.Neighbour, records []kafka.Message, now time.Time) time.Time {
-	at := now
-	if len(records) > 0 && records[0].Time.Before(at) {
-		at = records[0].Time.UTC().Truncate(time.Millisecond)
-	}
-	if before != nil && (at.Before(before.DeclaredAt) || len(records) == 0) {
-		at = before.DeclaredAt
-	}
-	if after != nil && at.After(after.DeclaredAt) {
-		at = after.DeclaredAt
-	}
-	return at.UTC()
-}
-
-// chooseRules decides by which rules the rows are made: those of rows that were lost by the rules of the rows beside them, as
-// the facts that are kept were; all others by the rules of now.
-func (r *run) chooseRules(ctx context.Context, b *block, before, after *store.Neighbour) (err error) {
-	b.enricher, b.rules = r.Enricher, r.Rules.Hash()
-	beside := before
-	if beside == nil {
-		beside = after
-	}
-	if b.facts == store.FactsMade || beside == nil {
-		return nil
-	}
-	b.enricher, b.rules, err = r.enricherOf(ctx, beside.Rules)
-	return err
-}
-
-// split cuts what was read into blocks by what the tables that views fill have of it.
-func (r *run) split(ctx context.Context, read store.Range, records []kafka.Message, at time.Time) ([]block, error) {
-	filled, told, err := r.Tables.Filled(ctx, read, at.Truncate(24*time.Hour), r.Now().UTC().Truncate(24*time.Hour))
-	if err != nil {
-		return nil, err
-	}
-	if !told {
-		return []block{{Range: read, records: records, facts: store.FactsUnknown, at: at}}, nil
-	}
-	identified := map[int64]bool{}
-	remake := r.remake(block{Range: read, at: at, enricher: r.Enricher, rules: r.Rules.Hash()})
-	for _, record := range records {
-		identified[record.Offset] = remake.Identified(record)
-	}
-	blocks := cut(read, func(offset int64) string {
-		switch {
-		case filled[offset]:
-			return store.FactsKept
-		case identified[offset]:
-			return store.FactsMade
-		}
-		return ""
-	})
-	for i := range blocks {
-		b := &blocks[i]
-		b.at = at
-		for len(records) > 0 && records[0].Offset <= b.Last {
-			b.records, records = append(b.records, records[0]), records[1:]
-		}
-	}
-	return blocks, nil
-}
-
-// cut cuts a range where the answer changes. Offsets of which nothing tells go with those before them, or after them.
-func cut(read store.Range, facts func(offset int64) string) []block {
-	blocks := []block{{Range: read}}
-	for offset := read.First; offset <= read.Last; offset++ {
-		last, now := &blocks[len(blocks)-1], facts(offset)
-		switch {
-		case now == "" || now == last.facts:
-		case last.facts == "":
-			last.facts = now
-		default:
-			last.Last = offset - 1
-			blocks = append(blocks, block{Range: store.Range{Partition: read.Partition, First: offset, Last: read.Last}, facts: now})
-		}
-	}
-	if blocks[0].facts == "" {
-		blocks[0].facts = store.FactsUnknown
-	}
-	return blocks
 }

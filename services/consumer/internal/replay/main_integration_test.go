@@ -61,6 +61,9 @@ type world struct {
 type partitionLog struct {
 	records []kafka.Message
 	first   int64
+	// expires is where it begins once somebody has begun to read it; opened is how often that was.
+	expires int64
+	opened  int
 }
 
 func (l *partitionLog) Bounds(context.Context) (first, end int64, err error) {
@@ -68,6 +71,8 @@ func (l *partitionLog) Bounds(context.Context) (first, end int64, err error) {
 }
 
 func (l *partitionLog) Open(offset int64) (consume.Cursor, error) {
+	l.first = max(l.first, l.expires)
+	l.opened++
 	return &cursor{l.records[max(offset, l.first):]}, nil
 }
 

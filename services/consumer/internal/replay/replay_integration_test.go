@@ -34,6 +34,8 @@ func TestReplay(t *testing.T) {
 		{"a view that fails is filled by the next run", failingView},
 		{"what is not acknowledged is refused", notAcknowledged},
 		{"records that Kafka does not hold any more are said to be gone", gone},
+		{"and so are those that expire while they are read", goneMeanwhile},
+		{"holes that are near each other are read at once", manyHoles},
 		{"rows that would have been removed by now for their age stay away", expired},
 		{"rows of which it is not known whether views have them go past the views and are listed", unknown},
 		{"facts are known also where a collector's clock was days ahead", clockAhead},
@@ -164,6 +166,29 @@ func gone(w *world, p int, began time.Time) {
 	require.ErrorContains(w.t, err, "2 offsets stay without a row")
 	require.Contains(w.t, said, fmt.Sprintf("partition %d: offsets 2 to 3 are missing, and Kafka does not hold them any more: it begins at 4", p))
 	require.Equal(w.t, "0 event, 1 event, 4 event, 5 event, 6 event, 7 event, 8 event, 9 event", w.outcomes(p))
+}
+
+func goneMeanwhile(w *world, p int, began time.Time) {
+	w.publish(p, "shop", began, upTo(10)...)
+	w.consume(p, 0, 1)
+	w.consume(p, 6, 9)
+	w.logs[p].expires = 4
+	said, err := w.replay(p)
+	require.ErrorIs(w.t, err, replay.ErrGone)
+	require.Contains(w.t, said, "missing=4 stored=2 (event=2) expired=0 gone=2\n")
+}
+
+func manyHoles(w *world, p int, began time.Time) {
+	w.publish(p, "shop", began, upTo(30)...)
+	w.consume(p, 0, 29)
+	rows, facts := w.rows(p), w.facts("shop")
+	w.lose(p, 3, 5)
+	w.lose(p, 7, 7)
+	w.lose(p, 20, 21)
+	require.Equal(w.t, "missing=6 stored=6 (event=6) expired=0 gone=0", w.healed(p))
+	require.Equal(w.t, 2, w.logs[p].opened, "once to check the topic")
+	require.Equal(w.t, rows, w.rows(p))
+	require.Equal(w.t, facts, w.facts("shop"))
 }
 
 func expired(w *world, p int, _ time.Time) {

@@ -67,3 +67,27 @@ func TestRowsCountAsDeclaredInTheOrderOfOffsets(t *testing.T) {
 		})
 	}
 }
+
+func TestHolesAreTakenByWindowsOfOffsets(t *testing.T) {
+	of := func(first, last int64) store.Range { return store.Range{First: first, Last: last} }
+	for _, tc := range []struct {
+		name              string
+		holes             []store.Range
+		reach             store.Range
+		last              int64
+		wantNow, wantLeft []store.Range
+	}{
+		{"up to the last hole", []store.Range{of(5, 5), of(9, 10)}, of(5, 10), 10, []store.Range{of(5, 5), of(9, 10)}, nil},
+		{"a hole beyond is left", []store.Range{of(5, 5), of(20_000, 20_001)}, of(5, 5), 5, []store.Range{of(5, 5)}, []store.Range{of(20_000, 20_001)}},
+		{"a long hole is cut", []store.Range{of(1, 1), of(3, 20_000)}, of(1, 10_000), 10_000, []store.Range{of(1, 1), of(3, 10_000)}, []store.Range{of(10_001, 20_000)}},
+		{"also where few bytes were read", []store.Range{of(1, 1), of(3, 6)}, of(1, 6), 3, []store.Range{of(1, 1), of(3, 3)}, []store.Range{of(4, 6)}},
+		{"nothing that Kafka holds", []store.Range{of(7, 8)}, of(7, 8), 6, nil, []store.Range{of(7, 8)}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			require.Equal(t, tc.reach, reach(tc.holes))
+			now, left := take(tc.holes, tc.last)
+			require.ElementsMatch(t, tc.wantNow, now)
+			require.ElementsMatch(t, tc.wantLeft, left)
+		})
+	}
+}

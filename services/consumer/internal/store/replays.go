@@ -213,56 +213,75 @@ func (r *Replays) gaps(ctx context.Context, in Range) ([]Range, error) {
 
 // Neighbour is a stored row on one side of a gap.
 type Neighbour struct {
+	Offset     int64
 	DeclaredAt time.Time
 	// Rules is their hash.
 	Rules string
 }
 
-// Around returns the rows next to a range on its two sides, nil where there is none.
-func (r *Replays) Around(ctx context.Context, of Range) (before, after *Neighbour, err error) {
-	if before, err = r.neighbour(ctx, of.Partition, "max", "<", of.First); err != nil {
-		return nil, nil, err
-	}
-	after, err = r.neighbour(ctx, of.Partition, "min", ">", of.Last)
-	return before, after, err
+const neighbours = "SELECT kafka_offset, declared_at, rules FROM "
+
+// Within returns the rows of a range by their offsets.
+func (r *Replays) Within(ctx context.Context, of Range) (map[int64]*Neighbour, error) {
+	return r.neighbours(ctx, neighbours+r.table("events")+ofRange, of.Topic, of.ID, of.First, of.Last)
 }
 
-func (r *Replays) neighbour(ctx context.Context, p Partition, nearest, side string, of int64) (*Neighbour, error) {
-	rows, err := r.conn.Query(ctx, "SELECT declared_at, rules FROM "+r.table("events")+" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset = ("+
+// Before returns the nearest row below an offset, nil where there is none.
+func (r *Replays) Before(ctx context.Context, p Partition, offset int64) (*Neighbour, error) {
+	return r.nearest(ctx, p, "max", "<", offset)
+}
+
+// After returns the nearest row above an offset, nil where there is none.
+func (r *Replays) After(ctx context.Context, p Partition, offset int64) (*Neighbour, error) {
+	return r.nearest(ctx, p, "min", ">", offset)
+}
+
+func (r *Replays) nearest(ctx context.Context, p Partition, nearest, side string, of int64) (*Neighbour, error) {
+	found, err := r.neighbours(ctx, neighbours+r.table("events")+" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset = ("+
 		"SELECT "+nearest+"OrNull(kafka_offset) FROM "+r.table("events")+" WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset "+side+" ?) LIMIT 1", p.Topic, p.ID, p.Topic, p.ID, of)
+	for _, n := range found {
+		return n, err
+	}
+	return nil, err
+}
+
+func (r *Replays) neighbours(ctx context.Context, query string, args ...any) (map[int64]*Neighbour, error) {
+	rows, err := r.conn.Query(ctx, query, args...)
 	if err != nil {
-		return nil, fmt.Errorf("read the row next to a gap: %w", err)
+		return nil, fmt.Errorf("read the rows next to a gap: %w", err)
 	}
 	defer func() { _ = rows.Close() }()
-	if !rows.Next() {
-		return nil, rows.Err() //nolint:nilnil // none is no error
+	found := map[int64]*Neighbour{}
+	for rows.Next() {
+		var n Neighbour
+		if err := rows.Scan(&n.Offset, &n.DeclaredAt, &n.Rules); err != nil {
+			return nil, fmt.Errorf("read the rows next to a gap: %w", err)
+		}
+		found[n.Offset] = &n
 	}
-	var n Neighbour
-	if err := rows.Scan(&n.DeclaredAt, &n.Rules); err != nil {
-		return nil, fmt.Errorf("read the row next to a gap: %w", err)
-	}
-	return &n, nil
+	return found, rows.Err()
 }
 
 // eventIDsKept is for how many days after batch_day event_ids certainly holds an id (0002_event_ids.sql).
 const eventIDsKept = 14
 
-// Filled returns the offsets of a range that the views were filled with, as far as their rows had an event id; false when what
-// tells it may have expired. The day is when they were stored, as far as a collector's clock tells.
-func (r *Replays) Filled(ctx context.Context, of Range, day, today time.Time) (map[int64]bool, bool, error) {
-	if day.AddDate(0, 0, eventIDsKept).Before(today) {
-		return nil, false, nil
-	}
+// KeepsFacts tells whether Filled can tell of rows that were stored at a time, as far as a collector's clock tells it.
+func KeepsFacts(at, now time.Time) bool {
+	return !at.UTC().Truncate(24*time.Hour).AddDate(0, 0, eventIDsKept).Before(now.UTC().Truncate(24 * time.Hour))
+}
+
+// Filled returns the offsets of a range that the views were filled with, as far as their rows had an event id.
+func (r *Replays) Filled(ctx context.Context, of Range) (map[int64]bool, error) {
 	var offsets []int64
 	err := r.conn.QueryRow(ctx, "SELECT groupUniqArray(kafka_offset) FROM "+r.table("event_ids")+ofRange, of.Topic, of.ID, of.First, of.Last).Scan(&offsets)
 	if err != nil {
-		return nil, false, fmt.Errorf("ask for event ids: %w", err)
+		return nil, fmt.Errorf("ask for event ids: %w", err)
 	}
 	filled := make(map[int64]bool, len(offsets))
 	for _, offset := range offsets {
 		filled[offset] = true
 	}
-	return filled, true, nil
+	return filled, nil
 }
 
 // DeadRow is a row that says dead.
