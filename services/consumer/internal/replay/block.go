@@ -44,29 +44,31 @@ func (r *run) remake(b block) consume.Remake {
 	}
 }
 
-// store makes the rows of the block and stores those that would not have been removed by now for their age.
-func (r *run) store(ctx context.Context, b block, counts *Counts) error {
+// store makes the rows of the block and stores those that would not have been removed by now for their age. What it returns is
+// to be ended; nil when there was nothing to store.
+func (r *run) store(ctx context.Context, b block, counts *Counts) (*store.Replay, error) {
 	made, dead, err := r.remake(b).Rows(ctx, b.records)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	rows := slices.DeleteFunc(made, func(row store.Row) bool {
 		return !b.at.AddDate(0, 0, int(row.RetentionDays)).After(r.Now())
 	})
 	counts.Expired += int64(len(made) - len(rows))
 	if len(rows) == 0 {
-		return nil
+		return nil, nil //nolint:nilnil // nothing to end
 	}
 	if b.facts == store.FactsUnknown && !slices.ContainsFunc(rows, hasFacts) {
 		b.facts = store.FactsKept // nothing follows from them
 	}
 	if len(dead) > 0 {
 		if err := r.deadline(ctx, func(ctx context.Context) error { return r.DeadLetters.Publish(ctx, dead) }); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	if err := r.storeRows(ctx, b, rows); err != nil {
-		return fmt.Errorf("store offsets %d to %d of partition %d: %w", b.First, b.Last, b.ID, err)
+	entry, err := r.storeRows(ctx, b, rows)
+	if err != nil {
+		return nil, fmt.Errorf("store offsets %d to %d of partition %d: %w", b.First, b.Last, b.ID, err)
 	}
 	for i := range rows {
 		counts.Outcomes[rows[i].Outcome]++
@@ -75,17 +77,17 @@ func (r *run) store(ctx context.Context, b block, counts *Counts) error {
 		}
 	}
 	counts.Stored += int64(len(rows))
-	return nil
+	return entry, nil
 }
 
 func hasFacts(row store.Row) bool {
 	return row.Outcome != store.OutcomeMissing && row.Outcome != store.OutcomeDead
 }
 
-func (r *run) storeRows(ctx context.Context, b block, rows []store.Row) error {
+func (r *run) storeRows(ctx context.Context, b block, rows []store.Row) (*store.Replay, error) {
 	entry, err := r.begin(ctx, b, len(rows))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	switch b.facts {
 	case store.FactsMade:
@@ -100,10 +102,7 @@ func (r *run) storeRows(ctx context.Context, b block, rows []store.Row) error {
 	if err == nil {
 		err = r.Saved(StepStored)
 	}
-	if err != nil {
-		return err
-	}
-	return r.end(ctx, entry)
+	return entry, err
 }
 
 // deadline bounds what is done, so that an insert which is cut off cannot come late.
@@ -136,14 +135,8 @@ func (r *run) begin(ctx context.Context, b block, rows int) (*store.Replay, erro
 	return entry, r.Saved(StepBegun)
 }
 
-// end does what is left to do of a block whose rows are stored.
+// end keeps that nothing is left to do of a block.
 func (r *run) end(ctx context.Context, entry *store.Replay) error {
-	if entry.What == store.ReplayDeadLetter {
-		// The rows that say dead go last: an offset without a row would look like a loss.
-		if err := r.Tables.RemoveDead(ctx, entry.Range()); err != nil {
-			return err
-		}
-	}
 	entry.Done, entry.SavedAt = 1, r.now()
 	if err := r.Tables.SaveReplay(ctx, entry); err != nil {
 		return err
@@ -181,6 +174,9 @@ func (r *run) finish(ctx context.Context) error {
 			}
 		default:
 			err = r.deadline(ctx, func(ctx context.Context) error { return r.Tables.Complete(ctx, entry) })
+		}
+		if err == nil && entry.What == store.ReplayDeadLetter {
+			err = r.Tables.RemoveDead(ctx, entry.Range(), nil)
 		}
 		if err != nil {
 			return err

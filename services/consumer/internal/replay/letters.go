@@ -36,12 +36,21 @@ func DeadLetters(ctx context.Context, deps Deps, each func(context.Context, func
 	return deps.locked(ctx, store.ReplayDeadLetter, func(ctx context.Context, r *run) error { return r.letters(ctx, each, dry) })
 }
 
-// lettersAtOnce is of how many letters of a partition the rows are looked at in one query.
-const lettersAtOnce = 1000
+// How many letters of a partition, and of about how many bytes, are stored together: the rows that say dead go in one step.
+const (
+	lettersAtOnce = 1000
+	lettersBytes  = 8 << 20
+)
+
+// readable are letters that can be read now, of one partition.
+type readable struct {
+	records []kafka.Message
+	bytes   int
+}
 
 func (r *run) letters(ctx context.Context, each func(context.Context, func(consume.DeadLetter) error) error, dry bool) error {
 	counts := LetterCounts{Counts: Counts{Outcomes: map[string]int64{}}}
-	readable := map[int][]kafka.Message{}
+	waiting := map[int]*readable{}
 	err := each(ctx, func(letter consume.DeadLetter) error {
 		position, ok := r.positions[letter.ID]
 		if !ok || position.Topic != letter.Topic {
@@ -54,18 +63,23 @@ func (r *run) letters(ctx context.Context, each func(context.Context, func(consu
 		case letter.Record.Offset >= position.First:
 			counts.Early++
 		default:
-			readable[letter.ID] = append(readable[letter.ID], letter.Record)
+			some := waiting[letter.ID]
+			if some == nil {
+				some = &readable{}
+				waiting[letter.ID] = some
+			}
+			some.records, some.bytes = append(some.records, letter.Record), some.bytes+len(letter.Record.Key)+len(letter.Record.Value)
+			if len(some.records) < lettersAtOnce && some.bytes < lettersBytes {
+				return nil
+			}
+			delete(waiting, letter.ID)
+			return r.some(ctx, letter.Partition, some.records, dry, &counts)
 		}
-		if len(readable[letter.ID]) < lettersAtOnce {
-			return nil
-		}
-		some := readable[letter.ID]
-		delete(readable, letter.ID)
-		return r.some(ctx, letter.Partition, some, dry, &counts)
+		return nil
 	})
-	for _, id := range slices.Sorted(maps.Keys(readable)) {
+	for _, id := range slices.Sorted(maps.Keys(waiting)) {
 		if err == nil {
-			err = r.some(ctx, r.positions[id].Partition, readable[id], dry, &counts)
+			err = r.some(ctx, r.positions[id].Partition, waiting[id].records, dry, &counts)
 		}
 	}
 	if err != nil {
@@ -115,9 +129,36 @@ func (r *run) some(ctx context.Context, p store.Partition, records []kafka.Messa
 	if dry {
 		return nil
 	}
+	return r.storeLetters(ctx, blocks, &counts.Counts)
+}
+
+// storeLetters stores blocks of one partition beside their rows that say dead, which go last: an offset without a row would look like a loss.
+func (r *run) storeLetters(ctx context.Context, blocks []block, counts *Counts) error {
+	var entries []*store.Replay
+	var days []time.Time
 	for _, b := range blocks {
 		b.enricher, b.rules, b.facts = r.Enricher, r.Rules.Hash(), store.FactsMade
-		if err := r.store(ctx, b, &counts.Counts); err != nil {
+		entry, err := r.store(ctx, b, counts)
+		if err != nil {
+			return err
+		}
+		if day := b.at.Truncate(24 * time.Hour); entry != nil && !slices.Contains(days, day) {
+			days = append(days, day)
+		}
+		if entry != nil {
+			entries = append(entries, entry)
+		}
+	}
+	if len(entries) == 0 {
+		return nil
+	}
+	of := entries[0].Range()
+	of.Last = entries[len(entries)-1].Last
+	if err := r.Tables.RemoveDead(ctx, of, days); err != nil {
+		return err
+	}
+	for _, entry := range entries {
+		if err := r.end(ctx, entry); err != nil {
 			return err
 		}
 	}

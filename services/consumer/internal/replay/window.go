@@ -150,7 +150,11 @@ func (h *healer) heal(ctx context.Context, of hole, filled map[int64]bool) error
 			h.counts.Expired += b.Last - b.First + 1
 			continue
 		}
-		if err := h.store(ctx, b, h.counts); err != nil {
+		entry, err := h.store(ctx, b, h.counts)
+		if err == nil && entry != nil {
+			err = h.end(ctx, entry)
+		}
+		if err != nil {
 			return err
 		}
 	}

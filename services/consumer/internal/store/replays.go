@@ -314,11 +314,19 @@ func (r *Replays) Dead(ctx context.Context, p Partition, offsets []int64) (dead 
 	return dead, stored, rows.Err()
 }
 
-// RemoveDead removes the rows of a range that say dead and beside which another row of their offset is stored.
-func (r *Replays) RemoveDead(ctx context.Context, of Range) error {
-	offsets := fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", clickhouseconn.Literal(of.Topic), of.ID, of.First, of.Last)
-	return r.exec(ctx, "remove dead rows", "DELETE FROM", r.table("events"), r.schema.OnCluster(), "WHERE", offsets, "AND outcome = '"+OutcomeDead+"' AND kafka_offset IN (SELECT kafka_offset FROM",
-		r.table("events"), "WHERE", offsets, "AND outcome != '"+OutcomeDead+"')", "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
+// RemoveDead removes the rows of a range, of some days of storing or, for none, of all, that say dead and beside which another row of their
+// offset is stored.
+func (r *Replays) RemoveDead(ctx context.Context, of Range, days []time.Time) error {
+	rows := fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", clickhouseconn.Literal(of.Topic), of.ID, of.First, of.Last)
+	if len(days) > 0 {
+		var texts []string
+		for _, day := range days {
+			texts = append(texts, day.Format(time.DateOnly))
+		}
+		rows += " AND batch_day IN (" + literals(texts) + ")"
+	}
+	return r.exec(ctx, "remove dead rows", "DELETE FROM", r.table("events"), r.schema.OnCluster(), "WHERE", rows, "AND outcome = '"+OutcomeDead+"' AND kafka_offset IN (SELECT kafka_offset FROM",
+		r.table("events"), "WHERE", rows, "AND outcome != '"+OutcomeDead+"')", "SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
 }
 
 // CountReplayed returns how many rows of a block are stored.
