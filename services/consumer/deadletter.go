@@ -36,11 +36,7 @@ type deadletterReplayCmd struct {
 
 // Run is `consumer deadletter replay`.
 func (c *deadletterReplayCmd) Run(ctx context.Context, k *kong.Kong) error {
-	return c.with(ctx, k, func(deps replay.Deps, client *kafka.Client, dialer *kafka.Dialer) error {
-		return replay.DeadLetters(ctx, deps, func(ctx context.Context, do func(consume.DeadLetter) error) error {
-			return eachDeadLetter(ctx, c.Kafka, client, dialer, do)
-		}, c.DryRun)
-	})
+	return c.with(ctx, k, func(deps replay.Deps) error { return replay.DeadLetters(ctx, deps, c.DryRun) })
 }
 
 // deadletterShowCmd are the settings of `consumer deadletter show`.

@@ -69,13 +69,13 @@ func (c *replayCmd) Validate() error {
 
 // Run is `consumer replay`.
 func (c *replayCmd) Run(ctx context.Context, k *kong.Kong) error {
-	return c.with(ctx, k, func(deps replay.Deps, _ *kafka.Client, _ *kafka.Dialer) error {
+	return c.with(ctx, k, func(deps replay.Deps) error {
 		return replay.Gaps(ctx, deps, replay.Request{Partition: c.Partition, From: c.From, To: c.To, DryRun: c.DryRun})
 	})
 }
 
 // with calls do with the parts of a replay, connected.
-func (s *replaySettings) with(ctx context.Context, k *kong.Kong, do func(replay.Deps, *kafka.Client, *kafka.Dialer) error) error {
+func (s *replaySettings) with(ctx context.Context, k *kong.Kong, do func(replay.Deps) error) error {
 	sites, err := siteconfig.Load(s.Config)
 	if err != nil {
 		return err
@@ -106,7 +106,7 @@ func (s *replaySettings) with(ctx context.Context, k *kong.Kong, do func(replay.
 		return err
 	}
 	deps.DeadLetters = consume.DeadLetterTopic{Writer: letters}
-	return do(deps, client, dialer)
+	return do(deps)
 }
 
 func (s *replaySettings) deps(ctx context.Context, k *kong.Kong, conn driver.Conn, client *kafka.Client, dialer *kafka.Dialer, sites *siteconfig.Config) (replay.Deps, error) {
@@ -119,6 +119,9 @@ func (s *replaySettings) deps(ctx context.Context, k *kong.Kong, conn driver.Con
 	deps := replay.Deps{
 		Tables: store.NewReplays(conn, s.ClickHouse.Schema(migrations.Files)),
 		Events: events, Log: topic.Log, InsertDeadline: s.InsertDeadline, TokenLife: tokenLife, Now: time.Now, Saved: s.saved,
+		Letters: func(ctx context.Context, do func(consume.DeadLetter) error) error {
+			return eachDeadLetter(ctx, s.Kafka, client, dialer, do)
+		},
 		Say: func(format string, args ...any) { fmt.Fprintf(k.Stdout, format+"\n", args...) },
 		Positions: func(ctx context.Context) ([]consume.Position, error) {
 			return consume.GroupPositions(ctx, client, s.Group, s.Topic, events)

@@ -44,9 +44,11 @@ type rowMaker struct {
 	declaration Declaration
 	enricher    *enrich.Enricher
 	suppressed  suppression.Snapshot
-	window      *window
-	history     *history
-	store       Seer
+	// withheld are offsets that are suppressed whatever the list says.
+	withheld map[int64]bool
+	window   *window
+	history  *history
+	store    Seer
 }
 
 // block is a batch whose records are decoded, and of which all is known that its rows depend on.
@@ -252,7 +254,7 @@ func (m rowMaker) row(d *decoded, repeated func() bool) store.Row {
 	switch {
 	case d.err != nil:
 		row.Outcome, row.Reason = store.OutcomeDead, string(reasonOf(d.err))
-	case m.isSuppressed(d.event):
+	case m.withheld[d.offset] || m.isSuppressed(d.event):
 		row.Outcome, row.Reason = store.OutcomeSuppressed, string(reason.OnSuppression)
 		row.SiteID = d.event.GetSiteId()
 		row.RetentionDays = m.enricher.Facts(&onepxv1.Event{SiteId: row.SiteID}).RetentionDays

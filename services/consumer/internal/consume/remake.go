@@ -22,7 +22,9 @@ type Remake struct {
 	Declaration Declaration
 	Enricher    *enrich.Enricher
 	Suppressed  suppression.Snapshot
-	Store       Seer
+	// Withheld are offsets of events that are suppressed whatever the list says.
+	Withheld map[int64]bool
+	Store    Seer
 	// Above returns, for each of the keys that a row behind the batch counts, from which record time on an earlier record makes
 	// that row a repeat: one that is as late must not count beside it.
 	Above func(ctx context.Context, short, long time.Duration, keys []store.EventKey) (map[store.EventKey]time.Time, error)
@@ -33,7 +35,7 @@ var never = time.UnixMilli(maxRecordTime).AddDate(1, 0, 0)
 
 func (m Remake) maker() rowMaker {
 	return rowMaker{
-		declaration: m.Declaration, enricher: m.Enricher, suppressed: m.Suppressed, store: m.Store,
+		declaration: m.Declaration, enricher: m.Enricher, suppressed: m.Suppressed, withheld: m.Withheld, store: m.Store,
 		window: newWindow(1, never), history: &history{completeSince: never},
 	}
 }

@@ -25,6 +25,8 @@ type block struct {
 	store.Range
 	records []kafka.Message
 	facts   string
+	// withheld are offsets whose rows were suppressed.
+	withheld map[int64]bool
 	// at is when the rows count as declared, which is when they begin to age.
 	at time.Time
 	// rules is the hash of the rules they are made by.
@@ -37,7 +39,7 @@ func (r *run) remake(b block) consume.Remake {
 	day := b.at.Truncate(24 * time.Hour)
 	return consume.Remake{
 		Declaration: consume.Declaration{Range: b.Range, At: b.at, Day: day, Rules: b.rules, Suppression: r.list.Position},
-		Enricher:    b.enricher, Suppressed: r.list, Store: r.Tables,
+		Enricher:    b.enricher, Suppressed: r.list, Withheld: b.withheld, Store: r.Tables,
 		Above: func(ctx context.Context, short, long time.Duration, keys []store.EventKey) (map[store.EventKey]time.Time, error) {
 			return r.Tables.CountedAbove(ctx, b.Partition, b.Last, day, short, long, keys)
 		},

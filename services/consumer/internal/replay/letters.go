@@ -23,17 +23,17 @@ type LetterCounts struct {
 	Counts
 }
 
-// DeadLetters makes the rows of records anew that were no events when they were stored, and are events for this binary. each
-// calls its argument with every letter. With dry it only counts.
-func DeadLetters(ctx context.Context, deps Deps, each func(context.Context, func(consume.DeadLetter) error) error, dry bool) error {
+// DeadLetters makes the rows of records anew that were no events when they were stored, and are events for this binary. With
+// dry it only counts.
+func DeadLetters(ctx context.Context, deps Deps, dry bool) error {
 	if dry {
 		r := &run{Deps: deps, what: store.ReplayDeadLetter}
 		if err := r.readPositions(ctx); err != nil {
 			return err
 		}
-		return r.letters(ctx, each, dry)
+		return r.letters(ctx, dry)
 	}
-	return deps.locked(ctx, store.ReplayDeadLetter, func(ctx context.Context, r *run) error { return r.letters(ctx, each, dry) })
+	return deps.locked(ctx, store.ReplayDeadLetter, func(ctx context.Context, r *run) error { return r.letters(ctx, dry) })
 }
 
 // How many letters of a partition, and of about how many bytes, are stored together: the rows that say dead go in one step.
@@ -48,10 +48,10 @@ type readable struct {
 	bytes   int
 }
 
-func (r *run) letters(ctx context.Context, each func(context.Context, func(consume.DeadLetter) error) error, dry bool) error {
+func (r *run) letters(ctx context.Context, dry bool) error {
 	counts := LetterCounts{Counts: Counts{Outcomes: map[string]int64{}}}
 	waiting := map[int]*readable{}
-	err := each(ctx, func(letter consume.DeadLetter) error {
+	err := r.Letters(ctx, func(letter consume.DeadLetter) error {
 		position, ok := r.positions[letter.ID]
 		if !ok || position.Topic != letter.Topic {
 			return nil

@@ -53,6 +53,8 @@ type world struct {
 	letters   []consume.DeadLetter
 	// ahead is by how much the clock of the collectors is before that of the consumers.
 	ahead time.Duration
+	// wishes are those that consumers know; nil: none.
+	wishes *suppression.List
 	// dies is the step after which a run is killed.
 	dies replay.Step
 }
@@ -187,8 +189,12 @@ func (w *world) consume(p int, first, last int64) {
 		}
 	}
 	at := w.logs[p].records[last].Time.Add(time.Second - w.ahead).UTC()
+	wishes := suppression.New()
+	if w.wishes != nil {
+		wishes = w.wishes
+	}
 	rows, _, err := consume.Remake{
-		Declaration: consume.Declaration{Range: r, At: at, Day: at.Truncate(24 * time.Hour), Rules: w.rules.Hash()}, Enricher: w.enricher, Suppressed: suppression.New().Now(), Store: w.events,
+		Declaration: consume.Declaration{Range: r, At: at, Day: at.Truncate(24 * time.Hour), Rules: w.rules.Hash()}, Enricher: w.enricher, Suppressed: wishes.Now(), Store: w.events,
 		Above: func(context.Context, time.Duration, time.Duration, []store.EventKey) (map[store.EventKey]time.Time, error) {
 			return nil, nil
 		},
@@ -215,7 +221,13 @@ func (w *world) deps(lines *[]string) replay.Deps {
 			return all, nil
 		},
 		Suppressions: func(context.Context) (suppression.Snapshot, error) { return w.list.Now(), nil },
-		DeadLetters:  w, Rules: w.rules, Enricher: w.enricher, InsertDeadline: 10 * time.Second, TokenLife: time.Hour, Now: time.Now,
+		Letters: func(_ context.Context, do func(consume.DeadLetter) error) (err error) {
+			for _, letter := range w.letters {
+				err = errors.Join(err, do(letter))
+			}
+			return err
+		},
+		DeadLetters: w, Rules: w.rules, Enricher: w.enricher, InsertDeadline: 10 * time.Second, TokenLife: time.Hour, Now: time.Now,
 		Say: func(format string, args ...any) { *lines = append(*lines, fmt.Sprintf(format, args...)) },
 		Saved: func(step replay.Step) error {
 			if step == w.dies {

@@ -29,8 +29,10 @@ type Deps struct {
 	// Suppressions reads the suppression list to its end.
 	Suppressions func(context.Context) (suppression.Snapshot, error)
 	DeadLetters  consume.DeadLetters
-	Rules        enrich.Rules
-	Enricher     *enrich.Enricher
+	// Letters calls its argument with every dead letter that the topic holds.
+	Letters  func(context.Context, func(consume.DeadLetter) error) error
+	Rules    enrich.Rules
+	Enricher *enrich.Enricher
 	// InsertDeadline bounds each wait for Kafka, and each insert.
 	InsertDeadline time.Duration
 	// TokenLife is how long after its begin a block is inserted under its token again.
@@ -75,6 +77,8 @@ type run struct {
 	open []store.Replay
 	// enrichers are by the hash of their rules.
 	enrichers map[string]*enrich.Enricher
+	// dead are all dead letters; nil until they are read.
+	dead map[letterID]bool
 }
 
 // locked calls do with a run that has the lock. The suppression list is read under it: an erasure that has ended by then is in

@@ -1,6 +1,8 @@
 package replay
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -88,6 +90,41 @@ func TestHolesAreTakenByWindowsOfOffsets(t *testing.T) {
 			now, left := take(tc.holes, tc.last)
 			require.ElementsMatch(t, tc.wantNow, now)
 			require.ElementsMatch(t, tc.wantLeft, left)
+		})
+	}
+}
+
+func TestWhatWasSuppressedAmongWhatWasStoredIsKnown(t *testing.T) {
+	batch := func(offset, first, last int64) *store.Neighbour {
+		return &store.Neighbour{Offset: offset, BatchFirst: first, BatchLast: last}
+	}
+	for _, tc := range []struct {
+		name string
+		// facts are those of the offsets from 10 on, beyond the hole too: k kept, m identified and not kept, . neither.
+		facts         string
+		last          int64
+		before, after *store.Neighbour
+		want          []int64
+	}{
+		{"between two that were kept", "k.m.mk", 15, nil, nil, []int64{12, 14}},
+		{"beside one only", "mkm", 12, nil, nil, nil},
+		{"beside rows of another batch", "mkm", 12, batch(9, 5, 9), batch(13, 13, 20), nil},
+		{"beside rows of its batch", "mkm", 12, batch(9, 5, 10), batch(13, 12, 20), []int64{10, 12}},
+		{"at the end of what was read, and kept behind it", "km.k", 11, nil, batch(14, 14, 20), []int64{11}},
+		{"at the end of what was read, and not kept behind it", "km.", 11, nil, batch(13, 13, 20), nil},
+		{"more than one visitor does in a row", "k" + strings.Repeat("m", withheldRun+1) + "k", withheldRun + 12, nil, nil, nil},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			filled, identified := map[int64]bool{}, map[int64]bool{}
+			for i, c := range tc.facts {
+				filled[10+int64(i)], identified[10+int64(i)] = c == 'k', c == 'm'
+			}
+			var got []int64
+			for offset := range withheld(hole{Range: store.Range{First: 10, Last: tc.last}, before: tc.before, after: tc.after}, filled, identified) {
+				got = append(got, offset)
+			}
+			slices.Sort(got)
+			require.Equal(t, tc.want, got)
 		})
 	}
 }

@@ -134,18 +134,25 @@ func (h *healer) filled(ctx context.Context, holes []hole) (map[int64]bool, erro
 		return nil, nil //nolint:nilnil // nothing tells
 	}
 	of := holes[0].Range
-	of.Last = holes[len(holes)-1].Last
+	of.Last = holes[len(holes)-1].Last + withheldRun
 	return h.Tables.Filled(ctx, of)
 }
 
 // heal stores the rows of a hole.
 func (h *healer) heal(ctx context.Context, of hole, filled map[int64]bool) error {
-	h.last = &store.Neighbour{Offset: of.Last, DeclaredAt: of.at, Rules: h.Rules.Hash()}
-	for _, b := range h.split(of, filled) {
+	h.last = &store.Neighbour{Offset: of.Last, DeclaredAt: of.at, Rules: h.Rules.Hash(), BatchLast: of.Last}
+	blocks, err := h.split(ctx, of, filled)
+	if err != nil {
+		return err
+	}
+	for _, b := range blocks {
 		if err := h.chooseRules(ctx, &b, of.before, of.after); err != nil {
 			return err
 		}
 		h.last.Rules = b.rules
+		if b.facts == store.FactsKept {
+			h.last.BatchLast = b.Last + 1 // it may go on
+		}
 		if h.expired(b) {
 			h.counts.Expired += b.Last - b.First + 1
 			continue
@@ -204,18 +211,22 @@ func (r *run) chooseRules(ctx context.Context, b *block, before, after *store.Ne
 }
 
 // split cuts a hole into blocks by what the tables that views fill have of it.
-func (r *run) split(of hole, filled map[int64]bool) []block {
+func (r *run) split(ctx context.Context, of hole, filled map[int64]bool) ([]block, error) {
 	if !store.KeepsFacts(of.at, r.Now()) {
-		return []block{{Range: of.Range, records: of.records, facts: store.FactsUnknown, at: of.at}}
+		return []block{{Range: of.Range, records: of.records, facts: store.FactsUnknown, at: of.at}}, nil
 	}
 	identified := map[int64]bool{}
 	remake := r.remake(block{Range: of.Range, at: of.at, enricher: r.Enricher, rules: r.Rules.Hash()})
 	for _, record := range of.records {
 		identified[record.Offset] = remake.Identified(record)
 	}
+	withheld, err := r.butDead(ctx, of, withheld(of, filled, identified))
+	if err != nil {
+		return nil, err
+	}
 	blocks := cut(of.Range, func(offset int64) string {
 		switch {
-		case filled[offset]:
+		case filled[offset], withheld[offset]:
 			return store.FactsKept
 		case identified[offset]:
 			return store.FactsMade
@@ -225,12 +236,12 @@ func (r *run) split(of hole, filled map[int64]bool) []block {
 	records := of.records
 	for i := range blocks {
 		b := &blocks[i]
-		b.at = of.at
+		b.at, b.withheld = of.at, withheld
 		for len(records) > 0 && records[0].Offset <= b.Last {
 			b.records, records = append(b.records, records[0]), records[1:]
 		}
 	}
-	return blocks
+	return blocks, nil
 }
 
 // cut cuts a range where the answer changes. Offsets of which nothing tells go with those before them, or after them.

@@ -217,9 +217,11 @@ type Neighbour struct {
 	DeclaredAt time.Time
 	// Rules is their hash.
 	Rules string
+	// BatchFirst and BatchLast are the batch that stored it.
+	BatchFirst, BatchLast int64
 }
 
-const neighbours = "SELECT kafka_offset, declared_at, rules FROM "
+const neighbours = "SELECT kafka_offset, declared_at, rules, batch_first, batch_last FROM "
 
 // Within returns the rows of a range by their offsets.
 func (r *Replays) Within(ctx context.Context, of Range) (map[int64]*Neighbour, error) {
@@ -254,7 +256,7 @@ func (r *Replays) neighbours(ctx context.Context, query string, args ...any) (ma
 	found := map[int64]*Neighbour{}
 	for rows.Next() {
 		var n Neighbour
-		if err := rows.Scan(&n.Offset, &n.DeclaredAt, &n.Rules); err != nil {
+		if err := rows.Scan(&n.Offset, &n.DeclaredAt, &n.Rules, &n.BatchFirst, &n.BatchLast); err != nil {
 			return nil, fmt.Errorf("read the rows next to a gap: %w", err)
 		}
 		found[n.Offset] = &n
