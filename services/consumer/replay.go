@@ -135,7 +135,8 @@ func (s *replaySettings) deps(ctx context.Context, k *kong.Kong, conn driver.Con
 	}
 	if s.DryRun {
 		deps.Rules = enrich.NewRules(sites)
-		return deps, nil
+		deps.Enricher, err = enrich.New(deps.Rules)
+		return deps, err
 	}
 	deps.Rules, deps.Enricher, err = prepareRules(ctx, events, sites)
 	return deps, err

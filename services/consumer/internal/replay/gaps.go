@@ -43,7 +43,7 @@ var ErrGone = errors.New("their records are not in Kafka any more; restore the r
 // that nothing here can bring back.
 func Gaps(ctx context.Context, deps Deps, request Request) error {
 	if request.DryRun {
-		r := &run{Deps: deps, what: store.ReplayGap}
+		r := deps.run(store.ReplayGap)
 		if err := r.readPositions(ctx); err != nil {
 			return err
 		}
@@ -111,12 +111,12 @@ func (r *run) partition(ctx context.Context, position consume.Position, request 
 	for _, hole := range holes {
 		counts.Missing += hole.Last - hole.First + 1
 	}
-	h := &healer{run: r, log: log, holes: holes, counts: &counts}
+	h := &healer{run: r, log: log, holes: holes, counts: &counts, dry: request.DryRun}
 	h.gone(first)
 	for _, hole := range h.holes {
 		r.Say("partition %d: offsets %d to %d are missing", in.ID, hole.First, hole.Last)
 	}
-	for len(h.holes) > 0 && !request.DryRun {
+	for len(h.holes) > 0 {
 		if err := h.window(ctx); err != nil {
 			return counts, err
 		}

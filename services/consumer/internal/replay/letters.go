@@ -27,7 +27,7 @@ type LetterCounts struct {
 // dry it only counts.
 func DeadLetters(ctx context.Context, deps Deps, dry bool) error {
 	if dry {
-		r := &run{Deps: deps, what: store.ReplayDeadLetter}
+		r := deps.run(store.ReplayDeadLetter)
 		if err := r.readPositions(ctx); err != nil {
 			return err
 		}

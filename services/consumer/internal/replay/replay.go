@@ -81,6 +81,10 @@ type run struct {
 	dead map[letterID]bool
 }
 
+func (d Deps) run(what string) *run {
+	return &run{Deps: d, what: what, list: suppression.New().Now(), enrichers: map[string]*enrich.Enricher{d.Rules.Hash(): d.Enricher}}
+}
+
 // locked calls do with a run that has the lock. The suppression list is read under it: an erasure that has ended by then is in
 // the list, and one that comes later finds the rows.
 func (d Deps) locked(ctx context.Context, what string, do func(context.Context, *run) error) error {
@@ -89,7 +93,7 @@ func (d Deps) locked(ctx context.Context, what string, do func(context.Context, 
 		return err
 	}
 	defer unlock()
-	r := &run{Deps: d, what: what, enrichers: map[string]*enrich.Enricher{d.Rules.Hash(): d.Enricher}}
+	r := d.run(what)
 	err = r.prepare(locked)
 	if err == nil {
 		err = do(locked, r)

@@ -193,6 +193,9 @@ func manyHoles(w *world, p int, began time.Time) {
 
 func expired(w *world, p int, _ time.Time) {
 	w.publish(p, "brief", w.now.AddDate(0, 0, -31), upTo(10)...)
+	dry, err := w.replay(p, func(r *replay.Request) { r.DryRun = true })
+	require.NoError(w.t, err)
+	require.Contains(w.t, dry, "missing=10 stored=0 expired=10 gone=0\n")
 	require.Equal(w.t, "missing=10 stored=0 expired=10 gone=0", w.healed(p))
 }
 

@@ -19,6 +19,8 @@ type healer struct {
 	// holes are the ranges of offsets without a row that are left, in order.
 	holes  []store.Range
 	counts *Counts
+	// dry tells that nothing is stored.
+	dry bool
 	// last stands for the last offset that was healed: the next hole may go on from there.
 	last *store.Neighbour
 }
@@ -153,8 +155,8 @@ func (h *healer) heal(ctx context.Context, of hole, filled map[int64]bool) error
 		if b.facts == store.FactsKept {
 			h.last.BatchLast = b.Last + 1 // it may go on
 		}
-		if h.expired(b) {
-			h.counts.Expired += b.Last - b.First + 1
+		if expired := h.expired(b); h.dry || expired == b.Last-b.First+1 {
+			h.counts.Expired += expired
 			continue
 		}
 		entry, err := h.store(ctx, b, h.counts)
@@ -168,14 +170,19 @@ func (h *healer) heal(ctx context.Context, of hole, filled map[int64]bool) error
 	return nil
 }
 
-// expired tells whether all rows of the block would have been removed by now for their age.
-func (r *run) expired(b block) bool {
+// expired is how many rows of the block would have been removed by now for their age.
+func (r *run) expired(b block) (n int64) {
 	over := func(days int) bool { return !b.at.AddDate(0, 0, days).After(r.Now()) }
-	if int64(len(b.records)) < b.Last-b.First+1 && !over(consume.RetentionWithoutRecord) {
-		return false
+	if over(consume.RetentionWithoutRecord) {
+		n = b.Last - b.First + 1 - int64(len(b.records))
 	}
 	remake := r.remake(b)
-	return !slices.ContainsFunc(b.records, func(record kafka.Message) bool { return !over(remake.RetentionDays(record)) })
+	for _, record := range b.records {
+		if over(remake.RetentionDays(record)) {
+			n++
+		}
+	}
+	return n
 }
 
 // declaredAt is when rows of the records would have been declared: not before they were published, and in the order of the
