@@ -313,6 +313,16 @@ func deadLetters(w *world, p int, began time.Time) {
 	require.Equal(w.t, "letters=5 undecodable=1 not_acknowledged=0 settled=4 missing=0 foreign=0 dead=0 stored=0 expired=0", said)
 	require.Equal(w.t, w.facts("twin")["traffic_daily"], w.facts("shop")["traffic_daily"])
 	require.Len(w.t, w.letters, 5, "they are letters already")
+
+	// All rows that say dead go at once.
+	w.exec(fmt.Sprintf("ALTER TABLE %%s.events UPDATE outcome = 'dead' WHERE kafka_partition = %d AND kafka_offset IN (2, 5) SETTINGS mutations_sync = 2", p))
+	changes := "SELECT toString(count()) FROM system.mutations WHERE database = '%s' AND table = 'events'"
+	before, err := strconv.Atoi(w.lines(changes)[0])
+	require.NoError(w.t, err)
+	_, err = run(false)
+	require.NoError(w.t, err)
+	require.Equal(w.t, "0 event, 1 event, 2 event, 3 duplicate, 4 dead, 5 event, 6 event, 7 event", w.outcomes(p))
+	require.Equal(w.t, []string{strconv.Itoa(before + 1)}, w.lines(changes))
 }
 
 func last(lines []string) string {
