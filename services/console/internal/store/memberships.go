@@ -163,21 +163,21 @@ func (c *siteCache) of(site string) *cachedSite {
 	return c.sites[site]
 }
 
-// keepSites is how long that is used again, and twice that while somebody reads it anew: each change of it is one of the configuration or an import,
-// which take longer to be everywhere.
+// keepSites is how long that is used again: each change of it is one of the configuration or an import, which take longer to be everywhere.
+// From half of it on somebody reads it anew.
 const keepSites = time.Second
 
-// siteFacts are those of now. Whoever comes while they are read waits for them, unless they were known a moment before: then renew, which
-// one caller gets, is to be called beside what else there is to do.
+// siteFacts are those of now. Whoever comes while they are read waits for them. Where they are known and will soon be too old, one caller
+// gets renew, to be called beside what else there is to do.
 func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (facts siteFacts, renew func() error, err error) {
 	kept := s.siteCache.of(site)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
 	none := func() error { return nil }
 	switch age := now.Sub(kept.readAt); {
-	case age < keepSites, age < 2*keepSites && kept.renewed:
+	case age < keepSites/2, age < keepSites && kept.renewed:
 		return kept.facts, none, nil
-	case age < 2*keepSites:
+	case age < keepSites:
 		kept.renewed = true
 		return kept.facts, func() error {
 			facts, err := s.readSiteFacts(ctx, site)
