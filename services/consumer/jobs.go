@@ -71,7 +71,10 @@ func (c *jobsCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	defer tel.Shutdown(ctx) // last: all else still logs and counts
+	defer func() {
+		tel.Shutdown(ctx) // last: all else still logs and counts
+		tel.Logger.Info("stopped")
+	}()
 	var listen net.ListenConfig
 	listener, err := listen.Listen(ctx, "tcp", c.AdminListen)
 	if err != nil {

@@ -57,7 +57,10 @@ func (c *runCmd) Run(ctx context.Context, k *kong.Kong) error {
 	if err != nil {
 		return err
 	}
-	defer tel.Shutdown(ctx) // last: all else still logs and counts
+	defer func() {
+		tel.Shutdown(ctx) // last: all else still logs and counts
+		tel.Logger.Info("stopped")
+	}()
 	for _, warning := range sites.Warnings {
 		tel.Logger.Warn("site configuration", "warning", warning)
 	}

@@ -197,5 +197,4 @@ func (t *Telemetry) Shutdown(ctx context.Context) {
 			t.Logger.Warn("telemetry is not sent in full", "error", err)
 		}
 	}
-	t.Logger.Info("stopped")
 }
