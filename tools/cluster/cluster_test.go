@@ -98,7 +98,7 @@ func (w *world) erasure(t *testing.T) {
 	require.Equal(t, sums.Events, sums.Days)
 }
 
-// replicatedStatements lets the server parse what is run where there is a Keeper.
+// replicatedStatements lets the server parse what is run where there is a Keeper, and make the tables of it.
 func (w *world) replicatedStatements(t *testing.T) {
 	cluster := w.pipeline.Env
 	defer func() { w.pipeline.Env = cluster }()
@@ -112,6 +112,17 @@ func (w *world) replicatedStatements(t *testing.T) {
 		err := w.clickHouse.Query(t.Context(), "EXPLAIN AST "+stripped(statement), func(json.RawMessage) error { return nil })
 		require.NoError(t, err, statement)
 	}
+	for _, database := range []string{"replicated", "replicated_facts"} {
+		require.NoError(t, w.clickHouse.Query(t.Context(), "CREATE DATABASE "+database, nil))
+	}
+	for _, statement := range statements {
+		// ON CLUSTER needs a Keeper, and so does ALTER of what was made here, which views may need.
+		if create := stripped(statement); strings.HasPrefix(create, "CREATE TABLE ") {
+			require.NoError(t, w.clickHouse.Query(t.Context(), strings.Replace(create, " ON CLUSTER 'onepx'", "", 1), nil), statement)
+		}
+	}
+	tables := w.answer("replicated", "SELECT count() > 40 AS many, min(startsWith(engine, 'Replicated')) AS all FROM system.tables WHERE startsWith(database, '%s') AND engine LIKE '%MergeTree'")
+	require.Equal(t, []string{`{"many":1,"all":1}`}, tables)
 }
 
 // stripped is a statement without the line that names its migration.

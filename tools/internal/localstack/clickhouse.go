@@ -150,6 +150,10 @@ type serverXML struct {
 	Console    int    `xml:"logger>console"`
 
 	Cluster *clusterXML `xml:"remote_servers>onepx"`
+	// Of servers of a cluster: ClickHouse's own stand-in for a Keeper, in the server's memory, by which tables with Replicated… engines can be
+	// made, and no more: they stay read only.
+	Keeper string     `xml:"zookeeper>implementation,omitempty"`
+	Macros *macrosXML `xml:"macros"`
 }
 
 type usersXML struct {
@@ -180,14 +184,18 @@ type grantsXML struct {
 func (c *ClickHouse) writeConfig() (string, error) {
 	config := filepath.Join(c.cfg.Dir, "config.xml")
 	users := filepath.Join(c.cfg.Dir, "users.xml")
+	server := serverXML{
+		Path: filepath.Join(c.cfg.Dir, "data") + "/", ListenHost: "127.0.0.1",
+		TCPPort: c.ports.Numbers[0], HTTPPort: c.ports.Numbers[1],
+		UsersConfig: users, MergeSlots: 16, Log: c.cfg.LogFile, LogLevel: logLevel, Cluster: c.cluster,
+	}
+	if c.cluster != nil {
+		server.Keeper, server.Macros = "testkeeper", &macrosXML{Shard: filepath.Base(c.cfg.Dir), Replica: "1"}
+	}
 	return config, errors.Join(
 		os.MkdirAll(c.cfg.Dir, 0o755),
 		writeXML(users, c.usersXML()),
-		writeXML(config, serverXML{
-			Path: filepath.Join(c.cfg.Dir, "data") + "/", ListenHost: "127.0.0.1",
-			TCPPort: c.ports.Numbers[0], HTTPPort: c.ports.Numbers[1],
-			UsersConfig: users, MergeSlots: 16, Log: c.cfg.LogFile, LogLevel: logLevel, Cluster: c.cluster,
-		}),
+		writeXML(config, server),
 	)
 }
 

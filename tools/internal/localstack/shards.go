@@ -23,6 +23,12 @@ type shardXML struct {
 	Port int    `xml:"replica>port"`
 }
 
+// macrosXML are the names by which a server finds its place in Keeper.
+type macrosXML struct {
+	Shard   string `xml:"shard"`
+	Replica string `xml:"replica"`
+}
+
 // StartShards starts n servers that are the shards of one cluster, each with data of its own in a folder of cfg.Dir named by its
 // number from 1 on, and of one replica: they have no Keeper.
 func StartShards(ctx context.Context, cfg ClickHouseConfig, n int) (_ []*ClickHouse, err error) {
