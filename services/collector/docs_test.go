@@ -2,12 +2,10 @@ package main
 
 import (
 	"html"
-	"io/fs"
 	"net/url"
 	"os"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,24 +24,6 @@ func TestThePagesAreThoseOfTheCode(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, string(want), string(got), "run make docs")
 	}
-}
-
-func TestEveryMetricIsOnItsPage(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-collector.md"))
-	require.NoError(t, err)
-	found := 0
-	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		source, err := os.ReadFile(path)
-		for _, name := range regexp.MustCompile(`"(onepx_collector_\w+)"`).FindAllSubmatch(source, -1) {
-			require.Contains(t, string(page), "| `"+string(name[1])+"` |")
-			found++
-		}
-		return err
-	}))
-	require.NotZero(t, found)
 }
 
 func TestEverySnippetIsAHit(t *testing.T) {

@@ -3,10 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
-	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -45,24 +43,6 @@ func TestDefaultsAreWithinBounds(t *testing.T) {
 	_, err = parser.Parse([]string{"run", "--kafka-brokers=a:9092", "--clickhouse-addr=b:9000", "--config=onepx.yaml", "--secret=" + testSecret})
 	require.NoError(t, err)
 	require.Equal(t, ":8081", root.Run.Listen)
-}
-
-func TestEveryMetricIsOnItsPage(t *testing.T) {
-	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "metrics-console.md"))
-	require.NoError(t, err)
-	found := 0
-	require.NoError(t, filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		source, err := os.ReadFile(path)
-		for _, name := range regexp.MustCompile(`"(onepx_console_\w+)"`).FindAllSubmatch(source, -1) {
-			require.Contains(t, string(page), "| `"+string(name[1])+"` |")
-			found++
-		}
-		return err
-	}))
-	require.NotZero(t, found)
 }
 
 func TestThePagesAreThoseOfTheCode(t *testing.T) {

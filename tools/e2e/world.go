@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/tools/internal/ledger"
 	"github.com/onepx/onepx/tools/internal/load"
 	"github.com/onepx/onepx/tools/internal/localstack"
@@ -236,14 +237,7 @@ func (w *world) note(r load.Result) {
 }
 
 // pause waits, or until the context ends.
-func (w *world) pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
-}
+func (w *world) pause(ctx context.Context, d time.Duration) { _ = pause.For(ctx, d) }
 
 // between waits for a random time.
 func (w *world) between(ctx context.Context, low, high time.Duration) {

@@ -18,6 +18,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // ExitSecondSignal is the exit code after a second signal: 128 + SIGINT, what a
@@ -69,16 +71,7 @@ func Notify(parent context.Context) (context.Context, context.CancelFunc) {
 
 // Pause returns what a step does that lets the time pass.
 func Pause(d time.Duration) func(context.Context) error {
-	return func(ctx context.Context) error {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-			return nil
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
+	return func(ctx context.Context) error { return pause.For(ctx, d) }
 }
 
 // StopInOrder runs the steps one after the other, each with its own deadline,

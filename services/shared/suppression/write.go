@@ -9,6 +9,7 @@ import (
 
 	"github.com/onepx/onepx/services/shared/eventlog"
 	"github.com/onepx/onepx/services/shared/kafkaconn"
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // Entry names a visitor, a user or a recipient.
@@ -47,12 +48,8 @@ func (w *Writer) write(ctx context.Context, entries []Entry, value []byte) error
 		if err == nil {
 			return nil
 		}
-		timer := time.NewTimer(tryAgainEvery)
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			timer.Stop()
-			return errors.Join(err, ctx.Err())
+		if ended := pause.For(ctx, tryAgainEvery); ended != nil {
+			return errors.Join(err, ended)
 		}
 	}
 }

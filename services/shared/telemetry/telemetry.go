@@ -183,6 +183,14 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{EnableOpenMetrics: true})
 }
 
+// Timestamp is a moment as a gauge has it: seconds since 1970, 0 for the zero time.
+func Timestamp(at time.Time) int64 {
+	if at.IsZero() {
+		return 0
+	}
+	return at.Unix()
+}
+
 // flushTimeout is how long what is held back may take to be sent.
 const flushTimeout = 5 * time.Second
 

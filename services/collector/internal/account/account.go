@@ -15,6 +15,7 @@ import (
 
 	onepxv1 "github.com/onepx/onepx/proto/onepx/v1"
 	"github.com/onepx/onepx/services/shared/eventlog"
+	"github.com/onepx/onepx/services/shared/pause"
 	"github.com/onepx/onepx/services/shared/reason"
 )
 
@@ -74,14 +75,7 @@ func (t *Teller) Last(ctx context.Context) {
 // endOfMinute waits for it and returns true, or false when ctx ends before.
 func (t *Teller) endOfMinute(ctx context.Context) bool {
 	now := t.now().Round(0) // by the wall clock
-	timer := time.NewTimer(now.Truncate(time.Minute).Add(time.Minute).Sub(now))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
+	return pause.For(ctx, now.Truncate(time.Minute).Add(time.Minute).Sub(now)) == nil
 }
 
 func (t *Teller) tell(ctx context.Context, last bool) {

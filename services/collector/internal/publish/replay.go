@@ -3,11 +3,11 @@ package publish
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/segmentio/kafka-go"
 
 	"github.com/onepx/onepx/services/collector/internal/spool"
+	"github.com/onepx/onepx/services/shared/pause"
 )
 
 // Replay publishes what lies in the spool, in order, until ctx ends or the spool is closed. An event stays in the spool until
@@ -35,7 +35,7 @@ func (p *Publisher) replayNext(ctx context.Context) bool {
 		return false
 	case err != nil:
 		p.cfg.SpoolOutage.Failed(err)
-		return wait(ctx, probeEvery)
+		return pause.For(ctx, probeEvery) == nil
 	}
 	if !p.replay(ctx, records) {
 		return false
@@ -69,7 +69,7 @@ func (p *Publisher) replay(ctx context.Context, records []spool.Record) bool {
 		records = append(left, records[len(tried):]...)
 		if again {
 			atOnce = 1
-			if !wait(ctx, probeEvery) {
+			if pause.For(ctx, probeEvery) != nil {
 				return false
 			}
 		}
@@ -135,16 +135,4 @@ func (p *Publisher) refusedForGood(err error) bool {
 		p.cfg.Unreplayable(err)
 	}
 	return true
-}
-
-// wait lets the time pass and returns true, or false when ctx ends before.
-func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
 }

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,9 +23,8 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/audiences"
 	"github.com/onepx/onepx/services/consumer/internal/consume"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/consumer/internal/storetest"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
-	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
 
@@ -64,22 +62,9 @@ type world struct {
 func newWorld(t *testing.T) *world {
 	t.Helper()
 	t.Parallel()
-	address := os.Getenv("ONEPX_TEST_CLICKHOUSE")
-	require.NotEmpty(t, address, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
-	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
-	if user == "" {
-		user = "default"
-	}
-	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfConsumers)
-	require.NoError(t, err)
-	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	t.Cleanup(func() {
-		require.NoError(t, conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+database+" SYNC"))
-		require.NoError(t, conn.Close())
-	})
-	require.NoError(t, store.Schema{Database: database, Files: migrations.Files}.Migrate(t.Context(), conn, func(store.Migration) {}))
+	conn, schema := storetest.Fresh(t, clickhouseconn.OfConsumers)
 	w := &world{
-		t: t, conn: conn, database: database, events: store.New(conn, store.Schema{Database: database}), list: suppression.New(), now: day.Add(10 * time.Hour),
+		t: t, conn: conn, database: schema.Database, events: store.New(conn, schema), list: suppression.New(), now: day.Add(10 * time.Hour),
 		saved: func(string) error { return nil }, publish: func() error { return nil },
 	}
 	w.restart()

@@ -9,6 +9,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/onepx/onepx/services/consumer/internal/store"
+	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
 // Metrics count what the stream does.
@@ -48,9 +49,5 @@ func (m *Metrics) changed(kind string, n int64) {
 
 // Waiting shows since when something waits; zero when nothing does.
 func (m *Metrics) Waiting(since time.Time) {
-	seconds := since.Unix()
-	if since.IsZero() {
-		seconds = 0
-	}
-	m.waiting.Record(context.Background(), seconds)
+	m.waiting.Record(context.Background(), telemetry.Timestamp(since))
 }

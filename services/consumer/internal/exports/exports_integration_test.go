@@ -255,7 +255,7 @@ func erased(s *shop) {
 	s.customers("customers", "email", emailOf(1), emailOf(2), emailOf(3))
 	own, shared := s.export(s.job(jobs.CSV)), s.export(s.job(jobs.TikTok))
 	other := s.export(s.job(jobs.NDJSON, func(j *jobs.Job) { j.List.Segment = "empty" }))
-	erasure := store.NewErasure(store.NewRebuilds(s.conn, s.schema()), uuid.New(), "")
+	erasure := store.NewErasure(store.NewRebuilds(s.conn, s.schema), uuid.New(), "")
 	require.NoError(t, erasure.Find(t.Context(), jobs.People{Users: []uuid.UUID{s.userOf(2)}, Visitors: []uuid.UUID{s.visitorOf(2)}}))
 	holding, err := erasure.NotedBy(t.Context())
 	require.NoError(t, err)

@@ -3,7 +3,6 @@
 package exports_test
 
 import (
-	"context"
 	"fmt"
 	"log/slog"
 	"os"
@@ -20,11 +19,10 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/exports"
 	"github.com/onepx/onepx/services/consumer/internal/exports/exporttest"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/consumer/internal/storetest"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/exportlog"
 	"github.com/onepx/onepx/services/shared/jobs"
-	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/suppression"
 	"github.com/onepx/onepx/services/shared/userkey"
 )
@@ -33,6 +31,7 @@ var customerKeys = userkey.New("0123456789abcdef0123456789abcdef")
 
 // shop is a site of which a test says who is in its audience `cart`, and the folders of its exports.
 type shop struct {
+	schema         store.Schema
 	t              *testing.T
 	conn           driver.Conn
 	database, site string
@@ -50,20 +49,9 @@ type known struct{ *suppression.List }
 func (known) Ready() bool { return true }
 
 func TestExports(t *testing.T) {
-	addr, user := os.Getenv("ONEPX_TEST_CLICKHOUSE"), os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
-	require.NotEmpty(t, addr, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
-	if user == "" {
-		user = "default"
-	}
-	conn, err := clickhouseconn.Settings{Addrs: []string{addr}, Database: "onepx", User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfCommands)
-	require.NoError(t, err)
-	s := &shop{t: t, conn: conn, database: "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")}
+	conn, schema := storetest.Fresh(t, clickhouseconn.OfCommands)
+	s := &shop{t: t, conn: conn, database: schema.Database, schema: schema}
 	s.log = exportlog.NewLog(conn, s.database)
-	t.Cleanup(func() {
-		require.NoError(t, conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+s.database+" SYNC"))
-		require.NoError(t, conn.Close())
-	})
-	require.NoError(t, s.schema().Migrate(t.Context(), conn, func(store.Migration) {}))
 	// Who is in an audience is not what these tests are about.
 	s.exec("CREATE TABLE %s.said (site_id String, segment String, visitor_id UUID, products Array(String), since DateTime64(3, 'UTC'), until DateTime64(3, 'UTC'), held_out Bool) ENGINE = MergeTree ORDER BY visitor_id")
 	s.exec("CREATE OR REPLACE VIEW %s.active_segments AS SELECT DISTINCT site_id, arrayJoin(['cart', 'empty', 'refused']) AS segment, 'v1' AS version FROM %s.said")
@@ -86,10 +74,6 @@ func TestExports(t *testing.T) {
 			test(&of)
 		})
 	}
-}
-
-func (s *shop) schema() store.Schema {
-	return store.Schema{Database: s.database, Files: migrations.Files}
 }
 
 func (s *shop) exec(query string) {
@@ -144,7 +128,7 @@ func (s *shop) exporter() *exports.Exporter {
 	metrics, err := exports.NewMetrics(noop.Meter{})
 	require.NoError(s.t, err)
 	return exports.New(exports.Deps{
-		Store: store.NewExports(s.conn, s.schema()), Log: s.log, Wishes: known{s.wishes}, Dir: s.dir, ContactsDir: s.contacts, Key: customerKeys.Of, Metrics: metrics,
+		Store: store.NewExports(s.conn, s.schema), Log: s.log, Wishes: known{s.wishes}, Dir: s.dir, ContactsDir: s.contacts, Key: customerKeys.Of, Metrics: metrics,
 		Now: func() time.Time { return s.now }, Logger: slog.New(slog.DiscardHandler), Saved: func(step exportlog.Step) error { return s.crash(step) },
 	})
 }

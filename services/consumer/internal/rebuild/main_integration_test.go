@@ -5,7 +5,6 @@ package rebuild_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -19,9 +18,8 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/rebuild"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/consumer/internal/storetest"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
-	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 )
 
@@ -54,22 +52,8 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	address := os.Getenv("ONEPX_TEST_CLICKHOUSE")
-	require.NotEmpty(t, address, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
-	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
-	if user == "" {
-		user = "default"
-	}
-	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfConsumers)
-	require.NoError(t, err)
-	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
-	schema := store.Schema{Database: database, Files: migrations.Files}
-	t.Cleanup(func() {
-		require.NoError(t, conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+database+" SYNC"))
-		require.NoError(t, conn.Close())
-	})
-	require.NoError(t, schema.Migrate(t.Context(), conn, func(store.Migration) {}))
-	w := &world{t: t, conn: conn, database: database, events: store.New(conn, schema), tables: store.NewRebuilds(conn, schema)}
+	conn, schema := storetest.Fresh(t, clickhouseconn.OfConsumers)
+	w := &world{t: t, conn: conn, database: schema.Database, events: store.New(conn, schema), tables: store.NewRebuilds(conn, schema)}
 	w.saved, w.asked = func(store.Step) error { return nil }, func() {}
 	w.idle(0)
 	return w

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,10 +24,9 @@ import (
 	"github.com/onepx/onepx/services/consumer/internal/enrich"
 	"github.com/onepx/onepx/services/consumer/internal/replay"
 	"github.com/onepx/onepx/services/consumer/internal/store"
-	"github.com/onepx/onepx/services/consumer/migrations"
+	"github.com/onepx/onepx/services/consumer/internal/storetest"
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
 	"github.com/onepx/onepx/services/shared/eventlog"
-	"github.com/onepx/onepx/services/shared/settings"
 	"github.com/onepx/onepx/services/shared/siteconfig"
 	"github.com/onepx/onepx/services/shared/suppression"
 )
@@ -102,24 +100,11 @@ func (w *world) Publish(_ context.Context, letters []consume.DeadLetter) error {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	address := os.Getenv("ONEPX_TEST_CLICKHOUSE")
-	require.NotEmpty(t, address, "this test needs a real ClickHouse: run `make test`, or set ONEPX_TEST_CLICKHOUSE")
-	user := os.Getenv("ONEPX_TEST_CLICKHOUSE_USER")
-	if user == "" {
-		user = "default"
-	}
-	conn, err := clickhouseconn.Settings{Addrs: []string{address}, User: user, Password: settings.Secret(os.Getenv("ONEPX_TEST_CLICKHOUSE_PASSWORD"))}.Open(clickhouseconn.OfCommands)
-	require.NoError(t, err)
-	database := "test_" + strings.ReplaceAll(uuid.NewString(), "-", "")
+	conn, schema := storetest.Fresh(t, clickhouseconn.OfCommands)
 	w := &world{
-		t: t, conn: conn, database: database, schema: store.Schema{Database: database, Files: migrations.Files}, events: store.New(conn, store.Schema{Database: database}),
+		t: t, conn: conn, database: schema.Database, schema: schema, events: store.New(conn, schema),
 		list: suppression.New(), now: time.Now().UTC().Truncate(24 * time.Hour), logs: map[int]*partitionLog{}, positions: map[int]int64{},
 	}
-	t.Cleanup(func() {
-		require.NoError(t, conn.Exec(context.Background(), "DROP DATABASE IF EXISTS "+database+" SYNC"))
-		require.NoError(t, conn.Close())
-	})
-	require.NoError(t, w.schema.Migrate(t.Context(), conn, func(store.Migration) {}))
 	config, err := siteconfig.Parse("f", []byte(sites))
 	require.NoError(t, err)
 	w.rules = enrich.NewRules(config)

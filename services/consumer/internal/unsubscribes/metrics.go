@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
+
+	"github.com/onepx/onepx/services/shared/telemetry"
 )
 
 // Metrics count what is told.
@@ -30,9 +32,5 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 
 // Waiting shows since when something waits; zero when nothing does.
 func (m *Metrics) Waiting(since time.Time) {
-	seconds := since.Unix()
-	if since.IsZero() {
-		seconds = 0
-	}
-	m.waiting.Record(context.Background(), seconds)
+	m.waiting.Record(context.Background(), telemetry.Timestamp(since))
 }
