@@ -66,6 +66,35 @@ type run struct {
 	pid  atomic.Int64
 	done chan struct{} // closed when the process has ended and was waited for
 	err  error         // set before done is closed; nil for exit code 0
+
+	mu       sync.Mutex // guards what follows, and that no process is started again once it is true
+	unwanted bool       // it is to end
+}
+
+// end signals the process that it must end; it is not started again from then on.
+func (r *run) end(signals ...syscall.Signal) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unwanted = true
+	var errs []error
+	for _, sig := range signals {
+		errs = append(errs, signalGroup(r.group(), sig))
+	}
+	return errors.Join(errs...)
+}
+
+// again starts the process that has ended with r.err once more, if that is wanted; nil if not.
+func (r *run) again(cfg ProcessConfig) (*exec.Cmd, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unwanted || !cfg.RestartAborted || !aborted(r.err) {
+		return nil, nil //nolint:nilnil // it stays as it is
+	}
+	cmd, err := start(cfg)
+	if err == nil {
+		r.pid.Store(int64(cmd.Process.Pid))
+	}
+	return cmd, err
 }
 
 // StartProcess starts the process and waits until it is ready. If it ends or is not ready in time, it is stopped and the
@@ -150,19 +179,17 @@ func spawn(cfg ProcessConfig) (*run, error) {
 			r.pid.Store(int64(cmd.Process.Pid))
 		}
 		started <- err
-		for err == nil {
+		if err != nil {
+			return
+		}
+		defer close(r.done)
+		for cmd != nil {
 			r.err = cmd.Wait()
 			_ = signalGroup(r.group(), syscall.SIGKILL) // what it started and left behind
-			if !cfg.RestartAborted || !aborted(r.err) {
-				close(r.done)
-				return
-			}
-			if cmd, err = start(cfg); err != nil {
+			if cmd, err = r.again(cfg); err != nil {
 				r.err = err
-				close(r.done)
 				return
 			}
-			r.pid.Store(int64(cmd.Process.Pid))
 		}
 	}()
 	return r, <-started
@@ -293,7 +320,7 @@ func (p *Process) Stop() error {
 	if r.ended() {
 		return nil
 	}
-	if err := errors.Join(signalGroup(r.group(), syscall.SIGTERM), signalGroup(r.group(), syscall.SIGCONT)); err != nil {
+	if err := r.end(syscall.SIGTERM, syscall.SIGCONT); err != nil {
 		return fmt.Errorf("stop %s: %w", p.cfg.Name, err)
 	}
 	select {
@@ -310,7 +337,7 @@ func (p *Process) Kill() error {
 	if r.ended() {
 		return nil
 	}
-	if err := signalGroup(r.group(), syscall.SIGKILL); err != nil {
+	if err := r.end(syscall.SIGKILL); err != nil {
 		return fmt.Errorf("kill %s: %w", p.cfg.Name, err)
 	}
 	<-r.done

@@ -201,3 +201,18 @@ func processState(t *testing.T, pid int) string {
 	}
 	return string(bytes.TrimSpace(out))
 }
+
+func TestWhatAbortsIsStartedAgainUnlessItIsToEnd(t *testing.T) {
+	cfg := script(t, "trap 'kill -ABRT $$' TERM; echo ready; while :; do sleep 0.01; done")
+	cfg.RestartAborted = true
+	p := start(t, cfg)
+	first := p.PID()
+	require.NoError(t, syscall.Kill(first, syscall.SIGABRT))
+	require.Eventually(t, func() bool { return p.PID() != first && !gone(p.PID()) }, 10*time.Second, time.Millisecond, "a new life")
+	require.Eventually(t, func() bool {
+		log, err := os.ReadFile(cfg.LogFile)
+		return err == nil && bytes.Count(log, []byte("ready")) == 2
+	}, 10*time.Second, time.Millisecond, "which has its trap")
+	require.NoError(t, p.Stop(), "it aborts when it is asked to end")
+	require.True(t, gone(p.PID()))
+}
