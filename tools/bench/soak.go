@@ -47,7 +47,7 @@ func (c *soakCmd) Run(ctx context.Context) error {
 		return errors.New("--minutes must be above 0 and --rate not below")
 	}
 	return inFolder(c.Dir, func(dir string) error {
-		w, err := start(ctx, filepath.Join(dir, soakPage.name), 1)
+		w, err := start(ctx, filepath.Join(dir, soakPage.name), 1, true)
 		defer w.stop()
 		if err != nil {
 			return err
@@ -251,7 +251,7 @@ func soakReport(s *soaked, b ledger.Balance, gathered *collection, length time.D
 		},
 		method: fmt.Sprintf(`The whole pipeline on this machine for %s: collector, Kafka, consumer, jobs and ClickHouse, with the traffic of a shop of %d visitors in an open loop. Values are read each
 few seconds. The first tenth of the time is left out; then the median of the last third is compared with that of the first. A value grows if it is above by more than %.0f %% and by more than what
-it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. Memory is resident; heap is that of Go, between collections. "Shows from" is the least steady growth an hour that this run would
+it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. Memory is resident; heap is that of Go, between collections. Kafka has all of its heap of 512 MB from the start: a JVM fills what it may have before it collects. "Shows from" is the least steady growth an hour that this run would
 have told; a slower one it can't.`, length, soakVisitors, flatShare*100),
 		notes:   table,
 		command: "make soak",

@@ -28,14 +28,16 @@ type world struct {
 	pipeline   *pipeline.Pipeline
 }
 
-// start starts Kafka and ClickHouse, with topics and tables; stop must be called also after an error.
-func start(ctx context.Context, dir string, runs int) (*world, error) {
+// start starts Kafka, with all of its heap if so, and ClickHouse, with topics and tables; stop must be called also after an error.
+func start(ctx context.Context, dir string, runs int, wholeHeap bool) (*world, error) {
 	w := &world{dir: dir, sites: filepath.Join(dir, "onepx.yaml"), runs: runs}
 	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o750); err != nil {
 		return w, err
 	}
 	var err error
-	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), Progress: os.Stderr}); err != nil {
+	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{
+		Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), WholeHeap: wholeHeap, Progress: os.Stderr,
+	}); err != nil {
 		return w, err
 	}
 	if w.clickHouse, err = localstack.StartClickHouse(ctx, localstack.ClickHouseConfig{Dir: filepath.Join(dir, "clickhouse"), LogFile: filepath.Join(dir, "log", "clickhouse.log"), Progress: os.Stderr}); err != nil {

@@ -26,6 +26,8 @@ type KafkaConfig struct {
 	// Advertised gives the broker a further listener for each (see ProxiedAddr) that tells its clients to come to this
 	// host:port: the address of a proxy in front of it.
 	Advertised []string
+	// WholeHeap has the JVM take all of its heap at the start, so that the process's memory grows only by what is not heap.
+	WholeHeap bool
 	// Security, unless nil, adds a listener with logins and rights.
 	Security *KafkaSecurity
 	// Progress takes messages about downloads for people; nil means nowhere.
@@ -70,6 +72,9 @@ func StartKafka(ctx context.Context, cfg KafkaConfig) (*Kafka, error) {
 	}
 	if err := k.format(ctx, java); err != nil {
 		return nil, fmt.Errorf("start kafka: %w", err)
+	}
+	if cfg.WholeHeap {
+		java = append([]string{"-Xms512m", "-XX:+AlwaysPreTouch"}, java...)
 	}
 	k.Process, err = StartProcess(ctx, ProcessConfig{
 		Name: "kafka", Path: "java", Args: append(java, "kafka.Kafka", k.path("server.properties")),
