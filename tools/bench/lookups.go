@@ -19,8 +19,9 @@ const (
 	lookupIDs         = 200_000
 	lookupConnections = 64
 	lookupTime        = 20 * time.Second
-	// Of visitors whose answers are kept: how many, for how long they are asked for, and how often all of that. With the second before
-	// it is measured, a round must end well within the two seconds for which answers are kept, or it measures new ones.
+	// Of visitors whose answers are kept: how many in a round, for how long they are asked for, and how many rounds. With the second
+	// before it is measured, a round must end well within the two seconds for which answers are kept, or it measures new ones; so would
+	// one of the same visitors as the round before.
 	keptIDs, keptTime, keptRounds = 100, 300 * time.Millisecond, 15
 )
 
@@ -56,7 +57,7 @@ func (w *world) lookups(ctx context.Context) ([]number, error) {
 	if asked := int(cold.Load()); asked > len(ids) {
 		return nil, fmt.Errorf("%d lookups were more than there are visitors to ask for", asked)
 	}
-	kept, err := keptLookups(ctx, c, ids[:keptIDs])
+	kept, err := keptLookups(ctx, c, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -64,13 +65,14 @@ func (w *world) lookups(ctx context.Context) ([]number, error) {
 	return append(numbers, number{"lookups_per_second", perSecond, "/s", nil, fmt.Sprintf("lookups of new visitors a second, over %d connections", lookupConnections)}), nil
 }
 
-// keptLookups asks again and again for visitors who were just asked for.
+// keptLookups asks again and again for visitors who were just asked for; of all ids it takes the first.
 func keptLookups(ctx context.Context, c *client, ids []string) (*hdrhistogram.Histogram, error) {
 	all := hdrhistogram.New(1, int64(requestTimeout/time.Microsecond), 3)
-	for range keptRounds {
-		asked := visitorsOf(c, ids)
+	for round := range keptRounds {
+		of := ids[round*keptIDs : (round+1)*keptIDs]
+		asked := visitorsOf(c, of)
 		if err := c.eachConnection(ctx, func() error {
-			for int(asked.Load()) < len(ids) {
+			for int(asked.Load()) < len(of) {
 				if err := c.send(); err != nil {
 					return err
 				}
