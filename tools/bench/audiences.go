@@ -24,6 +24,18 @@ SELECT 'bench', '%[1]s', 'v', '%[3]s', if(visitor %% 10 = 0, 'minted', 'cookie')
 	reinterpret(sipHash128(number, '%[1]s %[3]s'), 'UUID'), 1000000, 1000000, 'made', 0, number, now() + 86400 * 395
 FROM numbers(%[5]d) WHERE %[4]s`
 
+// audienceFacts are what else is known of visitors: what each last said of sharing, a product that half of them saw, an ad that a tenth saw
+// today, refusals of a fiftieth, wishes of a hundredth.
+var audienceFacts = []string{
+	fmt.Sprintf("INSERT INTO onepx.share_consents SELECT 'bench', reinterpret(sipHash128(number), 'UUID'), now64(3) - toIntervalDay(number %% 25), fromUnixTimestamp64Milli(0), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors),
+	fmt.Sprintf("INSERT INTO onepx.product_interest (site_id, visitor_id, product, viewed_at, first_at, price, category, expires_at) SELECT 'bench', reinterpret(sipHash128(number * 2), 'UUID'), concat('product-', toString(cityHash64(number, 1) %% 5000)), "+
+		"now64(3) - toIntervalDay(number %% 25) AS seen, seen, concat(toString(seen), ' EUR 1000000'), concat(toString(seen), ' tea'), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/2),
+	fmt.Sprintf("INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, channel, source, campaign, kafka_topic, kafka_offset, expires_at) SELECT 'bench', 'view', toDate(now64(3, 'UTC')), now64(3), "+
+		"reinterpret(sipHash128(number, 'view'), 'UUID'), 'cookie', reinterpret(sipHash128(number * 10), 'UUID'), 'display', 'ads', concat('campaign-', toString(number %% 20)), 'made', number, now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/10),
+	fmt.Sprintf("INSERT INTO onepx.profile_refusals SELECT 'bench', reinterpret(sipHash128(number * 50), 'UUID'), now64(3) - toIntervalDay(number %% 25), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/50),
+	fmt.Sprintf("INSERT INTO onepx.suppressed_visitors SELECT cityHash64(reinterpret(sipHash128(number * 100 + 7), 'UUID')), true, number, now64(3) FROM numbers(%d)", audienceVisitors/100),
+}
+
 // audiencesBench asks who is in a segment, and in which segments visitors are.
 func audiencesBench(ctx context.Context, w *world) (report, error) {
 	if out, err := w.pipeline.Consumer(ctx, "migrate"); err != nil {
@@ -31,12 +43,12 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 	}
 	fmt.Fprintf(os.Stderr, "making hits of %d visitors …\n", audienceVisitors)
 	begun := time.Now()
-	err := w.exec(ctx, audienceSegments,
+	err := w.exec(ctx, append([]string{
+		audienceSegments,
 		fmt.Sprintf(audienceHits, "viewed", 2, "enter", "true", 2*audienceVisitors),
 		fmt.Sprintf(audienceHits, "viewed", 2, "leave", "number % 40 = 0", 2*audienceVisitors),
 		fmt.Sprintf(audienceHits, "came", 1, "enter", "true", audienceVisitors),
-		fmt.Sprintf("INSERT INTO onepx.profile_refusals SELECT 'bench', reinterpret(sipHash128(number * 50), 'UUID'), now64(3) - toIntervalDay(number %% 25), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/50),
-		fmt.Sprintf("INSERT INTO onepx.suppressed_visitors SELECT cityHash64(reinterpret(sipHash128(number * 100 + 7), 'UUID')), true, number, now64(3) FROM numbers(%d)", audienceVisitors/100))
+	}, audienceFacts...)...)
 	if err != nil {
 		return report{}, err
 	}
@@ -65,8 +77,8 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 		return report{}, err
 	}
 	result.numbers = append(result.numbers, lookups...)
-	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; a fiftieth of the
-visitors has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
+	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; all
+have said something of sharing, half have seen a product, a tenth an ad today; a fiftieth has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
 asked for once, so each is read from ClickHouse; the others were asked for within the two seconds for which answers are kept.`,
 		audienceVisitors, 3*audienceVisitors, made.Round(time.Second), parts)
 	return result, nil
