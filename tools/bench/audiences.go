@@ -11,6 +11,11 @@ const (
 	audienceVisitors = 10_000_000
 )
 
+// audienceTried is what was tried.
+const audienceTried = `Most of audience_members is grouping hits by visitor: 2 s of CPU for ten million visitors even if nothing but the newest instant is kept; with same_product, collecting the products takes
+more than that again. Nearly all that a batch of new visitors takes is planning three queries, however few there are: some ten visitors share a batch, wait for the one before, and then for their own.
+[What was tried](adr/0009-lookups-judge-themselves.md).`
+
 // audienceSegments are those of the site: products that were viewed and not bought, and visitors who came at all.
 const audienceSegments = `INSERT INTO onepx.segments (site_id, segment, version, state, same_product, times_min, within_ms, lives_ms, saved_at)
 VALUES ('bench', 'viewed', 'v', 'active', true, 1, 86400000 * 30, 86400000 * 30, now64(3)), ('bench', 'came', 'v', 'active', false, 1, 86400000 * 30, 86400000 * 30, now64(3))`

@@ -45,7 +45,7 @@ var benchmarks = []benchmark{
 	{"consumer", "The consumer against ClickHouse's own Kafka engine", consumerBench, ""},
 	{"goals", "The consumer with many goals", goalsBench, ""},
 	{"segments", "The consumer with many segments", segmentsBench, ""},
-	{"audiences", "Who is in an audience", audiencesBench, ""},
+	{"audiences", "Who is in an audience", audiencesBench, audienceTried},
 	{"campaigns", "Which campaigns bring the revenue", campaignBench, campaignTried},
 	{"export", "Exports of a million members", exportBench, ""},
 	{"questions", "The standard questions over 100 million events", questionBench, questionTried},
