@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"net"
@@ -125,14 +126,16 @@ func signingKey(t *testing.T) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(key)}))
 }
 
-// moduleDir is the folder of a module that the tests of the chart require.
+// moduleDir is the folder of a module that the tests of the chart require; it is fetched where it is not there yet.
 func moduleDir(t *testing.T, module string) string {
 	t.Helper()
-	list := exec.CommandContext(t.Context(), "go", "list", "-m", "-f", "{{.Dir}}", module)
-	list.Dir = ".."
-	out, err := list.Output()
+	download := exec.CommandContext(t.Context(), "go", "mod", "download", "-json", module)
+	download.Dir = ".."
+	out, err := download.Output()
 	require.NoError(t, err)
-	return strings.TrimSpace(string(out))
+	var fetched struct{ Dir string }
+	require.NoError(t, json.Unmarshal(out, &fetched))
+	return fetched.Dir
 }
 
 // define makes the kinds of KEDA and of the Gateway API known, from their modules.
