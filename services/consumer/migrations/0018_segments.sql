@@ -87,7 +87,7 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.profile_refusals {{.OnCluster}}
 ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
-SETTINGS index_granularity = 512, {{.Window}};
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.profile_refusals_view {{.OnCluster}} TO {{.Facts}}.profile_refusals AS
 SELECT
@@ -108,4 +108,4 @@ CREATE TABLE IF NOT EXISTS {{.Database}}.suppressed_visitors {{.OnCluster}}
 )
 ENGINE = {{.Engine "ReplacingMergeTree" "position"}}
 ORDER BY id_hash
-SETTINGS index_granularity = 512, {{.Window}};
+SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{.Window}};
