@@ -25,9 +25,11 @@ const (
 	soakSeed = 9
 	// soakVisitors are the people who come.
 	soakVisitors = 20_000
-	// soakWritten is how long a run must be for the page, and for growth to be a failure: in the first minutes caches fill, and the consumer's
-	// window of events that may be repeated.
+	// soakWritten is how long a run must be for the page, and for growth to be a failure: in the first minutes caches fill.
 	soakWritten = 10 * time.Minute
+	// soakWindow is how many event ids the consumer remembers of each partition, so few that they are as many as will be before values
+	// count: with its default they come and go by tens of megabytes in the course of minutes.
+	soakWindow = "ONEPX_WINDOW_EVENTS=10000"
 	// soakSettled is how long the last events may take to be stored, and millions to be compared.
 	soakSettled = 10 * time.Minute
 )
@@ -117,7 +119,7 @@ func (s *soaked) start(ctx context.Context) error {
 		return err
 	}
 	s.admin = kadm.NewClient(client)
-	if s.consumer, err = s.pipeline.StartConsumer(ctx, "consumer", defaultDeadlines...); err != nil {
+	if s.consumer, err = s.pipeline.StartConsumer(ctx, "consumer", append([]string{soakWindow}, defaultDeadlines...)...); err != nil {
 		return err
 	}
 	if s.jobs, err = s.pipeline.StartJobs(ctx, "jobs"); err != nil {
@@ -251,8 +253,8 @@ func soakReport(s *soaked, b ledger.Balance, gathered *collection, length time.D
 		},
 		method: fmt.Sprintf(`The whole pipeline on this machine for %s: collector, Kafka, consumer, jobs and ClickHouse, with the traffic of a shop of %d visitors in an open loop. Values are read each
 few seconds. The first tenth of the time is left out; then the median of the last third is compared with that of the first. A value grows if it is above by more than %.0f %% and by more than what
-it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. Memory is resident; heap is that of Go, between collections. Kafka has all of its heap of 512 MB from the start: a JVM fills what it may have before it collects. "Shows from" is the least steady growth an hour that this run would
-have told; a slower one it can't.`, length, soakVisitors, flatShare*100),
+it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. Memory is resident; heap is that of Go, between collections. Kafka has all of its heap of 512 MB from the start: a JVM fills what it may have before it collects. The consumer has %s, which fills in the first minute. "Shows from" is the least steady growth an hour that this run would
+have told; a slower one it can't.`, length, soakVisitors, flatShare*100, soakWindow),
 		notes:   table,
 		command: "make soak",
 	}, growing, nil
