@@ -253,7 +253,7 @@ func soakReport(s *soaked, b ledger.Balance, gathered *collection, length time.D
 		},
 		method: fmt.Sprintf(`The whole pipeline on this machine for %s: collector, Kafka, consumer, jobs and ClickHouse, with the traffic of a shop of %d visitors in an open loop. Values are read each
 few seconds. The first tenth of the time is left out; then the median of the last third is compared with that of the first. A value grows if it is above by more than %.0f %% and by more than what
-it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. Memory is resident; heap is that of Go, between collections. Kafka has all of its heap of 512 MB from the start: a JVM fills what it may have before it collects. The consumer has %s, which fills in the first minute. "Shows from" is the least steady growth an hour that this run would
+it may differ by chance: 8 MB, 10 goroutines or handles (ClickHouse, whose handles follow its merges: 200), 50 parts, 10 s of load that wait for the consumer. The collector's handles and goroutines are those without connections of the load, the consumer's memory and heap those without onepx_consumer_history_bytes, which it keeps for a week. Memory is resident; heap is that of Go, between collections. Kafka has all of its heap of 512 MB from the start: a JVM fills what it may have before it collects. The consumer has %s, which fills in the first minute. "Shows from" is the least steady growth an hour that this run would
 have told; a slower one it can't.`, length, soakVisitors, flatShare*100, soakWindow),
 		notes:   table,
 		command: "make soak",

@@ -56,12 +56,16 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		into.add(p.name, memoryOf, at, memory)
-		into.add(p.name, p.handles, at, float64(len(open)))
+		connections, history, err := s.known(ctx, p.service)
+		if err != nil {
+			return fmt.Errorf("%s: %w", p.name, err)
+		}
+		into.add(p.name, memoryOf, at, memory-history/1e6)
+		into.add(p.name, p.handles, at, float64(len(open))-connections)
 		if p.service == nil {
 			continue
 		}
-		if err := readGo(ctx, into, p.name, p.service, at); err != nil {
+		if err := readGo(ctx, into, p.name, p.service, connections, history, at); err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
 	}
@@ -79,8 +83,21 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 	return nil
 }
 
-// readGo adds what only a program in Go has.
-func readGo(ctx context.Context, into *collection, name string, service *pipeline.Service, at time.Duration) error {
+// known are what grows for a reason, and is left out: connections of the load, of which an open loop opens more whenever the machine stalls,
+// and the bytes of what the consumer keeps of the events of a week.
+func (s *soaked) known(ctx context.Context, service *pipeline.Service) (connections, history float64, err error) {
+	switch service {
+	case s.collector:
+		connections, err = service.Metric(ctx, "onepx_collector_connections_open")
+	case s.consumer:
+		history, err = service.Metric(ctx, "onepx_consumer_history_bytes")
+	}
+	return connections, history, err
+}
+
+// readGo adds what only a program in Go has. Each connection has a goroutine of its own, which does not count, and so do the bytes of the
+// history.
+func readGo(ctx context.Context, into *collection, name string, service *pipeline.Service, connections, history float64, at time.Duration) error {
 	heap, err := service.Metric(ctx, "go_memstats_heap_alloc_bytes")
 	if err != nil {
 		return err
@@ -92,7 +109,7 @@ func readGo(ctx context.Context, into *collection, name string, service *pipelin
 	if heap == 0 || running == 0 {
 		return errors.New("its metrics tell neither heap nor goroutines")
 	}
-	into.add(name, heapOf, at, heap/1e6)
-	into.add(name, goroutines, at, running)
+	into.add(name, heapOf, at, (heap-history)/1e6)
+	into.add(name, goroutines, at, running-connections)
 	return nil
 }

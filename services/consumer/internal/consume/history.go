@@ -70,6 +70,14 @@ func (h *history) last() *historyFilter {
 	return h.filters[len(h.filters)-1]
 }
 
+// bytes is the memory that the filters take.
+func (h *history) bytes() (total int64) {
+	for _, f := range h.filters {
+		total += int64(f.events.Cap() / 8) //nolint:gosec,mnd // bits of a filter of limited size
+	}
+	return total
+}
+
 // mayKnow is false only for events that were certainly not recorded during the horizon before the time.
 func (h *history) mayKnow(key store.EventKey, at time.Time, horizon time.Duration) bool {
 	if !at.Add(-horizon).After(h.completeSince) {

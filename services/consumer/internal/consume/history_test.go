@@ -58,3 +58,14 @@ func numbered(n int) store.EventKey {
 	}
 	return store.EventKey{SiteID: "shop", EventID: id}
 }
+
+func TestHistoryTakesTwoAndAHalfBytesAnEventWhenItsFiltersAreFull(t *testing.T) {
+	const filters = 8
+	past, events := &history{}, filterEventsFirst*(1<<filters-1)
+	require.Zero(t, past.bytes())
+	for i := range events {
+		past.add(numbered(i), noon)
+	}
+	require.Len(t, past.filters, filters)
+	require.InDelta(t, 2.5, float64(past.bytes())/float64(events), 0.2)
+}

@@ -23,6 +23,7 @@ type Metrics struct {
 	age        metric.Float64Histogram
 	stoppedNow metric.Int64Gauge
 	next       metric.Int64Gauge
+	history    metric.Int64Gauge
 }
 
 var outcomes = []string{store.OutcomeEvent, store.OutcomeTally, store.OutcomeAccount, store.OutcomeDuplicate, store.OutcomeSuppressed, store.OutcomeDead, store.OutcomeMissing}
@@ -40,7 +41,7 @@ const (
 // NewMetrics makes the instruments; counters are born at 0 with all their labels.
 func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	var m Metrics
-	var errs [8]error
+	var errs [9]error
 	m.rows, errs[0] = meter.Int64Counter("onepx_consumer_rows_total", metric.WithDescription("Rows stored in events, by outcome."))
 	m.inserts, errs[1] = meter.Int64Counter("onepx_consumer_inserts_total", metric.WithDescription("Inserts into events, by result; unknown means that the block may be stored."))
 	m.recoveries, errs[2] = meter.Int64Counter("onepx_consumer_recoveries_total", metric.WithDescription("Declared batches that were made again, by cause."))
@@ -51,6 +52,7 @@ func NewMetrics(meter metric.Meter) (*Metrics, error) {
 	m.stoppedNow, errs[5] = meter.Int64Gauge("onepx_consumer_partition_stopped", metric.WithDescription("1 while a partition is stopped and waits for a person, by reason; 0 when it no longer is."))
 	m.next, errs[6] = meter.Int64Gauge("onepx_consumer_position_offset", metric.WithDescription("First offset of a partition that is not stored."))
 	m.failures, errs[7] = meter.Int64Counter("onepx_consumer_storing_failures_total", metric.WithDescription("Attempts at storing, or at finding out what is stored, that have failed; each is made again within ten seconds."))
+	m.history, errs[8] = meter.Int64Gauge("onepx_consumer_history_bytes", metric.WithDescription("Memory of the filters that tell which events of the last seven days a partition has; 0 when another consumer has it."))
 	ctx := context.Background()
 	m.failures.Add(ctx, 0)
 	for _, outcome := range outcomes {
@@ -76,6 +78,7 @@ func (m *Metrics) Sample() {
 		m.stopped(store.Partition{}, r, true)
 	}
 	m.position(store.Partition{}, 0)
+	m.remembers(store.Partition{}, 0)
 }
 
 func label(name, value string) metric.MeasurementOption {
@@ -148,4 +151,8 @@ func (m *Metrics) stopped(p store.Partition, r reason.Reason, on bool) {
 
 func (m *Metrics) position(p store.Partition, next int64) {
 	m.next.Record(context.Background(), next, metric.WithAttributes(attribute.Int("partition", p.ID)))
+}
+
+func (m *Metrics) remembers(p store.Partition, bytes int64) {
+	m.history.Record(context.Background(), bytes, metric.WithAttributes(attribute.Int("partition", p.ID)))
 }

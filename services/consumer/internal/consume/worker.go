@@ -118,6 +118,7 @@ func NewWorker(deps Deps) *Worker {
 func (w *Worker) Run(ctx, stopping context.Context) error {
 	w.stopping = stopping
 	defer w.insertRefused(false) // the next owner has its own alarm
+	defer w.Metrics.remembers(w.Partition, 0)
 	err := w.run(ctx)
 	if w.cursor != nil {
 		_ = w.cursor.Close()
@@ -253,6 +254,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 	}
 	w.next = d.Last + 1
 	w.Metrics.position(w.Partition, w.next)
+	w.Metrics.remembers(w.Partition, w.history.bytes())
 	return nil
 }
 
