@@ -202,6 +202,7 @@ func (w *Worker) fillHistory(ctx context.Context, below int64) error {
 		return err
 	}
 	w.history = fresh
+	w.Metrics.remembers(w.Partition, fresh.bytes())
 	return nil
 }
 

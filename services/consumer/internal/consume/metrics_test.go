@@ -108,6 +108,7 @@ func TestMetricsAddUp(t *testing.T) {
 		until(t, "all is idle", func() bool { return w.group.get() == Committed{Offset: 24, Metadata: idle} })
 		require.Equal(t, 24, w.stored())
 		require.GreaterOrEqual(t, reads, 4, "the read after the recovery has failed once")
+		require.Positive(t, scrape(t, tel)["onepx_consumer_history_bytes{partition=3}"])
 	})
 	samples := scrape(t, tel)
 	require.Equal(t, 24.0, sum(samples, "onepx_consumer_rows_total"))
@@ -119,6 +120,7 @@ func TestMetricsAddUp(t *testing.T) {
 	require.Equal(t, 3.0, samples["onepx_consumer_inserts_total{result=stored}"], "batches")
 	require.Equal(t, 2.0, samples["onepx_consumer_storing_failures_total{}"], "the insert, and the read after the recovery")
 	require.Equal(t, 24.0, samples["onepx_consumer_position_offset{partition=3}"])
+	require.Zero(t, samples["onepx_consumer_history_bytes{partition=3}"], "the worker has ended")
 }
 
 // TestAlarmsEnd when the partition is somebody else's.
