@@ -95,11 +95,9 @@ func (b *bazaar) visitors(n int) []uuid.UUID {
 	}
 	// More rows than a lookup reads of a visitor, before those that count.
 	before := "'" + b.begin.Add(-time.Minute).Format("2006-01-02 15:04:05.000") + "'"
-	for i := range 4100 {
+	for i := range 1100 {
 		hits = append(hits, fmt.Sprintf("('market', 'r', 'v', 'enter', 'cookie', '%s', 'p1', %s, '%s', now() + 9999)", all[1], before, uuid.New()))
-		if i < 1100 {
-			seen = append(seen, fmt.Sprintf("('market', '%s', 'a%d', %s, 0, 0, '', '', now() + 9999)", all[2], i, before))
-		}
+		seen = append(seen, fmt.Sprintf("('market', '%s', 'a%d', %s, 0, 0, '', '', now() + 9999)", all[2], i, before))
 	}
 	b.insert("segment_hits", "site_id, segment, version, step, visitor_kind, visitor_id, product, occurred_at, event_id, expires_at", hits)
 	b.insert("product_interest", "site_id, visitor_id, product, viewed_at, carted_at, bought_at, price, category, expires_at", seen)
