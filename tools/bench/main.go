@@ -118,7 +118,7 @@ func (c *runCmd) runIn(ctx context.Context, dir string) error {
 // measure runs a benchmark in a world of its own.
 func (c *runCmd) measure(ctx context.Context, b benchmark, dir string) (report, error) {
 	fmt.Fprintf(os.Stderr, "%s …\n", b.title)
-	w, err := start(ctx, dir, c.Runs, false)
+	w, err := start(ctx, dir, c.Runs)
 	defer w.stop()
 	if err != nil {
 		return report{}, err

@@ -49,7 +49,7 @@ func (c *soakCmd) Run(ctx context.Context) error {
 		return errors.New("--minutes must be above 0 and --rate not below")
 	}
 	return inFolder(c.Dir, func(dir string) error {
-		w, err := start(ctx, filepath.Join(dir, soakPage.name), 1, true)
+		w, err := start(ctx, filepath.Join(dir, soakPage.name), 1)
 		defer w.stop()
 		if err != nil {
 			return err

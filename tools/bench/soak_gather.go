@@ -56,7 +56,7 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
-		connections, history, err := s.known(ctx, p.service)
+		connections, history, err := s.growsByDesign(ctx, p.service)
 		if err != nil {
 			return fmt.Errorf("%s: %w", p.name, err)
 		}
@@ -83,9 +83,9 @@ func (s *soaked) read(ctx context.Context, into *collection, at time.Duration) e
 	return nil
 }
 
-// known are what grows for a reason, and is left out: connections of the load, of which an open loop opens more whenever the machine stalls,
+// growsByDesign is what is left out of the values: connections of the load, of which an open loop opens more whenever the machine stalls,
 // and the bytes of what the consumer keeps of the events of a week.
-func (s *soaked) known(ctx context.Context, service *pipeline.Service) (connections, history float64, err error) {
+func (s *soaked) growsByDesign(ctx context.Context, service *pipeline.Service) (connections, history float64, err error) {
 	switch service {
 	case s.collector:
 		connections, err = service.Metric(ctx, "onepx_collector_connections_open")

@@ -28,15 +28,15 @@ type world struct {
 	pipeline   *pipeline.Pipeline
 }
 
-// start starts Kafka, with all of its heap if so, and ClickHouse, with topics and tables; stop must be called also after an error.
-func start(ctx context.Context, dir string, runs int, wholeHeap bool) (*world, error) {
+// start starts Kafka and ClickHouse, with topics and tables; stop must be called also after an error.
+func start(ctx context.Context, dir string, runs int) (*world, error) {
 	w := &world{dir: dir, sites: filepath.Join(dir, "onepx.yaml"), runs: runs}
 	if err := os.MkdirAll(filepath.Join(dir, "log"), 0o750); err != nil {
 		return w, err
 	}
 	var err error
 	if w.kafka, err = localstack.StartKafka(ctx, localstack.KafkaConfig{
-		Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), WholeHeap: wholeHeap, Progress: os.Stderr,
+		Dir: filepath.Join(dir, "kafka"), LogFile: filepath.Join(dir, "log", "kafka.log"), WholeHeap: true, Progress: os.Stderr,
 	}); err != nil {
 		return w, err
 	}
