@@ -86,9 +86,11 @@ func partitions() row {
 			`max by (partition) (onepx_consumer_position_offset)`, "{{partition}}")},
 		{title: "Batches made again", unit: "ops", queries: curve(
 			`sum by (cause) (rate(onepx_consumer_recoveries_total[$__rate_interval]))`, "{{cause}}")},
-		{title: "Dead letters in 15 minutes", about: "consumer deadletter show shows them.", width: 12, limit: over("OnepxDeadLetters", smallest), queries: curve(
+		{title: "Memory of past event ids", about: "What tells doubles of a week apart: at most 170 MB a partition.", unit: "bytes", queries: curve(
+			`sum by (instance) (onepx_consumer_history_bytes)`, "{{instance}}")},
+		{title: "Dead letters in 15 minutes", about: "consumer deadletter show shows them.", limit: over("OnepxDeadLetters", smallest), queries: curve(
 			`sum(increase(onepx_consumer_rows_total{outcome="dead"}[15m]))`, "dead")},
-		{title: "Offsets missing in 15 minutes", about: "Kafka no longer has records that were not stored.", width: 12, limit: over("OnepxOffsetsMissing", smallest), queries: curve(
+		{title: "Offsets missing in 15 minutes", about: "Kafka no longer has records that were not stored.", limit: over("OnepxOffsetsMissing", smallest), queries: curve(
 			`sum(increase(onepx_consumer_rows_total{outcome="missing"}[15m]))`, "missing")},
 	}}
 }
