@@ -285,6 +285,7 @@ func (d *drill) requireSame(other string) {
 		"profile_refusals": "site_id, visitor_id, max(refused_at)",
 		"product_interest": "site_id, visitor_id, product, max(viewed_at), max(carted_at), max(bought_at), min(first_at), max(price), max(category)",
 		"share_consents":   "site_id, visitor_id, max(allowed_at), max(refused_at)",
+		"visitor_facts":    "site_id, visitor_id, fact, subject, max(newest_at), max(detail)",
 		"visitors":         "site_id, visitor_id, min(first_day), max(last_day), max(returned), max(on_site)",
 		"visitor_days":     "site_id, site_day, channel, visitor_kind, visitor_id, daily_hash, sum(page_views), sum(events), sum(on_site)",
 		"consent_sums":     "site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot, sum(hits)",

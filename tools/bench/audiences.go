@@ -4,7 +4,10 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"time"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 const (
@@ -48,12 +51,12 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 	}
 	fmt.Fprintf(os.Stderr, "making hits of %d visitors …\n", audienceVisitors)
 	begun := time.Now()
-	err := w.exec(ctx, append([]string{
+	err := w.exec(ctx, slices.Concat(pipeline.FactsWithoutEvents(), []string{
 		audienceSegments,
 		fmt.Sprintf(audienceHits, "viewed", 2, "enter", "true", 2*audienceVisitors),
 		fmt.Sprintf(audienceHits, "viewed", 2, "leave", "number % 40 = 0", 2*audienceVisitors),
 		fmt.Sprintf(audienceHits, "came", 1, "enter", "true", audienceVisitors),
-	}, audienceFacts...)...)
+	}, audienceFacts)...)
 	if err != nil {
 		return report{}, err
 	}
@@ -83,17 +86,17 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 	}
 	result.numbers = append(result.numbers, lookups...)
 	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; all
-have said something of sharing, half have seen a product, a tenth an ad today; a fiftieth has refused, a hundredth is suppressed. ClickHouse has merged the hits into %d parts, as it likes. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
+have said something of sharing, half have seen a product, a tenth an ad today; a fiftieth has refused, a hundredth is suppressed. ClickHouse has merged what is known of visitors into %d parts, as it likes. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
 asked for once, so each is read from ClickHouse; the others were asked for within the two seconds for which answers are kept.`,
 		audienceVisitors, 3*audienceVisitors, made.Round(time.Second), parts)
 	return result, nil
 }
 
-// merged waits until ClickHouse has no more to merge, and returns how many parts the hits are in.
+// merged waits until ClickHouse has no more to merge, and returns how many parts visitor_facts is in.
 func (w *world) merged(ctx context.Context) (int, error) {
 	for {
 		var now struct{ Merges, Parts int }
-		if err := w.sql().One(ctx, "SELECT (SELECT count() FROM system.merges) AS Merges, (SELECT count() FROM system.parts WHERE database = 'onepx' AND table = 'segment_hits' AND active) AS Parts", &now); err != nil {
+		if err := w.sql().One(ctx, "SELECT (SELECT count() FROM system.merges) AS Merges, (SELECT count() FROM system.parts WHERE database = 'onepx' AND table = 'visitor_facts' AND active) AS Parts", &now); err != nil {
 			return 0, err
 		}
 		if now.Merges == 0 {

@@ -14,6 +14,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sync/errgroup"
+
+	"github.com/onepx/onepx/tools/internal/pipeline"
 )
 
 // bazaar makes up a site market: visitors, what they have done with products, and products that are alike in all that can decide.
@@ -193,6 +195,9 @@ func (w *world) shown(visitors []uuid.UUID) map[string]string {
 func testShown(t *testing.T, w *world) {
 	const seed = 7
 	b := &bazaar{rand.New(rand.NewPCG(seed, seed)), w, time.Now().UTC().Add(-time.Hour).Truncate(time.Minute)}
+	for _, statement := range pipeline.FactsWithoutEvents() {
+		require.NoError(t, w.clickHouse.Query(t.Context(), statement, nil))
+	}
 	var segments []string
 	for i := range 2 {
 		segments = append(segments, fmt.Sprintf("('market', 's%d', 'v', 'active', 1, 86400000, 86400000, now64(3))", i))

@@ -37,8 +37,7 @@ ENGINE = {{.Engine "MergeTree"}}
 ORDER BY (site_id, segment, saved_at)
 SETTINGS {{.Window}};
 
--- One row for each element of events.segments, of events that count. It is asked for a few visitors a thousand times a second: small
--- granules in small blocks, no partitions, and fewer parts than ClickHouse would leave: each is looked into for each visitor.
+-- One row for each element of events.segments, of events that count. It lies as questions about all visitors of a segment read it.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.segment_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
@@ -59,10 +58,10 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.segment_hits {{.OnCluster}}
     expires_at      DateTime
 )
 ENGINE = {{.FactsEngine "MergeTree"}}
-PRIMARY KEY (site_id, visitor_id)
-ORDER BY (site_id, visitor_id, segment, version, product, occurred_at)
+PRIMARY KEY (site_id, segment, version, visitor_id)
+ORDER BY (site_id, segment, version, visitor_id, product, occurred_at)
 TTL expires_at
-SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, {{.Window}};
+SETTINGS {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.segment_hits_view {{.OnCluster}} TO {{.Facts}}.segment_hits AS
 SELECT
@@ -87,7 +86,7 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.profile_refusals {{.OnCluster}}
 ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{.Window}};
+SETTINGS {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.profile_refusals_view {{.OnCluster}} TO {{.Facts}}.profile_refusals AS
 SELECT
@@ -97,6 +96,39 @@ SELECT
 FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT consent_profile AND visitor_id != {{.NoID}}
 GROUP BY site_id, visitor_id;
+
+-- All that a lookup reads of a visitor, in one place: what segment_hits, profile_refusals, share_consents, product_interest and touches say
+-- (migrations 6, 20 and 22), one row for each fact, with the newest moment of it. Asking
+-- several tables costs several times as much, and nearly all of it is planning (docs/adr/0009-lookups-judge-themselves.md). It is asked
+-- for a few visitors a thousand times a second: small granules in small blocks, no partitions, and fewer parts than ClickHouse would
+-- leave: each is looked into for each visitor.
+CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_facts {{.OnCluster}}
+(
+    site_id    LowCardinality(String),
+    visitor_id UUID,
+    fact       Enum8('refused' = 1, 'shared' = 2, 'unshared' = 3, 'hit' = 4, 'ad' = 5, 'viewed' = 6, 'carted' = 7, 'bought' = 8, 'price' = 9, 'category' = 10) COMMENT 'refused: profiling; shared, unshared: sharing was allowed, or not',
+    subject    Array(String) COMMENT 'hit: segment, version, step, product, nth, event id, value_micros and item_micros, empty for NULL, moment in ms; ad: day of the site, campaign, event id; of products their id; else nothing',
+    newest_at  SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
+    detail     SimpleAggregateFunction(max, String) COMMENT 'price, category: as product_interest has it, the moment first',
+    expires_at SimpleAggregateFunction(max, DateTime)
+)
+ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
+PRIMARY KEY (site_id, visitor_id)
+ORDER BY (site_id, visitor_id, fact, subject)
+TTL expires_at
+SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, {{.Window}};
+
+CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_facts_view {{.OnCluster}} TO {{.Facts}}.visitor_facts AS
+{{.VisitorFacts (print .Facts ".events") "true"}};
+
+-- What segment_hits has, as questions about a few visitors read it.
+CREATE VIEW IF NOT EXISTS {{.Database}}.visitor_hits {{.OnCluster}} AS
+SELECT
+    site_id, visitor_id,
+    subject[1] AS segment, subject[2] AS version, subject[3] AS step, subject[4] AS product, toUInt16OrZero(subject[5]) AS nth,
+    newest_at AS occurred_at, toUUIDOrZero(subject[6]) AS event_id, toInt64OrNull(subject[7]) AS value_micros, toInt64OrNull(subject[8]) AS item_micros
+FROM {{.Database}}.visitor_facts
+WHERE fact = 'hit';
 
 -- Visitors who are in no audience by their wish, from the suppression list.
 CREATE TABLE IF NOT EXISTS {{.Database}}.suppressed_visitors {{.OnCluster}}

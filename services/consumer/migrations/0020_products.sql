@@ -3,7 +3,7 @@
 -- every word used here.
 
 -- One row for each visitor and product, of events that may feed audiences: the newest of everything, so that order and
--- repetition of events do not matter. It is asked for a few visitors at a time, as segment_hits.
+-- repetition of events do not matter.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.product_interest {{.OnCluster}}
 (
     site_id    LowCardinality(String),
@@ -23,7 +23,7 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.product_interest {{.OnCluster}}
 ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id, product)
 TTL expires_at
-SETTINGS index_granularity = 128, min_compress_block_size = 4096, {{.Window}};
+SETTINGS {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.product_interest_view {{.OnCluster}} TO {{.Facts}}.product_interest AS
 {{.InterestFacts (print .Facts ".events") "true"}};
@@ -201,7 +201,7 @@ WITH
         (
             SELECT (product, substring(product_interest.category, 25)) AS seen FROM {{.Database}}.product_interest WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)}
             UNION ALL
-            SELECT (product, '') FROM {{.Database}}.segment_hits WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND segment = {segment:String}
+            SELECT (product, '') FROM {{.Database}}.visitor_hits WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND segment = {segment:String}
         )
     ) AS maybe_seen,
     by_id AS ({{template "by_id" .}} AND products.product_id IN maybe_seen.1),

@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.share_consents {{.OnCluster}}
 ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 ORDER BY (site_id, visitor_id)
 TTL expires_at
-SETTINGS index_granularity = 256, min_compress_block_size = 4096, {{.Window}};
+SETTINGS {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.share_consents_view {{.OnCluster}} TO {{.Facts}}.share_consents AS
 SELECT

@@ -58,6 +58,7 @@ var Tables = []Table{
 	{"product_interest", visitorOnly, VisitorKey},
 	{"partner_ids", visitorOnly, OffsetKey},
 	{"share_consents", visitorOnly, VisitorKey},
+	{"visitor_facts", visitorOnly, VisitorKey},
 	{"export_members", visitorAndUser, VisitorKey},
 	{"audience_states", visitorOnly, AudienceKey},
 	{"audience_changes", visitorOnly, AudienceKey},

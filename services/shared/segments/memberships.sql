@@ -138,7 +138,7 @@ ORDER BY visitor_id, segment{{end}}
 FROM
 (
     SELECT visitor_id, segment, version, groupArray({{template "hit"}}) AS seen
-    FROM {{.Database}}.segment_hits
+    FROM {{.Database}}.visitor_hits
     WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND toUnixTimestamp64Milli(occurred_at) <= {{template "asked"}}
     GROUP BY visitor_id, segment, version
 ) AS s

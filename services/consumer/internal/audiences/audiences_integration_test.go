@@ -126,7 +126,7 @@ func TestWhatWasMissedIsToldWithinADay(t *testing.T) {
 	w.rounds()
 	w.requireTold(people, "anna entered carts")
 	// As an erasure of others, or rows that are stored late, would do.
-	require.NoError(t, w.conn.Exec(t.Context(), "DELETE FROM "+w.database+".segment_hits WHERE true SETTINGS lightweight_deletes_sync = 2"))
+	require.NoError(t, w.conn.Exec(t.Context(), "DELETE FROM "+w.database+".visitor_facts WHERE true SETTINGS lightweight_deletes_sync = 2"))
 	w.rounds()
 	w.requireTold(people)
 	w.later(24 * time.Hour)

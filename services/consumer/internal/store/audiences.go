@@ -165,7 +165,7 @@ func (a *Audiences) Leavings(ctx context.Context, site string, ids []uuid.UUID, 
 	err := a.selectAsked(ctx, ids, &all, "why visitors left",
 		"SELECT visitor_id, '' AS segment, '"+ReasonRefused+"' AS reason, max(refused_at) AS at FROM", a.table("profile_refusals"), of, "GROUP BY visitor_id",
 		"UNION ALL SELECT id, '', '"+ReasonSuppressed+"',", moment(at), "FROM", visitors, "WHERE cityHash64(id) IN (", a.wishedOf(visitors), ")",
-		"UNION ALL SELECT visitor_id, toString(segment), '"+ReasonLeft+"', max(occurred_at) FROM", a.table("segment_hits"), of,
+		"UNION ALL SELECT visitor_id, segment, '"+ReasonLeft+"', max(occurred_at) FROM", a.table("visitor_hits"), of,
 		"AND step = 'leave' AND occurred_at <=", moment(at), "GROUP BY visitor_id, segment")
 	return all, err
 }

@@ -18,7 +18,7 @@ import (
 )
 
 func TestAudiences(t *testing.T) {
-	d := migrated(t)
+	d := withoutEvents(t)
 	for name, test := range map[string]func(*testing.T, db){
 		"who is in a segment":                           testWhoIsIn,
 		"of a visitor's hits the newest thousand count": testMostHits,

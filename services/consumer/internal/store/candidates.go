@@ -65,7 +65,7 @@ func (a *Audiences) VisitorsBehind(ctx context.Context, site string, segments []
 		return "(SELECT DISTINCT visitor_id FROM " + a.table(table) + " WHERE site_id = " + clickhouseconn.Literal(site) + " AND visitor_id > toUUID('" + behind.String() + "') AND " + more +
 			" ORDER BY visitor_id LIMIT " + strconv.Itoa(limit) + ")"
 	}
-	rows, err := a.conn.Query(ctx, "SELECT DISTINCT visitor_id FROM ("+part("segment_hits", "segment IN ("+literals(segments)+")")+
+	rows, err := a.conn.Query(ctx, "SELECT DISTINCT visitor_id FROM ("+part("visitor_hits", "segment IN ("+literals(segments)+")")+
 		" UNION ALL "+part("audience_states", "member")+") ORDER BY visitor_id LIMIT "+strconv.Itoa(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read visitors: %w", err)
@@ -99,8 +99,8 @@ func (a *Audiences) Nexts(ctx context.Context, site string, ids []uuid.UUID, aft
 	}
 	var all []Next
 	err := a.selectAsked(ctx, ids, &all, "what is due next",
-		"SELECT visitor_id, min(moment) AS due FROM (SELECT visitor_id, arrayJoin([occurred_at, occurred_at + toIntervalMillisecond(transform(toString(segment), ["+strings.Join(names, ", ")+
-			"], ["+strings.Join(ms, ", ")+"], 0))]) AS moment FROM", a.table("segment_hits"), "WHERE site_id =", clickhouseconn.Literal(site),
+		"SELECT visitor_id, min(moment) AS due FROM (SELECT visitor_id, arrayJoin([occurred_at, occurred_at + toIntervalMillisecond(transform(segment, ["+strings.Join(names, ", ")+
+			"], ["+strings.Join(ms, ", ")+"], 0))]) AS moment FROM", a.table("visitor_hits"), "WHERE site_id =", clickhouseconn.Literal(site),
 		"AND visitor_id IN (SELECT id FROM "+visitors+") AND segment IN ("+strings.Join(names, ", ")+") AND occurred_at >", moment(at.Add(-time.Duration(longest)*time.Millisecond)),
 		") WHERE moment >", moment(at), "GROUP BY visitor_id")
 	return all, err

@@ -299,6 +299,7 @@ func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
 		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(staying),
 		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.tables.table("events"), staying),
 		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(staying),
+		"visitor_facts":    "(" + factColumns + ") " + e.tables.schema.VisitorFacts(e.tables.table("events"), staying),
 	} {
 		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.schema.Facts()+"."+table, insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err

@@ -5,10 +5,19 @@ import "strings"
 // interestColumns are those of product_interest, in the order of InterestFacts.
 const interestColumns = "site_id, visitor_id, product, viewed_at, carted_at, bought_at, first_at, views, carts, purchases, price, category, expires_at"
 
+// interestStep is what an event does with its products. The names of events that count stand here and nowhere else; docs/audiences.md
+// lists them.
+const interestStep = "multiIf(name IN ('view_item', 'product_view'), 'viewed', name = 'add_to_cart', 'carted', name = 'purchase', 'bought', '')"
+
+// interesting is the condition that an event may tell what its visitor is interested in.
+func (s Schema) interesting() string {
+	return "NOT is_bot AND consent_profile AND visitor_kind IN ('cookie', 'minted', 'provided') AND visitor_id != " + s.NoID() + " AND notEmpty(items.id)"
+}
+
 // InterestFacts is a template function: the query that fills product_interest from the rows of a table of events for which the
-// condition holds. The names of events that count stand here and nowhere else; docs/audiences.md lists them.
+// condition holds.
 func (s Schema) InterestFacts(events, condition string) string {
-	return strings.NewReplacer("$events", events, "$none", s.NoID(), "$condition", condition).Replace(`SELECT
+	return strings.NewReplacer("$events", events, "$step", interestStep, "$interesting", s.interesting(), "$condition", condition).Replace(`SELECT
     site_id, visitor_id, item.1 AS product,
     maxIf(occurred_at, step = 'viewed') AS viewed_at,
     maxIf(occurred_at, step = 'carted') AS carted_at,
@@ -22,9 +31,9 @@ func (s Schema) InterestFacts(events, condition string) string {
     max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
 FROM
 (
-    SELECT *, multiIf(name IN ('view_item', 'product_view'), 'viewed', name = 'add_to_cart', 'carted', name = 'purchase', 'bought', '') AS step
+    SELECT *, $step AS step
     FROM $events
-    WHERE outcome = 'event' AND NOT is_bot AND consent_profile AND visitor_kind IN ('cookie', 'minted', 'provided') AND visitor_id != $none AND notEmpty(items.id) AND $condition
+    WHERE outcome = 'event' AND $interesting AND $condition
 )
 ARRAY JOIN arrayZip(items.id, items.price_micros, items.category) AS item
 WHERE step != '' AND item.1 != ''

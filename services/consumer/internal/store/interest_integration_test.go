@@ -152,7 +152,7 @@ func TestVisitorsWhoAreSuppressedHaveNoProducts(t *testing.T) {
 
 func TestAnyOrderAndRepetitionOfEventsGivesTheSameInterest(t *testing.T) {
 	d, other := migrated(t), fresh(t).migrate()
-	rows := crowd(300)
+	rows := crowd(450)
 	d.keep(0, rows)
 	repeated := append(append([]store.Row(nil), rows...), rows[:150]...)
 	rand.Shuffle(len(repeated), func(i, j int) { repeated[i], repeated[j] = repeated[j], repeated[i] })

@@ -95,6 +95,14 @@ var emptied struct {
 	names []string
 }
 
+// withoutEvents is a database in which hits of segments may be inserted without the events that they are of.
+func withoutEvents(t *testing.T) db {
+	t.Helper()
+	d := migrated(t)
+	d.exec("CREATE MATERIALIZED VIEW " + d.name + ".hits_without_events TO " + d.name + ".visitor_facts AS " + d.schema.HitFacts("true"))
+	return d
+}
+
 // migrated is a database with all migrations and no rows, and no other test's: a new one, or one that has been emptied.
 func migrated(t *testing.T) db {
 	t.Helper()

@@ -54,19 +54,23 @@ func NewSegmentPast(ctx context.Context, tables *Rebuilds, site string, of segme
 	return &SegmentPast{tables, site, of, unjudged}, nil
 }
 
-// Make removes what an earlier attempt has made, and makes the hits.
+// Make removes what an earlier attempt has made, and makes the hits. Those that lookups know from such an attempt are the same ones.
 func (p *SegmentPast) Make(ctx context.Context) error {
 	hits, events := p.tables.table("segment_hits"), p.tables.table("events")
-	err := p.tables.exec(ctx, "remove earlier hits", "DELETE FROM", hits, p.tables.schema.OnCluster(), "WHERE site_id =", clickhouseconn.Literal(p.site),
-		"AND segment =", clickhouseconn.Literal(p.of.ID), "AND version =", clickhouseconn.Literal(p.of.Version),
-		"AND (kafka_topic, kafka_partition, kafka_offset) IN (SELECT kafka_topic, kafka_partition, kafka_offset FROM", events, "WHERE", p.unjudged+")",
+	made := "site_id = " + clickhouseconn.Literal(p.site) + " AND segment = " + clickhouseconn.Literal(p.of.ID) + " AND version = " + clickhouseconn.Literal(p.of.Version) +
+		" AND (kafka_topic, kafka_partition, kafka_offset) IN (SELECT kafka_topic, kafka_partition, kafka_offset FROM " + events + " WHERE " + p.unjudged + ")"
+	err := p.tables.exec(ctx, "remove earlier hits", "DELETE FROM", hits, p.tables.schema.OnCluster(), "WHERE", made,
 		"SETTINGS lightweight_deletes_sync = 2, allow_nondeterministic_mutations = 1")
 	if err != nil {
 		return err
 	}
-	return p.tables.exec(ctx, "make hits", "INSERT INTO", hits, "(site_id, segment, version, step, visitor_kind, visitor_id, product, nth, occurred_at, event_id, value_micros, item_micros, "+
+	err = p.tables.exec(ctx, "make hits", "INSERT INTO", hits, "(site_id, segment, version, step, visitor_kind, visitor_id, product, nth, occurred_at, event_id, value_micros, item_micros, "+
 		"kafka_topic, kafka_partition, kafka_offset, expires_at)", segments.HitsQuery(&p.of, events, p.unjudged),
 		"SETTINGS insert_deduplicate = 0, max_partitions_per_insert_block = 0")
+	if err != nil {
+		return err
+	}
+	return p.tables.exec(ctx, "make hits for lookups", "INSERT INTO", p.tables.table("visitor_facts"), "("+factColumns+")", p.tables.schema.HitFacts(made), "SETTINGS insert_deduplicate = 0")
 }
 
 // Count returns how many hits the version has, and how many events were stored without it since the moment.

@@ -153,6 +153,12 @@ func TestSQLAndGoAgreeOnEveryEvent(t *testing.T) {
 		query := segments.HitsQuery(&one, d.name+".events", "site_id = 'shop'")
 		require.Equal(t, lines(d.name+".segment_hits WHERE segment = '"+one.ID+"'"), lines("("+query+")"), query)
 	}
+	ofVisitors := func(table string) (lines []string) {
+		require.NoError(t, d.conn.QueryRow(t.Context(), "SELECT arraySort(groupArray(formatRowNoNewline('CSV', site_id, segment, version, toString(step), visitor_id, product, nth, occurred_at, event_id, value_micros, item_micros))) "+
+			"FROM "+d.name+"."+table+" WHERE visitor_id != toUUID('"+uuid.Nil.String()+"')").Scan(&lines))
+		return lines
+	}
+	require.Equal(t, ofVisitors("segment_hits"), ofVisitors("visitor_hits"))
 }
 
 func TestRefusalsAreKeptByVisitorWhoeverRefused(t *testing.T) {

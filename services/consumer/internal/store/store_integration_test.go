@@ -261,7 +261,7 @@ func TestTheQuestionsOfTheProtocol(t *testing.T) {
 
 	views, err := d.CountViews(ctx)
 	require.NoError(t, err)
-	require.Equal(t, 17, views)
+	require.Equal(t, 18, views)
 }
 
 // TestEventIDsAreFilledFromEvents where the view has missed a range, and filling them twice changes nothing.

@@ -72,7 +72,7 @@ func (d db) tailored(site, segment string, visitors ...uuid.UUID) map[uuid.UUID]
 }
 
 func TestTheProductThatIsShown(t *testing.T) {
-	d := migrated(t)
+	d := withoutEvents(t)
 	d.segment("s", 0)
 	d.feed("shop", shopFeed...)
 	d.feed("blog", "green 99.00 out_of_stock Tea")
@@ -130,7 +130,7 @@ func TestTheProductThatIsShown(t *testing.T) {
 }
 
 func TestWithoutAFeedProductsAreShownAsTheyWereSeen(t *testing.T) {
-	d := migrated(t)
+	d := withoutEvents(t)
 	d.segment("s", 0)
 	d.segment("held", 1000)
 	s := &shopper{visitor: uuid.New()}
