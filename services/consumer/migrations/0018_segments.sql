@@ -104,10 +104,10 @@ GROUP BY site_id, visitor_id;
 -- leave: each is looked into for each visitor.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_facts {{.OnCluster}}
 (
-    site_id    LowCardinality(String),
+    site_id    String COMMENT 'as such: dictionaries cost as much as the rest of a row',
     visitor_id UUID,
     fact       Enum8('refused' = 1, 'shared' = 2, 'unshared' = 3, 'hit' = 4, 'ad' = 5, 'viewed' = 6, 'carted' = 7, 'bought' = 8, 'price' = 9, 'category' = 10) COMMENT 'refused: profiling; shared, unshared: sharing was allowed, or not',
-    subject    Array(String) COMMENT 'hit: segment, version, step, product, nth, event id, value_micros and item_micros, empty for NULL, moment in ms; ad: day of the site, campaign, event id; of products their id; else nothing',
+    subject    Array(String) COMMENT 'hit: segment, version, step, product, nth, event id, value_micros and item_micros, empty for NULL, moment in ms, number by which the visitor is held out; ad: day of the site, campaign, event id; of products their id; else nothing',
     newest_at  SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     detail     SimpleAggregateFunction(max, String) COMMENT 'price, category: as product_interest has it, the moment first',
     expires_at SimpleAggregateFunction(max, DateTime)

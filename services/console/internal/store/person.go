@@ -30,7 +30,8 @@ type person struct {
 type segmentVersion struct{ segment, version string }
 
 type ofSegment struct {
-	hits    []segments.StoredHit
+	hits []segments.StoredHit
+	// holdout is below the permille of a segment for those who are held out of it.
 	holdout uint16
 }
 
@@ -74,12 +75,13 @@ func told(rows []factRow, day string) map[uuid.UUID]*person {
 
 func (p *person) noteHit(r factRow) {
 	nth, _ := strconv.ParseUint(r.Subject[4], 10, 16)
+	holdout, _ := strconv.ParseUint(r.Subject[9], 10, 16)
 	event, _ := uuid.Parse(r.Subject[5])
 	hit := segments.StoredHit{
 		Step: segments.Step(r.Subject[2]), Product: r.Subject[3], Nth: uint16(nth), At: r.At, EventID: event, ValueMicros: micros(r.Subject[6]), ItemMicros: micros(r.Subject[7]),
 	}
 	of := segmentVersion{r.Subject[0], r.Subject[1]}
-	p.hits[of] = ofSegment{append(p.hits[of].hits, hit), r.Holdout}
+	p.hits[of] = ofSegment{append(p.hits[of].hits, hit), uint16(holdout)}
 	p.allHits++
 }
 

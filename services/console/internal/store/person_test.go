@@ -16,7 +16,7 @@ var ann, bert = uuid.UUID{1}, uuid.UUID{2}
 const now = 1_795_600_000_000
 
 func hit(visitor uuid.UUID, at int64, segment, version string) factRow {
-	return factRow{Visitor: visitor, Fact: "hit", Subject: []string{segment, version, "enter", "p", "2", uuid.UUID{7}.String(), "", "-5"}, At: at, Holdout: 9}
+	return factRow{Visitor: visitor, Fact: "hit", Subject: []string{segment, version, "enter", "p", "2", uuid.UUID{7}.String(), "", "-5", "0", "9"}, At: at}
 }
 
 func TestAFactThatSeveralPartsHaveIsTheNewest(t *testing.T) {

@@ -25,8 +25,6 @@ type factRow struct {
 	Subject []string  `ch:"subject"`
 	At      int64     `ch:"at_ms"`
 	Detail  string    `ch:"detail"`
-	// Holdout, of a hit, is below the permille of a segment for those who are held out of it.
-	Holdout uint16 `ch:"holdout"`
 }
 
 // wishRow says that nothing may be told of a visitor, or that it may again: because they wish so, or a customer who was seen with the
@@ -61,7 +59,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	var wishes []wishRow
 	var errs [3]error
 	var asking sync.WaitGroup
-	asking.Go(func() { rows, errs[0] = s.facts(quick, site, of.rules, visitors, now) })
+	asking.Go(func() { rows, errs[0] = s.facts(quick, site, visitors) })
 	asking.Go(func() { wishes, errs[1] = s.wishes(quick, visitors) })
 	asking.Go(func() { errs[2] = renew() })
 	asking.Wait()
@@ -88,15 +86,10 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 }
 
 // facts asks for rows as they are: what ClickHouse does not have to plan costs nothing.
-func (s *Store) facts(ctx context.Context, site string, rules []segments.Rule, visitors []uuid.UUID, now time.Time) ([]factRow, error) {
-	reach := int64(0)
-	for i := range rules {
-		reach = max(reach, rules[i].Reach())
-	}
+func (s *Store) facts(ctx context.Context, site string, visitors []uuid.UUID) ([]factRow, error) {
 	var rows []factRow
-	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, fact, subject, toUnixTimestamp64Milli(newest_at) AS at_ms, detail, toUInt16(cityHash64("+text(site)+", subject[1], visitor_id) % 1000) AS holdout "+
-		"FROM "+s.database+".visitor_facts "+ofVisitors(site, visitors)+" AND (fact != 'hit' OR newest_at > fromUnixTimestamp64Milli(toInt64("+strconv.FormatInt(now.UnixMilli()-reach, 10)+"))) "+
-		"ORDER BY visitor_id, fact, newest_at DESC LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, fact, subject, toUnixTimestamp64Milli(newest_at) AS at_ms, detail FROM "+s.database+".visitor_facts "+
+		ofVisitors(site, visitors)+" ORDER BY newest_at DESC LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
 	if err != nil {
 		return nil, failed("look visitors up", err)
 	}

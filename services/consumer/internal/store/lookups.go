@@ -5,8 +5,10 @@ import "strings"
 // factColumns are those of visitor_facts, in the order of the queries below.
 const factColumns = "site_id, visitor_id, fact, subject, newest_at, detail, expires_at"
 
-// hitSubject is the subject of a hit, of tuples as the view of segment_hits has them, and what else that row has.
-const hitSubject = "[toString(hit.1), toString(hit.2), toString(hit.3), hit.4, toString(hit.5), toString(event_id), ifNull(toString(value), ''), ifNull(toString(hit.6), ''), toString(toUnixTimestamp64Milli(occurred_at))]"
+// hitSubject is the subject of a hit, of tuples as the view of segment_hits has them, and what else that row has. docs/audiences.md says who
+// is held out.
+const hitSubject = "[toString(hit.1), toString(hit.2), toString(hit.3), hit.4, toString(hit.5), toString(event_id), ifNull(toString(value), ''), ifNull(toString(hit.6), ''), " +
+	"toString(toUnixTimestamp64Milli(occurred_at)), toString(cityHash64(site_id, hit.1, visitor_id) % 1000)]"
 
 // VisitorFacts is a template function: the query that fills visitor_facts from the rows of a table of events for which the condition
 // holds, by the rules of the tables that have the same facts. Lookups count ads of today, a day that is over 36 hours after
