@@ -43,8 +43,8 @@ func idHash(visitor uuid.UUID) uint64 {
 	return city.CH64(visitor[:])
 }
 
-// mostFacts is how many facts of a kind are read of a visitor, the newest. Where that leaves hits out the database judges; older
-// products, and ads of today, do not count.
+// mostFacts is how many facts of a kind are read of a visitor, whichever they are. Where that leaves hits out the database judges; no
+// person has seen as many products, or ads today.
 const mostFacts = 10 * segments.MostHits
 
 // VisitorFacts asks for all that is known of the visitors at once, and then for what the site sells of it.
@@ -89,7 +89,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 func (s *Store) facts(ctx context.Context, site string, visitors []uuid.UUID) ([]factRow, error) {
 	var rows []factRow
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, fact, subject, toUnixTimestamp64Milli(newest_at) AS at_ms, detail FROM "+s.database+".visitor_facts "+
-		ofVisitors(site, visitors)+" ORDER BY newest_at DESC LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+		ofVisitors(site, visitors)+" LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
 	if err != nil {
 		return nil, failed("look visitors up", err)
 	}
