@@ -15,8 +15,8 @@ const (
 )
 
 // audienceTried is what was tried.
-const audienceTried = `Most of audience_members is grouping hits by visitor; with same_product, collecting the products takes as much again. Nearly all that a batch of new visitors takes is planning a query, looking
-into each part for each visitor, and, in the first seconds, reading from the disk what is not in the page cache, which this machine empties soon: those reads are the slowest of a hundred.
+const audienceTried = `Most of audience_members is grouping hits by visitor; with same_product, collecting the products takes as much again. What a batch of new visitors takes is planning two queries, looking
+into each part for each visitor, and reading from the disk what is not in the page cache, which this machine empties soon: some ten visitors share a batch, wait for the one before, and then for their own.
 [What was tried](adr/0009-lookups-judge-themselves.md).`
 
 // audienceSegments are those of the site: products that were viewed and not bought, and visitors who came at all.

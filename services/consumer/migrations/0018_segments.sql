@@ -97,39 +97,30 @@ FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT consent_profile AND visitor_id != {{.NoID}}
 GROUP BY site_id, visitor_id;
 
--- All that a lookup reads of a visitor, in one place: what segment_hits, profile_refusals, share_consents, product_interest and touches say
--- (migrations 6, 20 and 22), one row for each fact, with the newest moment of it. Asking
--- several tables costs several times as much, and nearly all of it is planning (docs/adr/0009-lookups-judge-themselves.md). It is asked
--- for a few visitors a thousand times a second: a short key, small granules in small blocks, no partitions, and fewer parts than
--- ClickHouse would leave: each is looked into for each visitor.
+-- All that a lookup reads of a visitor, in one place: what segment_hits, profile_refusals, share_consents, product_interest and touches
+-- say, one row for each fact, with the newest moment of it. Asking several tables costs several times as much, and nearly all of it is
+-- planning (docs/adr/0009-lookups-judge-themselves.md). It is asked for a few visitors a thousand times a second: small granules in small
+-- blocks, all columns of a granule together, no partitions, and fewer parts than ClickHouse would leave: each is looked into for each
+-- visitor.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_facts {{.OnCluster}}
 (
     site_id    String COMMENT 'as such: dictionaries cost as much as the rest of a row',
     visitor_id UUID,
     fact       Enum8('refused' = 1, 'shared' = 2, 'unshared' = 3, 'hit' = 4, 'ad' = 5, 'viewed' = 6, 'carted' = 7, 'bought' = 8, 'price' = 9, 'category' = 10) COMMENT 'refused: profiling; shared, unshared: sharing was allowed, or not',
-    subject    Array(String) COMMENT 'hit: segment, version, step, product, nth, event id, value_micros and item_micros, empty for NULL, moment in ms, number by which the visitor is held out; ad: day of the site, campaign, event id; of products their id; else nothing',
+    subject    Array(String) COMMENT 'hit: segment, version, step, product, nth, event id, value_micros and item_micros, empty for NULL, moment in ms, number by which the visitor is held out; ad: day of the site, campaign, event id, moment in ms; of products their id; else nothing',
     newest_at  SimpleAggregateFunction(max, DateTime64(3, 'UTC')),
     detail     SimpleAggregateFunction(max, String) COMMENT 'price, category: as product_interest has it, the moment first',
     expires_at SimpleAggregateFunction(max, DateTime)
 )
 ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
-PRIMARY KEY visitor_id
-ORDER BY (visitor_id, site_id, fact, subject)
+PRIMARY KEY (site_id, visitor_id)
+ORDER BY (site_id, visitor_id, fact, subject)
 TTL expires_at
 SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, prewarm_mark_cache = 1,
     min_bytes_for_wide_part = 10000000000000, min_rows_for_wide_part = 10000000000000, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_facts_view {{.OnCluster}} TO {{.Facts}}.visitor_facts AS
 {{.VisitorFacts (print .Facts ".events") "true"}};
-
--- What segment_hits has, as questions about a few visitors read it.
-CREATE VIEW IF NOT EXISTS {{.Database}}.visitor_hits {{.OnCluster}} AS
-SELECT
-    site_id, visitor_id,
-    subject[1] AS segment, subject[2] AS version, subject[3] AS step, subject[4] AS product, toUInt16OrZero(subject[5]) AS nth,
-    newest_at AS occurred_at, toUUIDOrZero(subject[6]) AS event_id, toInt64OrNull(subject[7]) AS value_micros, toInt64OrNull(subject[8]) AS item_micros
-FROM {{.Database}}.visitor_facts
-WHERE fact = 'hit';
 
 -- Visitors who are in no audience by their wish, from the suppression list.
 CREATE TABLE IF NOT EXISTS {{.Database}}.suppressed_visitors {{.OnCluster}}

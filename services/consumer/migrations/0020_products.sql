@@ -201,7 +201,7 @@ WITH
         (
             SELECT (product, substring(product_interest.category, 25)) AS seen FROM {{.Database}}.product_interest WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)}
             UNION ALL
-            SELECT (product, '') FROM {{.Database}}.visitor_hits WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND segment = {segment:String}
+            SELECT (product, '') FROM ({{.VisitorHits "site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND subject[1] = {segment:String}"}})
         )
     ) AS maybe_seen,
     by_id AS ({{template "by_id" .}} AND products.product_id IN maybe_seen.1),

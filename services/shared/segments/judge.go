@@ -38,7 +38,7 @@ func (r *Rule) Reach() int64 {
 	return reach
 }
 
-// StoredHit is a row of the table segment_hits of a visitor and the version of a rule.
+// StoredHit is a hit of a visitor and the version of a rule, as visitor_facts has it.
 type StoredHit struct {
 	Step    Step
 	Product string

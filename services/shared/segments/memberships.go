@@ -48,6 +48,7 @@ type blocks struct {
 	Unbounded        string
 	If, AtMany       string
 	Visitors, Hashes string
+	OfVisitors       string
 	ByNewest, ByAll  string
 }
 
@@ -85,6 +86,14 @@ func (b blocks) judge(rows, columns string, levels []level) string {
 	return rows
 }
 
+// HitsOfVisitors is a query of what segment_hits has, but for the columns that no membership depends on, from visitor_facts, which lies in the
+// order of visitors. Condition is on that table: shards of a cluster take none from around the query.
+func HitsOfVisitors(database, condition string) string {
+	return "SELECT visitor_id, subject[1] AS segment, subject[2] AS version, subject[3] AS step, subject[4] AS product, toUInt16OrZero(subject[5]) AS nth, " +
+		"newest_at AS occurred_at, toUUIDOrZero(subject[6]) AS event_id, toInt64OrNull(subject[7]) AS value_micros, toInt64OrNull(subject[8]) AS item_micros " +
+		"FROM " + database + ".visitor_facts WHERE fact = 'hit' AND " + condition
+}
+
 // ActiveSegments is the query of the view active_segments.
 func ActiveSegments(database string) string {
 	return newBlocks(Source{Database: database}).render("active_segments")
@@ -115,6 +124,7 @@ func (b blocks) ofSegment(atMany string) blocks {
 func Of(database string) string {
 	b := newBlocks(Source{Database: database})
 	b.Visitors = " AND visitor_id IN {visitors:Array(UUID)}"
+	b.OfVisitors = HitsOfVisitors(database, "site_id = {site:String}"+b.Visitors)
 	b.Hashes = " WHERE id_hash IN (SELECT cityHash64(arrayJoin({visitors:Array(UUID)})))"
 	b.ByAll = b.judge(b.render("seen_of_visitors"), "visitor_id, segment, rule, at_ms", byAll)
 	return b.render("audiences_of")

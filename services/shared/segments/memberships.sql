@@ -138,8 +138,8 @@ ORDER BY visitor_id, segment{{end}}
 FROM
 (
     SELECT visitor_id, segment, version, groupArray({{template "hit"}}) AS seen
-    FROM {{.Database}}.visitor_hits
-    WHERE site_id = {site:String} AND visitor_id IN {visitors:Array(UUID)} AND toUnixTimestamp64Milli(occurred_at) <= {{template "asked"}}
+    FROM ({{.OfVisitors}})
+    WHERE toUnixTimestamp64Milli(occurred_at) <= {{template "asked"}}
     GROUP BY visitor_id, segment, version
 ) AS s
 INNER JOIN ({{template "rules_of_site" .}}) AS d ON d.segment = s.segment AND d.rule.version = s.version

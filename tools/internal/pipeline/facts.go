@@ -10,7 +10,8 @@ func FactsWithoutEvents() []string {
 			"ARRAY JOIN [('shared', allowed_at), ('unshared', refused_at)] AS said WHERE newest_at > " + none,
 		view + "facts_of_hits" + to + "'hit' AS fact, [toString(segment), toString(version), toString(step), product, toString(nth), toString(event_id), " +
 			"ifNull(toString(value_micros), ''), ifNull(toString(item_micros), ''), toString(toUnixTimestamp64Milli(occurred_at)), toString(cityHash64(site_id, segment, visitor_id) % 1000)] AS subject, occurred_at AS newest_at, '' AS detail, expires_at FROM onepx.segment_hits",
-		view + "facts_of_ads" + to + "'ad' AS fact, [toString(site_day), toString(campaign), toString(event_id)] AS subject, occurred_at AS newest_at, '' AS detail, expires_at FROM onepx.touches WHERE kind = 'view'",
+		view + "facts_of_ads" + to + "'ad' AS fact, [toString(site_day), toString(campaign), toString(event_id), toString(toUnixTimestamp64Milli(occurred_at))] AS subject, occurred_at AS newest_at, '' AS detail, expires_at " +
+			"FROM onepx.touches WHERE kind = 'view' AND campaign != ''",
 		view + "facts_of_products" + to + "did.1 AS fact, [product] AS subject, did.2 AS newest_at, did.3 AS detail, expires_at FROM onepx.product_interest " +
 			"ARRAY JOIN [('viewed', viewed_at, ''), ('carted', carted_at, ''), ('bought', bought_at, ''), ('price', if(price = '', " + none + ", now64(3, 'UTC')), price), " +
 			"('category', if(category = '', " + none + ", now64(3, 'UTC')), category)] AS did WHERE newest_at > " + none,

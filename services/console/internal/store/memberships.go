@@ -47,11 +47,11 @@ func (s *Store) memberships(ctx context.Context, site string, rules []segments.R
 			all[visitor] = append(all[visitor], m.Membership)
 		}
 	}
-	return all, s.crowded(ctx, site, crowded, all)
+	return all, s.askView(ctx, site, crowded, all)
 }
 
-// crowded asks the view of visitors.
-func (s *Store) crowded(ctx context.Context, site string, visitors []uuid.UUID, all map[uuid.UUID][]lookup.Membership) error {
+// askView asks the view audiences_of about visitors.
+func (s *Store) askView(ctx context.Context, site string, visitors []uuid.UUID, all map[uuid.UUID][]lookup.Membership) error {
 	if len(visitors) == 0 {
 		return nil
 	}

@@ -21,8 +21,8 @@ type person struct {
 	hits                      map[segmentVersion]ofSegment
 	// allHits is how many there are, more than mostFacts if some were not read.
 	allHits int
-	// ads are the moments of the ads that were seen on the day that counts.
-	ads map[sawAd]int64
+	// ads are those that were seen on the day that counts.
+	ads map[sawAd]bool
 	// products are by their id.
 	products map[string]*interest
 }
@@ -35,7 +35,10 @@ type ofSegment struct {
 	holdout uint16
 }
 
-type sawAd struct{ campaign, event string }
+type sawAd struct {
+	campaign, event string
+	at              int64
+}
 
 // interest is what a visitor did with a product; price and category are the newest, their moments before them.
 type interest struct {
@@ -43,14 +46,13 @@ type interest struct {
 	price, category        string
 }
 
-// told puts the facts of visitors together: of a fact that several parts of the table have, the newest moment and detail hold. day is
-// the one whose ads count.
-func told(rows []factRow, day string) map[uuid.UUID]*person {
+// told puts the facts of visitors together: of a fact that several parts of the table have, the newest moment and detail hold.
+func told(rows []factRow) map[uuid.UUID]*person {
 	people := map[uuid.UUID]*person{}
 	for _, r := range rows {
 		p := people[r.Visitor]
 		if p == nil {
-			p = &person{hits: map[segmentVersion]ofSegment{}, ads: map[sawAd]int64{}, products: map[string]*interest{}}
+			p = &person{hits: map[segmentVersion]ofSegment{}, ads: map[sawAd]bool{}, products: map[string]*interest{}}
 			people[r.Visitor] = p
 		}
 		switch r.Fact {
@@ -63,9 +65,7 @@ func told(rows []factRow, day string) map[uuid.UUID]*person {
 		case "hit":
 			p.noteHit(r)
 		case "ad":
-			if r.Subject[0] == day {
-				p.ads[sawAd{r.Subject[1], r.Subject[2]}] = r.At
-			}
+			p.ads[sawAd{r.Subject[1], r.Subject[2], r.At}] = true
 		default:
 			p.noteProduct(r)
 		}
@@ -140,8 +140,8 @@ func (p *person) noteProduct(r factRow) {
 // viewsOfAds are how many ads of each campaign were seen; nil if none.
 func (p *person) viewsOfAds() map[string]uint64 {
 	var views map[string]uint64
-	for ad, at := range p.ads {
-		if at <= p.refused {
+	for ad := range p.ads {
+		if ad.at <= p.refused {
 			continue
 		}
 		if views == nil {

@@ -31,29 +31,25 @@ func TestAFactThatSeveralPartsHaveIsTheNewest(t *testing.T) {
 		product("price", now-40, moment(now-40)+" EUR 7"), product("price", now-60, moment(now-60)+" USD 9"),
 		product("category", now-95, moment(now-95)+" tea"),
 		{Visitor: bert, Fact: "unshared", At: now - 1}, {Visitor: bert, Fact: "shared", At: now - 1},
-	}, "2026-11-27")
+	})
 	require.EqualValues(t, now-90, people[ann].refused)
 	require.Greater(t, people[ann].shared, people[ann].unshared)
 	require.Equal(t, people[bert].shared, people[bert].unshared, "which is no consent")
 	require.Equal(t, []tailor.Seen{{ID: "p", State: "carted", PriceMicros: 7, Currency: "EUR"}}, people[ann].seen(time.UnixMilli(now)), "the category was seen before the refusal")
 }
 
-func TestAdsCountOnceOnTheirDayAndAfterARefusal(t *testing.T) {
-	ad := func(day, campaign, event string, at int64) factRow {
-		return factRow{Visitor: ann, Fact: "ad", Subject: []string{day, campaign, event}, At: at}
+func TestAdsCountOnceAndAfterARefusal(t *testing.T) {
+	ad := func(campaign, event string, at int64) factRow {
+		return factRow{Visitor: ann, Fact: "ad", Subject: []string{"2026-11-27", campaign, event, "0"}, At: at}
 	}
-	rows := []factRow{
-		ad("2026-11-27", "autumn", "a", now), ad("2026-11-27", "autumn", "a", now), ad("2026-11-27", "autumn", "b", now-5), ad("2026-11-27", "spring", "b", now),
-		ad("2026-11-26", "autumn", "c", now),
-	}
-	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(rows, "2026-11-27")[ann].viewsOfAds())
+	rows := []factRow{ad("autumn", "a", now), ad("autumn", "a", now), ad("autumn", "a", now-1), ad("autumn", "b", now-5), ad("spring", "b", now)}
+	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows)[ann].viewsOfAds(), "of an event in two parts one counts, of an id at two moments both")
 	refused := append(rows, factRow{Visitor: ann, Fact: "refused", At: now - 5})
-	require.Equal(t, map[string]uint64{"autumn": 1, "spring": 1}, told(refused, "2026-11-27")[ann].viewsOfAds())
-	require.Nil(t, told(rows, "2026-11-28")[ann].viewsOfAds())
+	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused)[ann].viewsOfAds())
 }
 
 func TestHitsAreThoseOfTheRulesVersion(t *testing.T) {
-	p := told([]factRow{hit(ann, now, "s", "v"), hit(ann, now-1, "s", "old"), hit(ann, now-2, "other", "v")}, "")[ann]
+	p := told([]factRow{hit(ann, now, "s", "v"), hit(ann, now-1, "s", "old"), hit(ann, now-2, "other", "v")})[ann]
 	item := int64(-5)
 	require.Equal(t, ofSegment{[]segments.StoredHit{{Step: "enter", Product: "p", Nth: 2, At: now, EventID: uuid.UUID{7}, ItemMicros: &item}}, 9}, p.of(&segments.Rule{Segment: "s", Version: "v"}))
 	require.Empty(t, p.of(&segments.Rule{Segment: "none", Version: "v"}))
@@ -66,7 +62,7 @@ func TestAVisitorIsCrowdedByHitsThatCanMatter(t *testing.T) {
 		for range n {
 			rows = append(rows, hit(ann, at, segment, version))
 		}
-		return told(rows, "")[ann].crowded(rules, now)
+		return told(rows)[ann].crowded(rules, now)
 	}
 	require.False(t, crowd(segments.MostHits, now, "s", "v"))
 	require.True(t, crowd(segments.MostHits+1, now, "s", "v"))

@@ -59,14 +59,14 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	var wishes []wishRow
 	var errs [3]error
 	var asking sync.WaitGroup
-	asking.Go(func() { rows, errs[0] = s.facts(quick, site, visitors) })
+	asking.Go(func() { rows, errs[0] = s.facts(quick, site, day, visitors) })
 	asking.Go(func() { wishes, errs[1] = s.wishes(quick, visitors) })
 	asking.Go(func() { errs[2] = renew() })
 	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	people := told(rows, day)
+	people := told(rows)
 	wished := lastWishes(wishes)
 	for visitor := range people {
 		if wished[idHash(visitor)].Wished {
@@ -85,11 +85,11 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	return all, s.show(ctx, site, all, products, of.sells)
 }
 
-// facts asks for rows as they are: what ClickHouse does not have to plan costs nothing.
-func (s *Store) facts(ctx context.Context, site string, visitors []uuid.UUID) ([]factRow, error) {
+// facts asks for rows as they are, of ads those of the day: what ClickHouse does not have to plan costs nothing.
+func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
 	var rows []factRow
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, fact, subject, toUnixTimestamp64Milli(newest_at) AS at_ms, detail FROM "+s.database+".visitor_facts "+
-		ofVisitors(site, visitors)+" LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+		ofVisitors(site, visitors)+" AND (fact != 'ad' OR subject[1] = "+text(day)+") LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
 	if err != nil {
 		return nil, failed("look visitors up", err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
+	"github.com/onepx/onepx/services/shared/segments"
 )
 
 // Audiences reads memberships and keeps the tables of the audience stream; package audiences has the procedure.
@@ -160,13 +161,12 @@ const (
 // Leavings returns, for visitors of a site, the last refusal, the wish to be in no audience, and the last event of each segment
 // that fulfils its condition to leave, up to a moment.
 func (a *Audiences) Leavings(ctx context.Context, site string, ids []uuid.UUID, at time.Time) ([]Leaving, error) {
-	of := "WHERE site_id = " + clickhouseconn.Literal(site) + " AND visitor_id IN (SELECT id FROM " + visitors + ")"
+	of := "site_id = " + clickhouseconn.Literal(site) + " AND visitor_id IN (SELECT id FROM " + visitors + ")"
 	var all []Leaving
 	err := a.selectAsked(ctx, ids, &all, "why visitors left",
-		"SELECT visitor_id, '' AS segment, '"+ReasonRefused+"' AS reason, max(refused_at) AS at FROM", a.table("profile_refusals"), of, "GROUP BY visitor_id",
+		"SELECT visitor_id, '' AS segment, '"+ReasonRefused+"' AS reason, max(refused_at) AS at FROM", a.table("profile_refusals"), "WHERE", of, "GROUP BY visitor_id",
 		"UNION ALL SELECT id, '', '"+ReasonSuppressed+"',", moment(at), "FROM", visitors, "WHERE cityHash64(id) IN (", a.wishedOf(visitors), ")",
-		"UNION ALL SELECT visitor_id, segment, '"+ReasonLeft+"', max(occurred_at) FROM", a.table("visitor_hits"), of,
-		"AND step = 'leave' AND occurred_at <=", moment(at), "GROUP BY visitor_id, segment")
+		"UNION ALL SELECT visitor_id, segment, '"+ReasonLeft+"', max(occurred_at) FROM (", segments.HitsOfVisitors(a.database, of+" AND subject[3] = 'leave' AND newest_at <= "+moment(at)), ") GROUP BY visitor_id, segment")
 	return all, err
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/onepx/onepx/services/shared/clickhouseconn"
+	"github.com/onepx/onepx/services/shared/segments"
 )
 
 // Seen is a visitor with events that may matter to segments.
@@ -60,13 +61,13 @@ func literals(texts []string) string {
 
 // VisitorsBehind returns the next visitors of a site behind one, at most limit, who have hits of the segments or were told of
 // as members. Their order is ClickHouse's.
-func (a *Audiences) VisitorsBehind(ctx context.Context, site string, segments []string, behind uuid.UUID, limit int) ([]uuid.UUID, error) {
-	part := func(table, more string) string {
-		return "(SELECT DISTINCT visitor_id FROM " + a.table(table) + " WHERE site_id = " + clickhouseconn.Literal(site) + " AND visitor_id > toUUID('" + behind.String() + "') AND " + more +
-			" ORDER BY visitor_id LIMIT " + strconv.Itoa(limit) + ")"
+func (a *Audiences) VisitorsBehind(ctx context.Context, site string, names []string, behind uuid.UUID, limit int) ([]uuid.UUID, error) {
+	after := "site_id = " + clickhouseconn.Literal(site) + " AND visitor_id > toUUID('" + behind.String() + "')"
+	next := func(from string) string {
+		return "(SELECT DISTINCT visitor_id FROM " + from + " ORDER BY visitor_id LIMIT " + strconv.Itoa(limit) + ")"
 	}
-	rows, err := a.conn.Query(ctx, "SELECT DISTINCT visitor_id FROM ("+part("visitor_hits", "segment IN ("+literals(segments)+")")+
-		" UNION ALL "+part("audience_states", "member")+") ORDER BY visitor_id LIMIT "+strconv.Itoa(limit))
+	rows, err := a.conn.Query(ctx, "SELECT DISTINCT visitor_id FROM ("+next(a.table("visitor_facts")+" WHERE fact = 'hit' AND subject[1] IN ("+literals(names)+") AND "+after)+
+		" UNION ALL "+next(a.table("audience_states")+" WHERE member AND "+after)+") ORDER BY visitor_id LIMIT "+strconv.Itoa(limit))
 	if err != nil {
 		return nil, fmt.Errorf("read visitors: %w", err)
 	}
@@ -100,8 +101,8 @@ func (a *Audiences) Nexts(ctx context.Context, site string, ids []uuid.UUID, aft
 	var all []Next
 	err := a.selectAsked(ctx, ids, &all, "what is due next",
 		"SELECT visitor_id, min(moment) AS due FROM (SELECT visitor_id, arrayJoin([occurred_at, occurred_at + toIntervalMillisecond(transform(segment, ["+strings.Join(names, ", ")+
-			"], ["+strings.Join(ms, ", ")+"], 0))]) AS moment FROM", a.table("visitor_hits"), "WHERE site_id =", clickhouseconn.Literal(site),
-		"AND visitor_id IN (SELECT id FROM "+visitors+") AND segment IN ("+strings.Join(names, ", ")+") AND occurred_at >", moment(at.Add(-time.Duration(longest)*time.Millisecond)),
-		") WHERE moment >", moment(at), "GROUP BY visitor_id")
+			"], ["+strings.Join(ms, ", ")+"], 0))]) AS moment FROM (", segments.HitsOfVisitors(a.database, "site_id = "+clickhouseconn.Literal(site)+" AND visitor_id IN (SELECT id FROM "+visitors+
+			") AND subject[1] IN ("+strings.Join(names, ", ")+") AND newest_at > "+moment(at.Add(-time.Duration(longest)*time.Millisecond))),
+		")) WHERE moment >", moment(at), "GROUP BY visitor_id")
 	return all, err
 }

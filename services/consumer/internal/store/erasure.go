@@ -293,15 +293,17 @@ func (e *Erasure) bringBack(ctx context.Context, topics []string) error {
 	if sharing == 0 {
 		return nil
 	}
-	staying := e.staying(topics)
-	for table, insert := range map[string]string{
-		"visitors":         "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(staying),
-		"profile_refusals": "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(staying),
-		"product_interest": "(" + interestColumns + ") " + e.tables.schema.InterestFacts(e.tables.table("events"), staying),
-		"share_consents":   "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(staying),
-		"visitor_facts":    "(" + factColumns + ") " + e.tables.schema.VisitorFacts(e.tables.table("events"), staying),
+	staying, schema := e.staying(topics), e.tables.schema
+	for _, of := range []struct{ table, insert string }{
+		{"visitors", "(site_id, visitor_id, first_day, last_day, returned, on_site, expires_at) " + e.remainingVisitors(staying)},
+		{"profile_refusals", "(site_id, visitor_id, refused_at, expires_at) " + e.remainingRefusals(staying)},
+		{"product_interest", "(" + interestColumns + ") " + schema.InterestFacts(e.tables.table("events"), staying)},
+		{"share_consents", "(site_id, visitor_id, allowed_at, refused_at, expires_at) " + e.remainingShares(staying)},
+		{"visitor_facts", "(" + factColumns + ") " + schema.VisitorFacts(e.tables.table("events"), staying)},
+		// Hits of segments that are younger than their events stand in segment_hits alone, where those of events that stay still are.
+		{"visitor_facts", "(" + factColumns + ") " + schema.HitFacts("(site_id, visitor_id) IN ("+e.sharing()+")")},
 	} {
-		if err := e.exec(ctx, "correct "+table, "INSERT INTO", e.tables.schema.Facts()+"."+table, insert, "SETTINGS insert_deduplicate = 0"); err != nil {
+		if err := e.exec(ctx, "correct "+of.table, "INSERT INTO", schema.Facts()+"."+of.table, of.insert, "SETTINGS insert_deduplicate = 0"); err != nil {
 			return err
 		}
 	}

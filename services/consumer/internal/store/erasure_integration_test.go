@@ -99,7 +99,6 @@ func crowd(n int) []store.Row {
 			*r = synced(*r, fmt.Sprint(random.IntN(5)))
 		case 8:
 			r.Kind, r.Name, r.Campaign = "impression", "impression", "autumn"
-			r.SiteDay = day.AddDate(50, 0, random.IntN(3)) // views of ads are not kept for lookups beyond their day
 		}
 	}
 	return rows
@@ -233,6 +232,21 @@ func TestAfterAnErasureAllIsAsIfTheyHadNeverBeenThere(t *testing.T) {
 			require.EqualValues(t, 0, d.number("SELECT count() FROM system.tables WHERE database = '%s' AND startsWith(name, 'erasure_')"))
 		})
 	}
+}
+
+func TestWhoStaysKeepsTheHitsThatWereMadeAfterTheirEvents(t *testing.T) {
+	d := withoutEvents(t)
+	rows := batch(0, 2)
+	rows[0].VisitorID, rows[1].VisitorID, rows[1].UserKey = person("visitor", 1), person("visitor", 1), person("user", 1)
+	require.NoError(t, d.Insert(within(t), "a", rows))
+	d.exec(fmt.Sprintf("INSERT INTO %[1]s.segment_hits (site_id, segment, version, step, visitor_kind, visitor_id, occurred_at, event_id, kafka_topic, kafka_partition, kafka_offset, expires_at) "+
+		"SELECT site_id, 'younger', 'v', 'enter', visitor_kind, visitor_id, occurred_at, event_id, kafka_topic, kafka_partition, kafka_offset, now() + 9999 FROM %[1]s.events", d.name))
+	erasure := store.NewErasure(store.NewRebuilds(d.conn, d.schema), uuid.New(), "")
+	require.NoError(t, erasure.Find(t.Context(), jobs.People{Users: []uuid.UUID{person("user", 1)}}))
+	require.NoError(t, erasure.Correct(t.Context(), 1))
+	require.EqualValues(t, 2, d.number("SELECT uniqExact(subject) FROM %s.visitor_facts WHERE fact = 'hit'"))
+	require.NoError(t, erasure.Delete(t.Context(), 1))
+	require.EqualValues(t, 1, d.number("SELECT uniqExact(subject) FROM %s.visitor_facts WHERE fact = 'hit'"))
 }
 
 func TestLinkedIDsAreThoseOfTheSameEvents(t *testing.T) {

@@ -124,6 +124,11 @@ func (s Schema) AudienceMembers() string {
 	return segments.Members(segments.Source{Database: s.Database})
 }
 
+// VisitorHits is the query of the hits of visitors for whom the condition on visitor_facts holds.
+func (s Schema) VisitorHits(condition string) string {
+	return segments.HitsOfVisitors(s.Database, condition)
+}
+
 // AudiencesOf is the query of the view of this name.
 func (s Schema) AudiencesOf() string { return segments.Of(s.Database) }
 

@@ -54,7 +54,8 @@ func NewSegmentPast(ctx context.Context, tables *Rebuilds, site string, of segme
 	return &SegmentPast{tables, site, of, unjudged}, nil
 }
 
-// Make removes what an earlier attempt has made, and makes the hits. Those that lookups know from such an attempt are the same ones.
+// Make removes what an earlier attempt has made, and makes the hits. What such an attempt has put into visitor_facts stays: this one makes
+// equal rows.
 func (p *SegmentPast) Make(ctx context.Context) error {
 	hits, events := p.tables.table("segment_hits"), p.tables.table("events")
 	made := "site_id = " + clickhouseconn.Literal(p.site) + " AND segment = " + clickhouseconn.Literal(p.of.ID) + " AND version = " + clickhouseconn.Literal(p.of.Version) +
