@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -44,7 +45,7 @@ func TestAdsCountOnceAndAfterARefusal(t *testing.T) {
 	}
 	rows := []factRow{ad("autumn", "a", now), ad("autumn", "a", now), ad("autumn", "a", now-1), ad("autumn", "b", now-5), ad("spring", "b", now)}
 	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows)[ann].viewsOfAds(), "of an event in two parts one counts, of an id at two moments both")
-	refused := append(rows, factRow{Visitor: ann, Fact: "refused", At: now - 5})
+	refused := slices.Concat(rows, []factRow{{Visitor: ann, Fact: "refused", At: now - 5}})
 	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused)[ann].viewsOfAds())
 }
 
