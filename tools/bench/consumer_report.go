@@ -72,5 +72,5 @@ func (w *world) profileIntake(ctx context.Context, consumer intakeSide) (string,
 		return "", err
 	}
 	defer func() { _ = run.stop() }()
-	return w.profileTop(ctx, run.consumer, fmt.Sprintf("profile?seconds=%d", profileSeconds), "-nodecount=15")
+	return w.profileTop(ctx, run.consumer, fmt.Sprintf("profile?seconds=%d", profileSeconds), "-nodecount=8")
 }

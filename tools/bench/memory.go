@@ -82,7 +82,7 @@ func consumerMemory(ctx context.Context, w *world) (peak float64, profile string
 	if _, err := w.awaitRows(ctx, "onepx", waiting/2); err != nil {
 		return 0, "", err
 	}
-	if profile, err = w.profileTop(ctx, consumer, "heap", "-sample_index=inuse_space", "-nodecount=20"); err != nil {
+	if profile, err = w.profileTop(ctx, consumer, "heap", "-sample_index=inuse_space", "-nodecount=12"); err != nil {
 		return 0, "", err
 	}
 	if _, err := w.awaitRows(ctx, "onepx", waiting); err != nil { // the collectors' events are on top

@@ -59,7 +59,7 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	var wishes []wishRow
 	var errs [3]error
 	var asking sync.WaitGroup
-	asking.Go(func() { rows, errs[0] = s.facts(quick, site, day, visitors) })
+	asking.Go(func() { rows, errs[0] = s.facts(quick, site, day, of.rules, visitors, now) })
 	asking.Go(func() { wishes, errs[1] = s.wishes(quick, visitors) })
 	asking.Go(func() { errs[2] = renew() })
 	asking.Wait()
@@ -85,11 +85,17 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	return all, s.show(ctx, site, all, products, of.sells)
 }
 
-// facts asks for rows as they are, of ads those of the day: what ClickHouse does not have to plan costs nothing.
-func (s *Store) facts(ctx context.Context, site, day string, visitors []uuid.UUID) ([]factRow, error) {
+// facts asks for rows as they are: what ClickHouse does not have to plan costs nothing. Hits are those that can matter to a rule, ads those
+// of the day.
+func (s *Store) facts(ctx context.Context, site, day string, rules []segments.Rule, visitors []uuid.UUID, now time.Time) ([]factRow, error) {
+	reach := int64(0)
+	for i := range rules {
+		reach = max(reach, rules[i].Reach())
+	}
+	since := "fromUnixTimestamp64Milli(toInt64(" + strconv.FormatInt(now.UnixMilli()-reach, 10) + "))"
 	var rows []factRow
 	err := s.conn.Select(ctx, &rows, "SELECT visitor_id, fact, subject, toUnixTimestamp64Milli(newest_at) AS at_ms, detail FROM "+s.database+".visitor_facts "+
-		ofVisitors(site, visitors)+" AND (fact != 'ad' OR subject[1] = "+text(day)+") LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+		ofVisitors(site, visitors)+" AND multiIf(fact = 'hit', newest_at > "+since+", fact = 'ad', subject[1] = "+text(day)+", true) LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
 	if err != nil {
 		return nil, failed("look visitors up", err)
 	}
