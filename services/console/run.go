@@ -153,6 +153,7 @@ func (c *runCmd) build(tel *telemetry.Telemetry) (*service, error) {
 	}
 	s.close = func() error {
 		lookups.Close()
+		database.Close()
 		kafkaconn.Close(client)
 		return conn.Close()
 	}

@@ -29,7 +29,7 @@ var campaignFacts = []string{
 	`INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, daily_hash, channel, source, medium, campaign, expires_at)
 	SELECT '%[1]s', multiIf(number %% 10 < 6, 'click', number %% 10 < 8, 'direct', 'view'), toDate('2026-10-01') + cityHash64(number, 1) %% 60 AS day,
 		toDateTime64(day, 3, 'UTC') + toIntervalMillisecond(cityHash64(number, 2) %% 86400000), generateUUIDv4(), if(cityHash64(number, 4) %% 10 < 3, 'minted', 'cookie'),
-		reinterpret(sipHash128(cityHash64(number, 3) %% %[3]d AS visitor), 'UUID'), reinterpret(sipHash128(visitor, day), 'UUID'),
+		reinterpret(sipHash128(toUInt64(cityHash64(number, 3) %% %[3]d) AS visitor), 'UUID'), reinterpret(sipHash128(visitor, day), 'UUID'),
 		'Paid Search', concat('source-', toString(cityHash64(number, 5) %% 20)), 'cpc', concat('campaign-', toString(cityHash64(number, 5) %% 200)), toDateTime('2030-01-01')
 	FROM numbers(%[2]d)`,
 	`INSERT INTO onepx.visitors
@@ -40,7 +40,7 @@ var campaignFacts = []string{
 	`INSERT INTO onepx.conversion_hits (site_id, goal, once_per, site_day, occurred_at, event_id, order_id, kind, visitor_kind, visitor_id, daily_hash,
 		value, value_micros, currency, site_currency, click_window_days, view_window_days, outcome, expires_at)
 	SELECT '%[1]s', 'purchase', 'order', toDate('2026-10-31') + cityHash64(number, 11) %% 30 AS day, toDateTime64(day, 3, 'UTC') + toIntervalMillisecond(cityHash64(number, 12) %% 86400000),
-		generateUUIDv4(), toString(number), 'order', 'cookie', reinterpret(sipHash128(cityHash64(number, 13) %% %[3]d AS visitor), 'UUID'), reinterpret(sipHash128(visitor, day), 'UUID'),
+		generateUUIDv4(), toString(number), 'order', 'cookie', reinterpret(sipHash128(toUInt64(cityHash64(number, 13) %% %[3]d) AS visitor), 'UUID'), reinterpret(sipHash128(visitor, day), 'UUID'),
 		'event', toInt64(cityHash64(number, 14) %% 100000 * 10000), 'EUR', 'EUR', 30, 1, 'event', toDateTime('2030-01-01')
 	FROM numbers(%[4]d)`,
 	`INSERT INTO onepx.order_entries (site_id, order_id, entry, site_day, occurred_at, event_id, value_micros, currency, site_currency, expires_at)

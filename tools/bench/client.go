@@ -23,9 +23,11 @@ type client struct {
 	// more are further parameters of each hit, as `&name=value`.
 	more string
 	// ask makes a request that is no hit; nil for hits.
-	ask  func(*fasthttp.Request)
-	http *fasthttp.HostClient
-	sent atomic.Int64
+	ask func(*fasthttp.Request)
+	// answered is told each body that came; nil where nobody wants to know.
+	answered func(body []byte)
+	http     *fasthttp.HostClient
+	sent     atomic.Int64
 }
 
 // requestTimeout bounds a request: more than any server here may take.
@@ -66,6 +68,9 @@ func (c *client) send() error {
 	answer := string(response.Header.Peek("Onepx-Event"))
 	if response.StatusCode() >= http.StatusBadRequest || len(c.accept) > 0 && !slices.Contains(c.accept, answer) {
 		return fmt.Errorf("%s answered %d %q", c.host, response.StatusCode(), answer)
+	}
+	if c.answered != nil {
+		c.answered(response.Body())
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -54,8 +55,11 @@ func (w *world) lookups(ctx context.Context) ([]number, error) {
 	if err != nil {
 		return nil, err
 	}
-	if asked := int(cold.Load()); asked > len(ids) {
+	if asked := int(cold.asked.Load()); asked > len(ids) {
 		return nil, fmt.Errorf("%d lookups were more than there are visitors to ask for", asked)
+	}
+	if err := cold.members(); err != nil {
+		return nil, err
 	}
 	kept, err := keptLookups(ctx, c, ids)
 	if err != nil {
@@ -72,7 +76,7 @@ func keptLookups(ctx context.Context, c *client, ids []string) (*hdrhistogram.Hi
 		of := ids[round*keptIDs : (round+1)*keptIDs]
 		asked := visitorsOf(c, of)
 		if err := c.eachConnection(ctx, func() error {
-			for int(asked.Load()) < len(of) {
+			for int(asked.asked.Load()) < len(of) {
 				if err := c.send(); err != nil {
 					return err
 				}
@@ -85,20 +89,39 @@ func keptLookups(ctx context.Context, c *client, ids []string) (*hdrhistogram.Hi
 		if err != nil {
 			return nil, err
 		}
+		if err := asked.members(); err != nil {
+			return nil, err
+		}
 		all.Merge(took)
 	}
 	return all, nil
 }
 
-// visitorsOf makes the client ask for the visitors in turn; the counter is how many requests there were.
-func visitorsOf(c *client, ids []string) *atomic.Int64 {
-	next := &atomic.Int64{}
+// lookedUp counts requests, and answers that tell of an audience.
+type lookedUp struct{ asked, found atomic.Int64 }
+
+// visitorsOf makes the client ask for the visitors in turn.
+func visitorsOf(c *client, ids []string) *lookedUp {
+	of := &lookedUp{}
 	c.ask = func(r *fasthttp.Request) {
-		n := next.Add(1) - 1
+		n := of.asked.Add(1) - 1
 		r.SetRequestURI("/v1/sites/" + site + "/visitors/" + ids[int(n)%len(ids)] + "/audiences")
 		r.Header.Set("Authorization", "Bearer "+lookupKey)
 	}
-	return next
+	c.answered = func(body []byte) {
+		if bytes.Contains(body, []byte(`"id":"came"`)) {
+			of.found.Add(1)
+		}
+	}
+	return of
+}
+
+// members is an error unless nearly all who were asked for are in an audience: all but those who refused or are suppressed.
+func (l *lookedUp) members() error {
+	if asked, found := l.asked.Load(), l.found.Load(); found < asked*9/10 {
+		return fmt.Errorf("of %d lookups only %d told of an audience: they were not of the visitors that were made", asked, found)
+	}
+	return nil
 }
 
 func percentiles(name, about string, took *hdrhistogram.Histogram, p99 *goal) []number {
@@ -111,7 +134,7 @@ func percentiles(name, about string, took *hdrhistogram.Histogram, p99 *goal) []
 // visitorIDs are some of those who have hits, each once.
 func (w *world) visitorIDs(ctx context.Context) ([]string, error) {
 	var ids []string
-	err := w.sql().Query(ctx, fmt.Sprintf("SELECT DISTINCT toString(reinterpret(sipHash128(cityHash64(number) %% %d), 'UUID')) AS ID FROM numbers(%d)", audienceVisitors, lookupIDs), func(row json.RawMessage) error {
+	err := w.sql().Query(ctx, fmt.Sprintf("SELECT DISTINCT toString(reinterpret(sipHash128(toUInt64(cityHash64(number) %% %d)), 'UUID')) AS ID FROM numbers(%d)", audienceVisitors, lookupIDs), func(row json.RawMessage) error {
 		var one struct{ ID string }
 		err := json.Unmarshal(row, &one)
 		ids = append(ids, one.ID)

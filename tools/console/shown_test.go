@@ -219,4 +219,25 @@ func testShown(t *testing.T, w *world) {
 	for _, reason := range []string{"viewed", "carted", "bought", "matched", "price_changed", "same_category", "no_feed"} {
 		require.Greater(t, reasons[reason], 5, "%v", reasons)
 	}
+	w.knowsACrawler(b)
+}
+
+// knowsACrawler asks for a visitor of whom more is known than a lookup reads as it is: what can matter is found all the same.
+func (w *world) knowsACrawler(b *bazaar) {
+	t := w.t
+	t.Helper()
+	crawler := uuid.NewString()
+	today := time.Now().UTC()
+	seen := func(ads int, day time.Time) {
+		require.NoError(t, w.clickHouse.Query(t.Context(), fmt.Sprintf("INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, campaign, expires_at) "+
+			"SELECT 'market', 'view', '%s', now64(3), reinterpret(sipHash128(number), 'UUID'), 'cookie', '%s', 'autumn', now() + 9999 FROM numbers(%d)", day.Format(time.DateOnly), crawler, ads), nil))
+	}
+	seen(100_001, today.AddDate(0, 0, -1))
+	seen(2, today)
+	b.insert("segment_hits", "site_id, segment, version, step, visitor_kind, visitor_id, occurred_at, event_id, expires_at",
+		[]string{fmt.Sprintf("('market', 's0', 'v', 'enter', 'cookie', '%s', now64(3), '%s', now() + 9999)", crawler, uuid.New())})
+	status, body := w.ask(http.MethodGet, marketKey, "market/visitors/"+crawler+"/audiences", "")
+	require.Equal(t, http.StatusOK, status, body)
+	require.Contains(t, body, `"id":"s0"`)
+	require.Contains(t, body, `"impressions":{"autumn":2}`)
 }

@@ -100,8 +100,8 @@ GROUP BY site_id, visitor_id;
 -- All that a lookup reads of a visitor, in one place: what segment_hits, profile_refusals, share_consents, product_interest and touches
 -- say, one row for each fact, with the newest moment of it. Asking several tables costs several times as much, and nearly all of it is
 -- planning (docs/adr/0009-lookups-judge-themselves.md). It is asked for a few visitors a thousand times a second: small granules in small
--- blocks, all columns of a granule together, no partitions, and fewer parts than ClickHouse would leave: each is looked into for each
--- visitor.
+-- blocks, all columns of a granule together, no partitions, and fewer parts than ClickHouse would leave, as each is looked into for each
+-- visitor: what is older than four hours is one part, up to ClickHouse's limit of 150 GB.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_facts {{.OnCluster}}
 (
     site_id    String COMMENT 'as such: dictionaries cost as much as the rest of a row',
@@ -116,7 +116,7 @@ ENGINE = {{.FactsEngine "AggregatingMergeTree"}}
 PRIMARY KEY (site_id, visitor_id)
 ORDER BY (site_id, visitor_id, fact, subject)
 TTL expires_at
-SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, prewarm_mark_cache = 1,
+SETTINGS index_granularity = 128, min_compress_block_size = 4096, merge_selector_base = 3, min_age_to_force_merge_seconds = 14400, prewarm_mark_cache = 1,
     min_bytes_for_wide_part = 10000000000000, min_rows_for_wide_part = 10000000000000, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_facts_view {{.OnCluster}} TO {{.Facts}}.visitor_facts AS

@@ -75,15 +75,16 @@ func (s *Store) askView(ctx context.Context, site string, visitors []uuid.UUID, 
 
 // siteCache has what is known of sites for as long as it is as good as new.
 type siteCache struct {
-	mu    sync.Mutex
-	sites map[string]*cachedSite
+	mu       sync.Mutex
+	sites    map[string]*cachedSite
+	renewals sync.WaitGroup
 }
 
 type cachedSite struct {
 	mu     sync.Mutex
 	facts  siteFacts
 	readAt time.Time
-	// renewed tells that they are being read anew, by who got them last.
+	// renewed tells that they are being read anew.
 	renewed bool
 }
 
@@ -107,36 +108,40 @@ func (c *siteCache) of(site string) *cachedSite {
 }
 
 // keepSites is how long that is used again: each change of it is one of the configuration or an import, which take longer to be everywhere.
-// From half of it on somebody reads it anew.
+// From half of it on it is read anew, and no batch waits for it: the next ones would wait for that batch.
 const keepSites = time.Second
 
-// siteFacts are those of now. Whoever comes while they are read waits for them. Where they are known and will soon be too old, one caller
-// gets renew, to be called beside what else there is to do.
-func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (facts siteFacts, renew func() error, err error) {
+// siteFacts are those of now. Where they are too old, whoever comes while they are read waits for them.
+func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (siteFacts, error) {
 	kept := s.siteCache.of(site)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	none := func() error { return nil }
-	switch age := now.Sub(kept.readAt); {
-	case age < keepSites/2, age < keepSites && kept.renewed:
-		return kept.facts, none, nil
-	case age < keepSites:
-		kept.renewed = true
-		return kept.facts, func() error {
-			facts, err := s.readSiteFacts(ctx, site)
-			kept.mu.Lock()
-			defer kept.mu.Unlock()
-			kept.renewed = false
-			if err == nil && kept.readAt.Before(now) {
-				kept.facts, kept.readAt = facts, now
-			}
-			return err
-		}, nil
+	age := now.Sub(kept.readAt)
+	if age >= keepSites {
+		facts, err := s.readSiteFacts(ctx, site)
+		if err == nil {
+			kept.facts, kept.readAt = facts, now
+		}
+		return facts, err
 	}
-	if facts, err = s.readSiteFacts(ctx, site); err == nil {
+	if age >= keepSites/2 && !kept.renewed {
+		kept.renewed = true
+		s.siteCache.renewals.Go(func() { s.renew(context.WithoutCancel(ctx), site, kept, now) })
+	}
+	return kept.facts, nil
+}
+
+// renew reads what is cached of a site anew. Whoever finds it too old, after an error, reads it again and tells the error.
+func (s *Store) renew(ctx context.Context, site string, kept *cachedSite, now time.Time) {
+	ctx, cancel := context.WithTimeout(ctx, keepSites)
+	defer cancel()
+	facts, err := s.readSiteFacts(ctx, site)
+	kept.mu.Lock()
+	defer kept.mu.Unlock()
+	kept.renewed = false
+	if err == nil && kept.readAt.Before(now) {
 		kept.facts, kept.readAt = facts, now
 	}
-	return facts, none, err
 }
 
 func (s *Store) readSiteFacts(ctx context.Context, site string) (facts siteFacts, err error) {

@@ -21,8 +21,7 @@ type person struct {
 	hits                      map[segmentVersion]ofSegment
 	// allHits is how many there are, more than mostFacts if some were not read.
 	allHits int
-	// ads are those that were seen on the day that counts.
-	ads map[sawAd]bool
+	ads     map[sawAd]bool
 	// products are by their id.
 	products map[string]*interest
 }
@@ -35,9 +34,10 @@ type ofSegment struct {
 	holdout uint16
 }
 
+// sawAd is a view of an ad; day is that of the site, YYYY-MM-DD.
 type sawAd struct {
-	campaign, event string
-	at              int64
+	day, campaign, event string
+	at                   int64
 }
 
 // interest is what a visitor did with a product; price and category are the newest, their moments before them.
@@ -65,7 +65,7 @@ func told(rows []factRow) map[uuid.UUID]*person {
 		case "hit":
 			p.noteHit(r)
 		case "ad":
-			p.ads[sawAd{r.Subject[1], r.Subject[2], r.At}] = true
+			p.ads[sawAd{r.Subject[0], r.Subject[1], r.Subject[2], r.At}] = true
 		default:
 			p.noteProduct(r)
 		}
@@ -137,11 +137,11 @@ func (p *person) noteProduct(r factRow) {
 	}
 }
 
-// viewsOfAds are how many ads of each campaign were seen; nil if none.
-func (p *person) viewsOfAds() map[string]uint64 {
+// viewsOfAds are how many ads of each campaign were seen on a day of the site; nil if none.
+func (p *person) viewsOfAds(day string) map[string]uint64 {
 	var views map[string]uint64
 	for ad := range p.ads {
-		if ad.at <= p.refused {
+		if ad.day != day || ad.at <= p.refused {
 			continue
 		}
 		if views == nil {

@@ -44,9 +44,10 @@ func TestAdsCountOnceAndAfterARefusal(t *testing.T) {
 		return factRow{Visitor: ann, Fact: "ad", Subject: []string{"2026-11-27", campaign, event, "0"}, At: at}
 	}
 	rows := []factRow{ad("autumn", "a", now), ad("autumn", "a", now), ad("autumn", "a", now-1), ad("autumn", "b", now-5), ad("spring", "b", now)}
-	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows)[ann].viewsOfAds(), "of an event in two parts one counts, of an id at two moments both")
+	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows)[ann].viewsOfAds("2026-11-27"), "of an event in two parts one counts, of an id at two moments both")
 	refused := slices.Concat(rows, []factRow{{Visitor: ann, Fact: "refused", At: now - 5}})
-	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused)[ann].viewsOfAds())
+	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused)[ann].viewsOfAds("2026-11-27"))
+	require.Empty(t, told(rows)[ann].viewsOfAds("2026-11-28"), "of another day")
 }
 
 func TestHitsAreThoseOfTheRulesVersion(t *testing.T) {
