@@ -14,7 +14,7 @@ const audienceVisitors = 10_000_000
 
 // audienceTried is what was tried.
 const audienceTried = `Most of audience_members is grouping hits by visitor; with same_product, collecting the products takes as much again. What a batch of new visitors takes is planning two queries, looking
-into each part for each visitor, and reading from the disk what is not in the page cache, which this machine empties soon: some ten visitors share a batch, wait for the one before, and then for their own.
+into each part for each visitor, and reading from the disk what is not in the page cache: some five visitors share a batch, wait for the one before, and then for their own, so p99 is twice that of a batch.
 [What was tried](adr/0009-lookups-judge-themselves.md).`
 
 // audienceSegments are those of the site: products that were viewed and not bought, and visitors who came at all.
@@ -30,14 +30,14 @@ SELECT 'bench', '%[1]s', 'v', '%[3]s', if(visitor %% 10 = 0, 'minted', 'cookie')
 	reinterpret(sipHash128(number, '%[1]s %[3]s'), 'UUID'), 1000000, 1000000, 'made', 0, number, now() + 86400 * 395
 FROM numbers(%[5]d) WHERE %[4]s`
 
-// audienceFacts are what else is known of visitors: what each last said of sharing, a product that half of them saw, an ad that a tenth saw
-// today, refusals of a fiftieth, wishes of a hundredth.
+// audienceFacts are what else is known of visitors: what each last said of sharing, a product that half of them saw, an ad, which
+// a tenth saw today, refusals of a fiftieth, wishes of a hundredth.
 var audienceFacts = []string{
 	fmt.Sprintf("INSERT INTO onepx.share_consents SELECT 'bench', reinterpret(sipHash128(number), 'UUID'), now64(3) - toIntervalDay(number %% 25), fromUnixTimestamp64Milli(0), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors),
 	fmt.Sprintf("INSERT INTO onepx.product_interest (site_id, visitor_id, product, viewed_at, first_at, price, category, expires_at) SELECT 'bench', reinterpret(sipHash128(number * 2), 'UUID'), concat('product-', toString(cityHash64(number, 1) %% 5000)), "+
 		"now64(3) - toIntervalDay(number %% 25) AS seen, seen, concat(toString(seen), ' EUR 1000000'), concat(toString(seen), ' tea'), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/2),
-	fmt.Sprintf("INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, channel, source, campaign, kafka_topic, kafka_offset, expires_at) SELECT 'bench', 'view', toDate(now64(3, 'UTC')), now64(3), "+
-		"reinterpret(sipHash128(number, 'view'), 'UUID'), 'cookie', reinterpret(sipHash128(number * 10), 'UUID'), 'display', 'ads', concat('campaign-', toString(number %% 20)), 'made', number, now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/10),
+	fmt.Sprintf("INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, channel, source, campaign, kafka_topic, kafka_offset, expires_at) SELECT 'bench', 'view', toDate(occurred_at, 'UTC'), now64(3) - toIntervalDay(if(number %% 10 = 0, 0, number %% 24 + 1)) AS occurred_at, "+
+		"reinterpret(sipHash128(number, 'view'), 'UUID'), 'cookie', reinterpret(sipHash128(number), 'UUID'), 'display', 'ads', concat('campaign-', toString(number %% 20)), 'made', number, now() + 86400 * 395 FROM numbers(%d)", audienceVisitors),
 	fmt.Sprintf("INSERT INTO onepx.profile_refusals SELECT 'bench', reinterpret(sipHash128(number * 50), 'UUID'), now64(3) - toIntervalDay(number %% 25), now() + 86400 * 395 FROM numbers(%d)", audienceVisitors/50),
 	fmt.Sprintf("INSERT INTO onepx.suppressed_visitors SELECT cityHash64(reinterpret(sipHash128(number * 100 + 7), 'UUID')), true, number, now64(3) FROM numbers(%d)", audienceVisitors/100),
 }
@@ -91,20 +91,20 @@ func audiencesBench(ctx context.Context, w *world) (report, error) {
 	}
 	result.numbers = append(result.numbers, lookups...)
 	result.method = fmt.Sprintf(`%d visitors with %d hits, made by ClickHouse from numbers (in %s) and inserted into segment_hits, where they make 20 million memberships of two segments; all
-have said something of sharing, half have seen a product, a tenth an ad today; a fiftieth has refused, a hundredth is suppressed. What is known of visitors was merged into one part, as ClickHouse does after four hours, then came 60 inserts of 3000 facts, and
+have said something of sharing, half have seen a product, all an ad, a tenth of them today; a fiftieth has refused, a hundredth is suppressed. What is known of visitors, and the hits, were merged into one part, as ClickHouse does after four hours; then came 60 inserts of 3000 facts, and
 ClickHouse left %d parts. One console, with ONEPX_LOOKUP_QUERIES=1, answers lookups over HTTP to a client on the same two cores; the times are from when a request was due. New visitors are
 asked for once, so each is read from ClickHouse; the others were asked for within the two seconds for which answers are kept.`,
 		audienceVisitors, 3*audienceVisitors, made.Round(time.Second), parts)
 	return result, nil
 }
 
-// hoursLater makes what visitor_facts has into one part, as ClickHouse does with what is older than min_age_to_force_merge_seconds of the
-// table, and adds what came since. It returns how many parts there are then.
+// hoursLater makes what visitor_facts and segment_hits have into one part, as ClickHouse does with what is older than
+// min_age_to_force_merge_seconds of the table, and adds what came since. It returns how many parts there are then.
 func (w *world) hoursLater(ctx context.Context) (int, error) {
 	if _, err := w.merged(ctx); err != nil {
 		return 0, err
 	}
-	statements := []string{"OPTIMIZE TABLE onepx.visitor_facts FINAL"}
+	statements := []string{"OPTIMIZE TABLE onepx.segment_hits FINAL", "OPTIMIZE TABLE onepx.visitor_facts FINAL"}
 	for i := range audienceInserts {
 		statements = append(statements, fmt.Sprintf(audienceLater, i))
 	}

@@ -232,7 +232,7 @@ func (w *world) knowsACrawler(b *bazaar) {
 		require.NoError(t, w.clickHouse.Query(t.Context(), fmt.Sprintf("INSERT INTO onepx.touches (site_id, kind, site_day, occurred_at, event_id, visitor_kind, visitor_id, campaign, expires_at) "+
 			"SELECT 'market', 'view', '%s', now64(3), reinterpret(sipHash128(number), 'UUID'), 'cookie', '%s', 'autumn', now() + 9999 FROM numbers(%d)", day.Format(time.DateOnly), crawler, ads), nil))
 	}
-	seen(100_001, today.AddDate(0, 0, -1))
+	seen(120_000, today.AddDate(0, 0, -1))
 	seen(2, today)
 	b.insert("segment_hits", "site_id, segment, version, step, visitor_kind, visitor_id, occurred_at, event_id, expires_at",
 		[]string{fmt.Sprintf("('market', 's0', 'v', 'enter', 'cookie', '%s', now64(3), '%s', now() + 9999)", crawler, uuid.New())})

@@ -37,7 +37,8 @@ ENGINE = {{.Engine "MergeTree"}}
 ORDER BY (site_id, segment, saved_at)
 SETTINGS {{.Window}};
 
--- One row for each element of events.segments, of events that count. It lies as questions about all visitors of a segment read it.
+-- One row for each element of events.segments, of events that count. It lies as questions about all visitors of a segment read it, and what is
+-- older than four hours is one part, up to ClickHouse's limit of 150 GB: parts that are read together in their order cost a third more.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.segment_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
@@ -61,7 +62,7 @@ ENGINE = {{.FactsEngine "MergeTree"}}
 PRIMARY KEY (site_id, segment, version, visitor_id)
 ORDER BY (site_id, segment, version, visitor_id, product, occurred_at)
 TTL expires_at
-SETTINGS {{.Window}};
+SETTINGS min_age_to_force_merge_seconds = 14400, {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.segment_hits_view {{.OnCluster}} TO {{.Facts}}.segment_hits AS
 SELECT

@@ -19,8 +19,8 @@ type person struct {
 	// allowed, unshared when not.
 	refused, shared, unshared int64
 	hits                      map[segmentVersion]ofSegment
-	// allHits is how many there are, more than mostFacts if some were not read.
-	allHits int
+	// cutHits is how many there are where some may not have been read, else 0: more than mostFacts if so.
+	cutHits int
 	ads     map[sawAd]bool
 	// products are by their id.
 	products map[string]*interest
@@ -46,8 +46,9 @@ type interest struct {
 	price, category        string
 }
 
-// told puts the facts of visitors together: of a fact that several parts of the table have, the newest moment and detail hold.
-func told(rows []factRow) map[uuid.UUID]*person {
+// told puts the facts of visitors together: of a fact that several parts of the table have, the newest moment and detail hold. Cut says
+// that no more than mostFacts + 1 of a kind were read.
+func told(rows []factRow, cut bool) map[uuid.UUID]*person {
 	people := map[uuid.UUID]*person{}
 	for _, r := range rows {
 		p := people[r.Visitor]
@@ -64,6 +65,9 @@ func told(rows []factRow) map[uuid.UUID]*person {
 			p.unshared = max(p.unshared, r.At)
 		case "hit":
 			p.noteHit(r)
+			if cut {
+				p.cutHits++
+			}
 		case "ad":
 			p.ads[sawAd{r.Subject[0], r.Subject[1], r.Subject[2], r.At}] = true
 		default:
@@ -82,7 +86,6 @@ func (p *person) noteHit(r factRow) {
 	}
 	of := segmentVersion{r.Subject[0], r.Subject[1]}
 	p.hits[of] = ofSegment{append(p.hits[of].hits, hit), uint16(holdout)}
-	p.allHits++
 }
 
 // of are the hits of a segment in the version of the rule.
@@ -92,7 +95,7 @@ func (p *person) of(rule *segments.Rule) ofSegment {
 
 // crowded tells whether there are more hits that can matter to a rule than Judge can judge, or than were read.
 func (p *person) crowded(rules []segments.Rule, at int64) bool {
-	if p.allHits > mostFacts {
+	if p.cutHits > mostFacts {
 		return true
 	}
 	for i := range rules {
@@ -137,7 +140,7 @@ func (p *person) noteProduct(r factRow) {
 	}
 }
 
-// viewsOfAds are how many ads of each campaign were seen on a day of the site; nil if none.
+// viewsOfAds are how many ads of each campaign were seen on a day of the site, up to mostFacts; nil if none.
 func (p *person) viewsOfAds(day string) map[string]uint64 {
 	var views map[string]uint64
 	for ad := range p.ads {
@@ -147,7 +150,7 @@ func (p *person) viewsOfAds(day string) map[string]uint64 {
 		if views == nil {
 			views = map[string]uint64{}
 		}
-		views[ad.campaign]++
+		views[ad.campaign] = min(views[ad.campaign]+1, mostFacts)
 	}
 	return views
 }

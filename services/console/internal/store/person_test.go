@@ -32,7 +32,7 @@ func TestAFactThatSeveralPartsHaveIsTheNewest(t *testing.T) {
 		product("price", now-40, moment(now-40)+" EUR 7"), product("price", now-60, moment(now-60)+" USD 9"),
 		product("category", now-95, moment(now-95)+" tea"),
 		{Visitor: bert, Fact: "unshared", At: now - 1}, {Visitor: bert, Fact: "shared", At: now - 1},
-	})
+	}, false)
 	require.EqualValues(t, now-90, people[ann].refused)
 	require.Greater(t, people[ann].shared, people[ann].unshared)
 	require.Equal(t, people[bert].shared, people[bert].unshared, "which is no consent")
@@ -44,14 +44,18 @@ func TestAdsCountOnceAndAfterARefusal(t *testing.T) {
 		return factRow{Visitor: ann, Fact: "ad", Subject: []string{"2026-11-27", campaign, event, "0"}, At: at}
 	}
 	rows := []factRow{ad("autumn", "a", now), ad("autumn", "a", now), ad("autumn", "a", now-1), ad("autumn", "b", now-5), ad("spring", "b", now)}
-	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows)[ann].viewsOfAds("2026-11-27"), "of an event in two parts one counts, of an id at two moments both")
+	require.Equal(t, map[string]uint64{"autumn": 3, "spring": 1}, told(rows, false)[ann].viewsOfAds("2026-11-27"), "of an event in two parts one counts, of an id at two moments both")
 	refused := slices.Concat(rows, []factRow{{Visitor: ann, Fact: "refused", At: now - 5}})
-	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused)[ann].viewsOfAds("2026-11-27"))
-	require.Empty(t, told(rows)[ann].viewsOfAds("2026-11-28"), "of another day")
+	require.Equal(t, map[string]uint64{"autumn": 2, "spring": 1}, told(refused, false)[ann].viewsOfAds("2026-11-27"))
+	require.Empty(t, told(rows, false)[ann].viewsOfAds("2026-11-28"), "of another day")
+	for i := range mostFacts {
+		rows = append(rows, ad("spring", "c", now-int64(i)))
+	}
+	require.EqualValues(t, mostFacts, told(rows, false)[ann].viewsOfAds("2026-11-27")["spring"])
 }
 
 func TestHitsAreThoseOfTheRulesVersion(t *testing.T) {
-	p := told([]factRow{hit(ann, now, "s", "v"), hit(ann, now-1, "s", "old"), hit(ann, now-2, "other", "v")})[ann]
+	p := told([]factRow{hit(ann, now, "s", "v"), hit(ann, now-1, "s", "old"), hit(ann, now-2, "other", "v")}, false)[ann]
 	item := int64(-5)
 	require.Equal(t, ofSegment{[]segments.StoredHit{{Step: "enter", Product: "p", Nth: 2, At: now, EventID: uuid.UUID{7}, ItemMicros: &item}}, 9}, p.of(&segments.Rule{Segment: "s", Version: "v"}))
 	require.Empty(t, p.of(&segments.Rule{Segment: "none", Version: "v"}))
@@ -59,16 +63,17 @@ func TestHitsAreThoseOfTheRulesVersion(t *testing.T) {
 
 func TestAVisitorIsCrowdedByHitsThatCanMatter(t *testing.T) {
 	rules := []segments.Rule{{Segment: "s", Version: "v", LivesMs: 1000}}
-	crowd := func(n int, at int64, segment, version string) bool {
+	crowd := func(n int, at int64, segment, version string, cut bool) bool {
 		var rows []factRow
 		for range n {
 			rows = append(rows, hit(ann, at, segment, version))
 		}
-		return told(rows)[ann].crowded(rules, now)
+		return told(rows, cut)[ann].crowded(rules, now)
 	}
-	require.False(t, crowd(segments.MostHits, now, "s", "v"))
-	require.True(t, crowd(segments.MostHits+1, now, "s", "v"))
-	require.False(t, crowd(segments.MostHits+1, now-1000, "s", "v"), "too old")
-	require.False(t, crowd(mostFacts, now, "s", "old"), "of no rule")
-	require.True(t, crowd(mostFacts+1, now, "s", "old"), "others were not read")
+	require.False(t, crowd(segments.MostHits, now, "s", "v", false))
+	require.True(t, crowd(segments.MostHits+1, now, "s", "v", false))
+	require.False(t, crowd(segments.MostHits+1, now-1000, "s", "v", false), "too old")
+	require.False(t, crowd(mostFacts+1, now, "s", "old", false), "of no rule")
+	require.False(t, crowd(mostFacts, now, "s", "old", true), "of no rule")
+	require.True(t, crowd(mostFacts+1, now, "s", "old", true), "others were not read")
 }

@@ -24,7 +24,7 @@ type Store struct {
 // New returns the Store of a database.
 func New(conn driver.Conn, database string) *Store { return &Store{conn: conn, database: database} }
 
-// Close waits, a second at most, for what was begun beside lookups; the connection is its owner's.
+// Close waits for what was begun beside lookups; the connection is its owner's.
 func (s *Store) Close() { s.siteCache.renewals.Wait() }
 
 // view is a call of a parameterised view; arguments are like "site = 'shop'".

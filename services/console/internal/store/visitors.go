@@ -62,15 +62,16 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	quick := clickhouse.Context(ctx, clickhouse.WithSettings(ofFewVisitors))
 	var rows []factRow
 	var wishes []wishRow
+	var cut bool
 	var errs [2]error
 	var asking sync.WaitGroup
-	asking.Go(func() { rows, errs[0] = s.facts(quick, site, day, of.rules, visitors, now) })
+	asking.Go(func() { rows, cut, errs[0] = s.facts(quick, site, day, of.rules, visitors, now) })
 	asking.Go(func() { wishes, errs[1] = s.wishes(quick, visitors) })
 	asking.Wait()
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, err
 	}
-	people := told(rows)
+	people := told(rows, cut)
 	wished := lastWishes(wishes)
 	for visitor := range people {
 		if wished[idHash(visitor)].Wished {
@@ -89,18 +90,20 @@ func (s *Store) VisitorFacts(ctx context.Context, site, day string, visitors []u
 	return all, s.show(ctx, site, all, products, of.sells)
 }
 
-// facts asks for rows as they are: what ClickHouse does not have to plan costs nothing.
-func (s *Store) facts(ctx context.Context, site, day string, rules []segments.Rule, visitors []uuid.UUID, now time.Time) ([]factRow, error) {
-	rows, err := s.factRows(ctx, site, visitors, "LIMIT "+strconv.Itoa(quickFacts+1))
+// facts asks for rows as they are: what ClickHouse does not have to plan costs nothing. Cut says that no more than mostFacts + 1 of a kind
+// were read, of those that can matter.
+func (s *Store) facts(ctx context.Context, site, day string, rules []segments.Rule, visitors []uuid.UUID, now time.Time) (rows []factRow, cut bool, err error) {
+	rows, err = s.factRows(ctx, site, visitors, "LIMIT "+strconv.Itoa(quickFacts+1))
 	if err != nil || len(rows) <= quickFacts {
-		return rows, err
+		return rows, false, err
 	}
 	reach := int64(0)
 	for i := range rules {
 		reach = max(reach, rules[i].Reach())
 	}
 	since := "fromUnixTimestamp64Milli(toInt64(" + strconv.FormatInt(now.UnixMilli()-reach, 10) + "))"
-	return s.factRows(ctx, site, visitors, "AND multiIf(fact = 'hit', newest_at > "+since+", fact = 'ad', subject[1] = "+text(day)+", true) LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+	rows, err = s.factRows(ctx, site, visitors, "AND multiIf(fact = 'hit', newest_at > "+since+", fact = 'ad', subject[1] = "+text(day)+", true) LIMIT "+strconv.Itoa(mostFacts+1)+" BY visitor_id, fact")
+	return rows, true, err
 }
 
 func (s *Store) factRows(ctx context.Context, site string, visitors []uuid.UUID, which string) ([]factRow, error) {
