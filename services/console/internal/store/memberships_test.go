@@ -29,7 +29,9 @@ func (d *slowDatabase) Select(ctx context.Context, into any, _ string, _ ...any)
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	*into.(*[]segments.Rule) = []segments.Rule{{Segment: name}} //nolint:forcetypeassert // a panic fails the test
+	if rules, ok := into.(*[]segments.Rule); ok {
+		*rules = []segments.Rule{{Segment: name}}
+	}
 	return d.fails
 }
 
@@ -55,31 +57,31 @@ func TestNobodyWaitsWhileRulesAreReadAnew(t *testing.T) {
 		}
 		get("1", db.takes)
 		get("1", 0)
-		time.Sleep(keepSites / 2)
+		<-time.After(keepSites / 2)
 		get("1", 0)
 		get("1", 0)
 		s.Close()
 		get("2", 0)
 		require.Equal(t, 2, db.reads, "one reads for all")
-		time.Sleep(keepSites / 2)
+		<-time.After(keepSites / 2)
 		get("2", 0)
 		s.Close()
 		get("3", 0)
 
 		db.fails = errors.New("away")
-		time.Sleep(keepSites / 2)
+		<-time.After(keepSites / 2)
 		get("3", 0)
 		s.Close()
 		get("3", 0)
 		s.Close()
-		time.Sleep(keepSites / 2)
+		<-time.After(keepSites / 2)
 		_, err := s.siteFacts(t.Context(), "shop", time.Now())
 		require.ErrorIs(t, err, db.fails, "what is too old is not used")
 
 		db.fails = nil
 		get("7", db.takes)
 		db.takes = time.Hour
-		time.Sleep(keepSites / 2)
+		<-time.After(keepSites / 2)
 		get("7", 0)
 		begin := time.Now()
 		s.Close()
