@@ -38,7 +38,7 @@ ORDER BY (site_id, segment, saved_at)
 SETTINGS {{.Window}};
 
 -- One row for each element of events.segments, of events that count. It lies as questions about all visitors of a segment read it, and what is
--- older than four hours is one part, up to ClickHouse's limit of 150 GB: parts that are read together in their order cost a third more.
+-- older than four hours is one part, up to ClickHouse's limit of 150 GB: parts that are read together in their order cost up to a third more.
 CREATE TABLE IF NOT EXISTS {{.Facts}}.segment_hits {{.OnCluster}}
 (
     site_id         LowCardinality(String),
