@@ -44,7 +44,7 @@ var audienceFacts = []string{
 
 // audienceLater is what comes after the facts have lain for some hours, in so many inserts: each says a product of 3,000 visitors.
 const (
-	audienceLater = "INSERT INTO onepx.product_interest (site_id, visitor_id, product, viewed_at, first_at, expires_at) SELECT 'bench', reinterpret(sipHash128(toUInt64(cityHash64(number, %[1]d) %% 10000000)), 'UUID'), concat('product-', toString(number)), " +
+	audienceLater = "INSERT INTO onepx.product_interest (site_id, visitor_id, product, viewed_at, first_at, expires_at) SELECT 'bench', reinterpret(sipHash128(toUInt64(cityHash64(number, %[1]d) %% %[2]d)), 'UUID'), concat('product-', toString(number)), " +
 		"now64(3) AS seen, seen, now() + 86400 * 395 FROM numbers(3000)"
 	audienceInserts = 60
 )
@@ -106,7 +106,7 @@ func (w *world) hoursLater(ctx context.Context) (int, error) {
 	}
 	statements := []string{"OPTIMIZE TABLE onepx.segment_hits FINAL", "OPTIMIZE TABLE onepx.visitor_facts FINAL"}
 	for i := range audienceInserts {
-		statements = append(statements, fmt.Sprintf(audienceLater, i))
+		statements = append(statements, fmt.Sprintf(audienceLater, i, audienceVisitors))
 	}
 	if err := w.exec(ctx, statements...); err != nil {
 		return 0, err
