@@ -42,12 +42,14 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_days {{.OnCluster}}
     page_views   Int64,
     events       Int64,
     on_site      Int64 COMMENT 'events that are no impressions',
+    expires_at   SimpleAggregateFunction(max, DateTime) COMMENT 'when the last of the rows that it was made of expires',
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = {{.FactsEngine "SummingMergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, channel, visitor_kind, visitor_id, daily_hash)
+TTL expires_at
 SETTINGS {{.Window}};
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS {{.Facts}}.visitor_days_view {{.OnCluster}} TO {{.Facts}}.visitor_days AS
@@ -60,7 +62,8 @@ SELECT
     daily_hash,
     toInt64(countIf(kind = 'page_view')) AS page_views,
     toInt64(count())                     AS events,
-    toInt64(countIf({{.OnSite}})) AS on_site
+    toInt64(countIf({{.OnSite}}))        AS on_site,
+    max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
 FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

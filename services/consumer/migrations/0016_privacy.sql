@@ -65,25 +65,3 @@ LEFT JOIN
     GROUP BY request_id, table_name
 ) AS c ON c.request_id = r.request_id
 ORDER BY asked_at, request_id, table_name;
-
--- Days of visitors live as long as the rows that they were made of; those from before this migration, as the default of a site.
-ALTER TABLE {{.Facts}}.visitor_days {{.OnCluster}}
-    ADD COLUMN IF NOT EXISTS expires_at SimpleAggregateFunction(max, DateTime) DEFAULT toDateTime(site_day) + toIntervalDay(395);
-
-ALTER TABLE {{.Facts}}.visitor_days {{.OnCluster}} MODIFY TTL expires_at;
-
-ALTER TABLE {{.Facts}}.visitor_days_view {{.OnCluster}} MODIFY QUERY
-SELECT
-    site_id,
-    site_day,
-    channel,
-    visitor_kind,
-    visitor_id,
-    daily_hash,
-    toInt64(countIf(kind = 'page_view'))   AS page_views,
-    toInt64(count())                       AS events,
-    toInt64(countIf({{.OnSite}})) AS on_site,
-    max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
-FROM {{.Facts}}.events
-WHERE outcome = 'event' AND NOT is_bot
-GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

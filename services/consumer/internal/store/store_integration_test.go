@@ -33,6 +33,35 @@ func TestABatchInsertedTwiceUnderItsTokenIsStoredOnceInTableAndViews(t *testing.
 	require.EqualValues(t, 1, d.number("SELECT count() FROM system.parts WHERE database = '%s' AND table = 'events' AND active"), "a batch must be one part")
 }
 
+// A server that starts anew loads its views as ATTACH does.
+func TestABatchIsRecognisedByEveryViewAfterTheServerHasLoadedThemAnew(t *testing.T) {
+	d := migrated(t)
+	for _, table := range d.named("engine LIKE '%MergeTree'") {
+		d.exec("SYSTEM STOP MERGES " + d.name + "." + table)
+		t.Cleanup(func() { d.exec("SYSTEM START MERGES " + d.name + "." + table) })
+	}
+	rows := batch(0, 500)
+	require.NoError(t, d.Insert(within(t), "token", rows))
+	const parts = "SELECT sum(cityHash64(table, name)) FROM system.parts WHERE database = '%s' AND active"
+	before := d.number(parts)
+	for _, view := range d.named("engine = 'MaterializedView'") {
+		d.exec("DETACH TABLE " + d.name + "." + view)
+		d.exec("ATTACH TABLE " + d.name + "." + view)
+	}
+	require.NoError(t, d.Insert(within(t), "token", rows))
+	require.Equal(t, before, d.number(parts))
+	require.NoError(t, d.Insert(within(t), "another", rows))
+	require.NotEqual(t, before, d.number(parts), "a batch that is not recognised makes parts")
+}
+
+// named are the tables and views of which the condition holds.
+func (d db) named(condition string) (names []string) {
+	d.t.Helper()
+	require.NoError(d.t, d.conn.QueryRow(d.t.Context(), "SELECT groupArray(name) FROM system.tables WHERE database = ? AND "+condition, d.name).Scan(&names))
+	require.Greater(d.t, len(names), 10)
+	return names
+}
+
 // breakView makes a view that refuses everything while table switch has a row.
 func (d db) breakView() (mend func()) {
 	d.exec("CREATE TABLE " + d.name + ".broken (x UInt8) ENGINE = MergeTree ORDER BY x SETTINGS non_replicated_deduplication_window = 100000")
