@@ -9,7 +9,8 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.traffic_daily {{.OnCluster}}
     events             Int64,
     machine_page_views Int64,
     machine_events     Int64,
-    duplicates         Int64
+    duplicates         Int64,
+    last_offsets       SimpleAggregateFunction(maxMap, Map(Int32, Int64)) COMMENT 'by partition: up to which offset its events are in it'
 )
 ENGINE = {{.FactsEngine "SummingMergeTree"}}
 PARTITION BY toYYYYMM(site_day)
@@ -25,7 +26,8 @@ SELECT
     toInt64(countIf(outcome = 'event' AND NOT is_bot))                        AS events,
     toInt64(countIf(outcome = 'event' AND is_bot AND kind = 'page_view'))     AS machine_page_views,
     toInt64(countIf(outcome = 'event' AND is_bot))                            AS machine_events,
-    toInt64(countIf(outcome = 'duplicate'))                                   AS duplicates
+    toInt64(countIf(outcome = 'duplicate'))                                   AS duplicates,
+    map(any(kafka_partition), max(kafka_offset))                              AS last_offsets -- an insert is of one partition
 FROM {{.Facts}}.events
 WHERE outcome IN ('event', 'duplicate') AND site_id != '' -- repeats of accounts are of no site
 GROUP BY site_id, site_day, channel;
@@ -43,6 +45,7 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.visitor_days {{.OnCluster}}
     events       Int64,
     on_site      Int64 COMMENT 'events that are no impressions',
     expires_at   SimpleAggregateFunction(max, DateTime) COMMENT 'when the last of the rows that it was made of expires',
+    last_offsets SimpleAggregateFunction(maxMap, Map(Int32, Int64)) COMMENT 'by partition: up to which offset its events are in it',
 
     INDEX by_visitor_id visitor_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
@@ -63,7 +66,8 @@ SELECT
     toInt64(countIf(kind = 'page_view')) AS page_views,
     toInt64(count())                     AS events,
     toInt64(countIf({{.OnSite}}))        AS on_site,
-    max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at
+    max(toDateTime(declared_at) + toIntervalDay(retention_days)) AS expires_at,
+    map(any(kafka_partition), max(kafka_offset)) AS last_offsets
 FROM {{.Facts}}.events
 WHERE outcome = 'event' AND NOT is_bot
 GROUP BY site_id, site_day, channel, visitor_kind, visitor_id, daily_hash;

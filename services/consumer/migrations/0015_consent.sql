@@ -16,9 +16,10 @@ CREATE TABLE IF NOT EXISTS {{.Facts}}.consent_sums {{.OnCluster}}
     share      Bool,
     cookie     Bool,
     is_bot     Bool,
-    hits       Int64
+    hits       Int64,
+    last_offsets SimpleAggregateFunction(maxMap, Map(Int32, Int64)) COMMENT 'by partition: up to which offset its events are in it'
 )
-ENGINE = {{.FactsEngine "SummingMergeTree" "hits"}}
+ENGINE = {{.FactsEngine "SummingMergeTree"}}
 PARTITION BY toYYYYMM(site_day)
 ORDER BY (site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot)
 SETTINGS {{.Window}};
@@ -29,7 +30,8 @@ SELECT
     if(outcome = 'suppressed', 'suppression', consent_decided_by) AS decided_by,
     reason,
     consent_measure AS measure, consent_profile AS profile, consent_share AS share, consent_cookie AS cookie, is_bot,
-    sum(if(outcome = 'tally', toInt64(tally_hits), 1)) AS hits
+    sum(if(outcome = 'tally', toInt64(tally_hits), 1)) AS hits,
+    map(any(kafka_partition), max(kafka_offset)) AS last_offsets
 FROM {{.Facts}}.events
 WHERE outcome IN ('event', 'tally', 'suppressed')
 GROUP BY site_id, site_day, kind, decided_by, reason, measure, profile, share, cookie, is_bot;

@@ -76,14 +76,8 @@ func (w *Worker) fetchPosition(ctx context.Context) (Committed, error) {
 // inserting: wait until it cannot any more, then go on after what is stored. The deadline counts twice, because ClickHouse
 // holds it against a clock of its own, which may be behind by as much.
 func (w *Worker) beginWithoutPosition(ctx context.Context) error {
-	timer := time.NewTimer(2 * w.Limits.InsertDeadline)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-w.stopping.Done():
-		return errStopping
-	case <-timer.C:
+	if err := w.pause(ctx, 2*w.Limits.InsertDeadline); err != nil {
+		return err
 	}
 	return w.retry(ctx, func(ctx context.Context) error {
 		last, err := w.Store.LastRow(ctx, w.Partition)

@@ -49,6 +49,8 @@ type clickHouse struct {
 	asked   int // questions by Seen
 	// tokenLife is how long a token is remembered.
 	tokenLife time.Duration
+	// started is when the server was started anew after it was killed.
+	started time.Time
 }
 
 func newClickHouse() *clickHouse {
@@ -93,6 +95,68 @@ func (c *clickHouse) insert(token string, block []store.Row, until time.Time, vi
 	return nil
 }
 
+// die kills the server in the middle of an insert: what comes before the target (0 is events) has the block, and the target itself
+// may know its token without having the rows.
+func (c *clickHouse) die(token string, block []store.Row, until time.Time, before int, orphan bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	now := time.Now()
+	c.started = now
+	if !until.After(now) {
+		return
+	}
+	for i, target := range []*target{&c.events, &c.views[0], &c.views[1]} {
+		rows := block
+		if i > 0 {
+			rows = viewOf(i-1, block)
+		}
+		if i < before {
+			target.take(token, rows, now)
+		} else if i == before && orphan {
+			target.take(token, nil, now)
+		}
+	}
+}
+
+func (c *clickHouse) Started(context.Context) (time.Time, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.started, nil
+}
+
+func (c *clickHouse) checkStarted(ctx context.Context) error {
+	started, _ := c.Started(ctx)
+	if at, limited := store.MustHaveStartedBefore(ctx); limited && started.After(at) {
+		return store.ErrRestarted
+	}
+	return nil
+}
+
+func (c *clickHouse) FillViews(ctx context.Context, r store.Range) error {
+	return c.fill(r, deadlineOf(ctx), complete)
+}
+
+// fill gives the first so many views what they lack of the range.
+func (c *clickHouse) fill(r store.Range, until time.Time, views int) error {
+	rows := c.of(r)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !until.After(time.Now()) {
+		return nil
+	}
+	for i := range views {
+		for _, row := range viewOf(i, rows) {
+			if !slices.ContainsFunc(c.views[i].rows, func(have store.Row) bool { return have.KafkaOffset == row.KafkaOffset }) {
+				c.views[i].rows = append(c.views[i].rows, row)
+			}
+		}
+	}
+	if views < complete {
+		return errView
+	}
+	return nil
+}
+
 // add stores rows in the table and in both views.
 func (c *clickHouse) add(rows ...store.Row) {
 	c.events.rows = append(c.events.rows, rows...)
@@ -118,10 +182,16 @@ func deadlineOf(ctx context.Context) time.Time {
 }
 
 func (c *clickHouse) Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
+	if err := c.checkStarted(ctx); err != nil {
+		return err
+	}
 	return c.insert(token, cloned(rows), deadlineOf(ctx), complete)
 }
 
 func (c *clickHouse) CompleteViews(ctx context.Context, r store.Range, token string) error {
+	if err := c.checkStarted(ctx); err != nil {
+		return err
+	}
 	return c.insert(token, c.of(r), deadlineOf(ctx), complete)
 }
 

@@ -17,6 +17,8 @@ import (
 type Store interface {
 	Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error
 	CompleteViews(ctx context.Context, r store.Range, token string) error
+	FillViews(ctx context.Context, r store.Range) error
+	Started(ctx context.Context) (time.Time, error)
 	CountRows(ctx context.Context, r store.Range) (int64, error)
 	LastRow(ctx context.Context, p store.Partition) (store.Last, error)
 	RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error

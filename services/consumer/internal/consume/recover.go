@@ -43,24 +43,43 @@ func (w *Worker) retry(ctx context.Context, do func(context.Context) error) erro
 			w.insertRefused(true)
 			pause = retryMax
 		}
-		timer := time.NewTimer(pause/2 + rand.N(pause/2)) //nolint:gosec // jitter
-		select {
-		case <-ctx.Done():
-			timer.Stop()
-			return ctx.Err()
-		case <-w.stopping.Done():
-			timer.Stop()
-			return errStopping
-		case <-timer.C:
+		if err := w.pause(ctx, pause/2+rand.N(pause/2)); err != nil { //nolint:gosec // jitter
+			return err
 		}
 	}
+}
+
+// pause lets time pass, unless the context ends or the process stops.
+func (w *Worker) pause(ctx context.Context, length time.Duration) error {
+	timer := time.NewTimer(length)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-w.stopping.Done():
+		return errStopping
+	case <-timer.C:
+		return nil
+	}
+}
+
+// recovery is what is known of a declared batch of which it is not known whether it is stored.
+type recovery struct {
+	declaration Declaration
+	// owned is when the declaration was first committed again, by Elapsed, 0 before; renewed is when that was last done. An
+	// insert by someone else has begun before owned.
+	owned, renewed time.Duration
+	// stored is how many rows of the range are stored: none or all.
+	stored int64
+	// restarted tells that the server has started since the batch was declared.
+	restarted bool
 }
 
 // recover finishes a declared batch of which it is not known whether it is stored, and then fills the window anew: what
 // is stored may not be what would be made now. cause is why an insert of this worker failed, nil for an inherited batch.
 func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error {
 	w.Metrics.recovering(cause)
-	failed, stored, why := cause, false, ""
+	r, failed, stored, why := &recovery{declaration: d}, cause, false, ""
 	return w.retry(ctx, func(ctx context.Context) error {
 		if failed != nil {
 			// The first attempt was the insert that failed: pause before the second one.
@@ -68,12 +87,15 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 			failed = nil
 			return err
 		}
-		if !stored {
+		for !stored {
 			var err error
-			if why, err = w.recoverInTurn(ctx, d); err != nil {
+			if why, err = w.recoverInTurn(ctx, r); err == nil {
+				stored = true
+			} else if !errors.Is(err, errUnderWay) {
+				return err
+			} else if err := w.awaitQuiet(ctx, r); err != nil {
 				return err
 			}
-			stored = true
 		}
 		w.next = d.Last + 1
 		if why != "" {
@@ -87,7 +109,7 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 }
 
 // recoverInTurn waits for a turn, as the range is read into memory.
-func (w *Worker) recoverInTurn(ctx context.Context, d Declaration) (why string, err error) {
+func (w *Worker) recoverInTurn(ctx context.Context, r *recovery) (why string, err error) {
 	waiting, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(w.stopping, cancel)()
@@ -96,17 +118,18 @@ func (w *Worker) recoverInTurn(ctx context.Context, d Declaration) (why string, 
 		return "", errStopping // or the generation has ended, which retry sees
 	}
 	defer turn.giveBack()
-	return w.recoverOnce(ctx, d, turn)
+	return w.recoverOnce(ctx, r, turn)
 }
 
 // recoverOnce stores the range, and returns by which exception, if it was one.
-func (w *Worker) recoverOnce(ctx context.Context, d Declaration, turn *turn) (why string, err error) {
+func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why string, err error) {
+	d := r.declaration
 	b, why, err := w.readDeclared(ctx, d)
 	if err != nil {
 		return "", err
 	}
 	w.remember(b)
-	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
+	maker := rowMaker{enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
 	if why == "" {
 		if maker.enricher, why, err = w.exception(ctx, d, maker.suppressed); err != nil {
 			return "", err
@@ -115,27 +138,48 @@ func (w *Worker) recoverOnce(ctx context.Context, d Declaration, turn *turn) (wh
 	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
 		return "", err
 	}
-	// The same declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of
-	// the deadline: it may take long, and changes nothing.
-	renewed := w.Elapsed()
-	if err := w.commit(ctx, Committed{Offset: d.First, Metadata: d.Metadata()}); err != nil {
+	if err := w.renew(ctx, r); err != nil {
 		return "", err
 	}
-	stored, err := w.countRows(ctx, d)
-	if err != nil {
-		return "", err
-	}
+	maker.declaration = r.declaration
 	if why == "" && w.Now().Sub(d.At) > w.Limits.TokenLife {
 		why = whyOld // it has become so while the range was read
 	}
 	if why != "" {
-		return why, w.recoverByException(ctx, maker, b, turn, why, renewed, stored)
+		return why, w.recoverByException(ctx, r, maker, b, turn, why)
 	}
-	made, err := w.insert(ctx, maker, b, turn, renewed)
+	made, err := w.insert(w.trusting(ctx, r), maker, b, turn, r.renewed)
+	if err == nil {
+		err = w.fillViews(ctx, r)
+	}
 	if err == nil {
 		w.Metrics.stored(made.tally, w.Now())
 	}
 	return "", err
+}
+
+// renew commits the declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of the
+// deadline: it may take long, and changes nothing. Then it counts what is stored.
+func (w *Worker) renew(ctx context.Context, r *recovery) (err error) {
+	if err := w.declare(ctx, r); err != nil {
+		return err
+	}
+	if r.stored, err = w.countRows(ctx, r.declaration); err != nil {
+		return err
+	}
+	return w.distrustTokens(ctx, r)
+}
+
+func (w *Worker) declare(ctx context.Context, r *recovery) error {
+	renewed := w.Elapsed()
+	if err := w.commit(ctx, Committed{Offset: r.declaration.First, Metadata: r.declaration.Metadata()}); err != nil {
+		return err
+	}
+	r.renewed = renewed
+	if r.owned == 0 {
+		r.owned = renewed
+	}
+	return nil
 }
 
 // remember takes all events of the batch into the history, whatever becomes of them: it may know too much.
@@ -149,15 +193,15 @@ func (w *Worker) remember(b *batch) {
 
 // recoverByException stores a range whose block cannot be made as it was declared, or whose token may be forgotten. What
 // the views hold of it is not sure: they are listed for rebuild, before anything else.
-func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batch, turn *turn, why string, renewed time.Duration, stored int64) error {
+func (w *Worker) recoverByException(ctx context.Context, r *recovery, maker rowMaker, b *batch, turn *turn, why string) error {
 	d := maker.declaration
 	if err := w.Store.ListForRebuild(ctx, d.Range, why); err != nil {
 		return err
 	}
-	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", stored)
-	if stored == 0 {
+	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", r.stored)
+	if r.stored == 0 {
 		maker.declaration.Rules = w.rulesHash
-		made, err := w.insert(ctx, maker, b, turn, renewed)
+		made, err := w.insert(w.trusting(ctx, r), maker, b, turn, r.renewed)
 		if err == nil {
 			w.Metrics.stored(made.tally, w.Now())
 		}
@@ -168,13 +212,22 @@ func (w *Worker) recoverByException(ctx context.Context, maker rowMaker, b *batc
 		// a repeat, must not wait for the rebuild.
 		return w.Store.FillEventIDs(ctx, d.Range)
 	}
-	into, err := w.storeOf(d)
+	if err := w.completeViews(ctx, r); err != nil {
+		return err
+	}
+	return w.fillViews(ctx, r)
+}
+
+// completeViews gives the views, by the token, what they lack of the stored rows.
+func (w *Worker) completeViews(ctx context.Context, r *recovery) error {
+	into, err := w.storeOf(r.declaration)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-renewed))
+	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-r.renewed))
 	defer cancel()
-	return into.CompleteViews(ctx, d.Range, d.Token())
+	w.sent = w.Elapsed()
+	return into.CompleteViews(w.trusting(ctx, r), r.declaration.Range, r.declaration.Token())
 }
 
 // countRows returns how many rows of the range are stored: all or none, or the partition stops.

@@ -1,7 +1,9 @@
 package consume
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -144,7 +146,7 @@ func (w *world) spans(row store.Row) []listSpan {
 	var spans []listSpan
 	for token, s := range w.inserts {
 		d := Declaration{Range: store.Range{Partition: partition, First: row.BatchFirst, Last: row.BatchLast}, Hash: hash}
-		if token[:len(token)-16] == d.Token()[:len(token)-16] {
+		if strings.HasPrefix(token, strings.TrimSuffix(d.Token(), fmt.Sprintf("%016x", hash))) {
 			spans = append(spans, s...)
 		}
 	}

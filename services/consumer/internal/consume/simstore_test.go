@@ -33,6 +33,7 @@ type fate struct {
 	silent bool          // the answer is lost
 	reset  bool          // the answer is lost and the connection is cut at once
 	views  int           // views that are reached
+	kills  bool          // ClickHouse is killed when it has reached so many targets
 }
 
 func (s simStore) fate() fate {
@@ -43,20 +44,44 @@ func (s simStore) fate() fate {
 	if s.unlucky(4) || s.viewIsBroken() {
 		f.views = s.pick(complete)
 	}
+	f.kills = s.unlucky(3)
 	return f
 }
 
 // send lets a block land, whether the sender still waits for it or not.
 func (s simStore) send(ctx context.Context, token string, block []store.Row) error {
-	until, f := deadlineOf(ctx), s.fate()
+	if err := s.house.checkStarted(ctx); err != nil {
+		return err
+	}
+	until := deadlineOf(ctx)
+	return s.deliver(ctx, func(f fate) error {
+		if f.kills {
+			before, orphan := s.pick(complete+1), s.pick(2) == 0
+			s.say("%s: block %s kills clickhouse before target %d, orphan %v", s.name, token, before, orphan)
+			s.house.die(token, block, until, before, orphan)
+			return errHouseAway
+		}
+		err := s.house.insert(token, block, until, f.views)
+		s.say("%s: block %s lands: %v", s.name, token, err)
+		return err
+	})
+}
+
+// deliver lets something land that dies with the server to which it was sent.
+func (s simStore) deliver(ctx context.Context, land func(fate) error) error {
+	f := s.fate()
 	answer := make(chan error, 1)
+	sent := time.Now()
 	s.inFlight.Go(func() {
 		rest(f.delay)
 		if f.lost || s.houseIsAway() {
 			return
 		}
-		err := s.house.insert(token, block, until, f.views)
-		s.say("%s: block %s lands: %v", s.name, token, err)
+		if started, _ := s.house.Started(ctx); started.After(sent) {
+			answer <- errHouseAway
+			return
+		}
+		err := land(f)
 		switch {
 		case f.reset:
 			answer <- errors.New("connection reset")
@@ -92,6 +117,25 @@ func (s simStore) CompleteViews(ctx context.Context, r store.Range, token string
 		return err
 	}
 	return s.send(ctx, token, s.house.of(r))
+}
+
+func (s simStore) FillViews(ctx context.Context, r store.Range) error {
+	if err := s.ask(ctx, "fill views"); err != nil {
+		return err
+	}
+	until := deadlineOf(ctx)
+	return s.deliver(ctx, func(f fate) error {
+		err := s.house.fill(r, until, f.views)
+		s.say("%s: views of %d-%d filled: %v", s.name, r.First, r.Last, err)
+		return err
+	})
+}
+
+func (s simStore) Started(ctx context.Context) (time.Time, error) {
+	if err := s.ask(ctx, "started"); err != nil {
+		return time.Time{}, err
+	}
+	return s.house.Started(ctx)
 }
 
 func (s simStore) CountRows(ctx context.Context, r store.Range) (int64, error) {

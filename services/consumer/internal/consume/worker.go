@@ -89,8 +89,10 @@ type Worker struct {
 	committedIdle bool
 	committedList int64
 	pace          pace
-	outage        *telemetry.OutageLog
-	rulesHash     string
+	// sent is when something of a declared batch was last sent to ClickHouse, by Elapsed.
+	sent      time.Duration
+	outage    *telemetry.OutageLog
+	rulesHash string
 	// stopping is the process's wish to stop, for what would wait otherwise.
 	stopping context.Context
 	// began is closed when begin has ended, whether or not it has found where to go on.
@@ -283,6 +285,7 @@ func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *tur
 		return nil, err
 	}
 	start := w.Elapsed()
+	w.sent = start
 	err = into.Insert(ctx, maker.declaration.Token(), func(yield func(*store.Row) bool) {
 		made.rows(yield)
 		turn.rowsMade()

@@ -281,7 +281,7 @@ func (w *world) outcomes(p int) string {
 func (w *world) facts(site string) map[string]string {
 	w.t.Helper()
 	all := map[string]string{}
-	for _, line := range w.lines("SELECT concat(t.name, ' ', if(t.engine LIKE '%%Summing%%' OR t.engine LIKE '%%Aggregating%%' OR t.engine LIKE '%%Replacing%%', 'FINAL', ''), ' ', arrayStringConcat(groupArrayIf(c.name, c.name NOT IN ('site_id', 'expires_at', 'kafka_partition', 'batch_day')), ',')) " +
+	for _, line := range w.lines("SELECT concat(t.name, ' ', if(t.engine LIKE '%%Summing%%' OR t.engine LIKE '%%Aggregating%%' OR t.engine LIKE '%%Replacing%%', 'FINAL', ''), ' ', arrayStringConcat(groupArrayIf(c.name, c.name NOT IN ('site_id', 'expires_at', 'kafka_partition', 'last_offsets', 'batch_day')), ',')) " +
 		"FROM system.tables AS t INNER JOIN system.columns AS c ON c.database = t.database AND c.table = t.name " +
 		"WHERE t.database = '%s' AND concat(t.name, '_view') IN (SELECT name FROM system.tables WHERE database = '%s' AND engine = 'MaterializedView') " +
 		"GROUP BY t.name, t.engine HAVING countIf(c.name = 'site_id') > 0") {

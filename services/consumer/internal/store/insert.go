@@ -42,6 +42,10 @@ func (s *Store) Insert(ctx context.Context, token string, rows iter.Seq[*Row]) e
 		return classify(fmt.Errorf("insert %s: %w", token, err))
 	}
 	defer func() { _ = batch.Close() }()
+	// The batch is bound to its connection, which ends with the server: if that starts anew from here on, nothing is stored.
+	if err := s.checkStarted(ctx); err != nil {
+		return fmt.Errorf("insert %s: %w", token, err)
+	}
 	until := insertUntil(ctx)
 	args := newArguments(batch.Columns())
 	for row := range rows {
