@@ -84,8 +84,8 @@ type cachedSite struct {
 	mu     sync.Mutex
 	facts  siteFacts
 	readAt time.Time
-	// renewed tells that they are being read anew.
-	renewed bool
+	// renewing tells that they are being read anew.
+	renewing bool
 }
 
 // siteFacts are the rules of a site's segments that are in force, and whether it has a feed of products.
@@ -124,8 +124,8 @@ func (s *Store) siteFacts(ctx context.Context, site string, now time.Time) (site
 		}
 		return facts, err
 	}
-	if age >= keepSites/2 && !kept.renewed {
-		kept.renewed = true
+	if age >= keepSites/2 && !kept.renewing {
+		kept.renewing = true
 		s.siteCache.renewals.Go(func() { s.renew(context.WithoutCancel(ctx), site, kept, now) })
 	}
 	return kept.facts, nil
@@ -138,7 +138,7 @@ func (s *Store) renew(ctx context.Context, site string, kept *cachedSite, now ti
 	facts, err := s.readSiteFacts(ctx, site)
 	kept.mu.Lock()
 	defer kept.mu.Unlock()
-	kept.renewed = false
+	kept.renewing = false
 	if err == nil && kept.readAt.Before(now) {
 		kept.facts, kept.readAt = facts, now
 	}

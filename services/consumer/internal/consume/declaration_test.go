@@ -48,14 +48,15 @@ func TestTokensDifferWhereBlocksDo(t *testing.T) {
 		"another first offset": func(d *Declaration) { d.First++ },
 		"another last offset":  func(d *Declaration) { d.Last++ },
 		"another first record": func(d *Declaration) { d.Hash++ },
+		"declared anew":        func(d *Declaration) { d.At = d.At.Add(time.Millisecond) },
 	} {
 		other := d
 		change(&other)
 		require.NotEqual(t, d.Token(), other.Token(), name)
 	}
 	again := d
-	again.At, again.Rules, again.Suppression = noon, "other", 99
-	require.Equal(t, d.Token(), again.Token(), "the token is of the range, not of the attempt")
+	again.Rules, again.Suppression = "other", 99
+	require.Equal(t, d.Token(), again.Token(), "the token is of the declaration, not of the attempt")
 }
 
 func TestIdleIsNoDeclaration(t *testing.T) {

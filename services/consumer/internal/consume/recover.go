@@ -129,7 +129,7 @@ func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why 
 		return "", err
 	}
 	w.remember(b)
-	maker := rowMaker{enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
+	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: w.Suppressions.Now(), history: w.history, store: w.Store}
 	if why == "" {
 		if maker.enricher, why, err = w.exception(ctx, d, maker.suppressed); err != nil {
 			return "", err
@@ -138,10 +138,20 @@ func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why 
 	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
 		return "", err
 	}
-	if err := w.renew(ctx, r); err != nil {
+	// The same declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of
+	// the deadline: it may take long, and changes nothing.
+	if err := w.declare(ctx, r); err != nil {
 		return "", err
 	}
-	maker.declaration = r.declaration
+	if err := w.distrustTokens(ctx, r); err != nil {
+		return "", err
+	}
+	if r.stored, err = w.countRows(ctx, d); err != nil {
+		return "", err
+	}
+	if r.restarted && r.stored == 0 {
+		return why, w.storeAnew(ctx, r, maker, b, turn)
+	}
 	if why == "" && w.Now().Sub(d.At) > w.Limits.TokenLife {
 		why = whyOld // it has become so while the range was read
 	}
@@ -158,18 +168,7 @@ func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why 
 	return "", err
 }
 
-// renew commits the declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of the
-// deadline: it may take long, and changes nothing. Then it counts what is stored.
-func (w *Worker) renew(ctx context.Context, r *recovery) (err error) {
-	if err := w.declare(ctx, r); err != nil {
-		return err
-	}
-	if r.stored, err = w.countRows(ctx, r.declaration); err != nil {
-		return err
-	}
-	return w.distrustTokens(ctx, r)
-}
-
+// declare commits the declaration.
 func (w *Worker) declare(ctx context.Context, r *recovery) error {
 	renewed := w.Elapsed()
 	if err := w.commit(ctx, Committed{Offset: r.declaration.First, Metadata: r.declaration.Metadata()}); err != nil {

@@ -29,6 +29,6 @@ func TestWhatConsumersOfEveryReleaseCommittedIsTakenUp(t *testing.T) {
 		}
 		require.Equal(t, metadata, got.Metadata())
 		// Both consumers must insert under the same token, or a batch that is inserted twice counts twice.
-		require.Equal(t, partition.Topic+"/3/10-15/00000000000000ff", got.Token())
+		require.Equal(t, partition.Topic+"/3/10-15/00000000000000ff/1700000000123", got.Token())
 	}
 }

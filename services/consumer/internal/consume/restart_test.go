@@ -19,7 +19,7 @@ func TestABatchInWhichClickHouseWasKilled(t *testing.T) {
 		orphan bool
 		how    func(*Declaration)
 		why    string
-		again  bool
+		anew   bool // the batch is declared anew
 	}{
 		"before it was in events":                   {0, false, nil, "", true},
 		"while it came into events":                 {0, true, nil, "", true},
@@ -27,9 +27,9 @@ func TestABatchInWhichClickHouseWasKilled(t *testing.T) {
 		"while it came into the first view":         {1, true, nil, "", false},
 		"while it came into the second view":        {2, true, nil, "", false},
 		"when all was stored":                       {3, false, nil, "", false},
-		"while it came into events, by other rules": {0, true, func(d *Declaration) { d.Rules = newerRules.rules.Hash() }, whyOtherRules, true},
+		"while it came into events, by other rules": {0, true, func(d *Declaration) { d.Rules = newerRules.rules.Hash() }, "", true},
 		"while it came into a view, by other rules": {1, true, func(d *Declaration) { d.Rules = newerRules.rules.Hash() }, whyOtherRules, false},
-		"while it came into events, long ago":       {0, true, func(d *Declaration) { d.At = d.At.Add(-simLimits.TokenLife) }, whyOld, true},
+		"while it came into events, long ago":       {0, true, func(d *Declaration) { d.At = d.At.Add(-simLimits.TokenLife) }, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inVirtualTime(t, func(t *testing.T, w *world) {
@@ -50,8 +50,9 @@ func TestABatchInWhichClickHouseWasKilled(t *testing.T) {
 				for i := range w.house.views {
 					require.Len(t, w.house.views[i].rows, 4, "view %d", i)
 				}
-				_, again := w.house.events.tokens[d.Token()+"/1"]
-				require.Equal(t, c.again, again)
+				for _, row := range w.house.events.rows {
+					require.Equal(t, c.anew, row.DeclaredAt.After(d.At))
+				}
 				if c.why == "" {
 					require.Empty(t, w.house.rebuild)
 				} else {
@@ -80,37 +81,39 @@ func TestAnInsertThatIsUnderWayWhenClickHouseHasStartedAnewCountsOnce(t *testing
 		w.run(t)
 		until(t, "it is done", func() bool { return w.group.get() == Committed{Offset: 4, Metadata: idle} })
 		require.Equal(t, 4, w.stored())
-		require.NotContains(t, w.house.events.tokens, d.Token()+"/1")
+		require.Equal(t, d.At, w.house.events.rows[0].DeclaredAt)
 	})
 }
 
-// TestAnInsertUnderANewTokenThatIsLateCountsOnce: its sender has given it up.
-func TestAnInsertUnderANewTokenThatIsLateCountsOnce(t *testing.T) {
+// TestViewsThatAreFilledForLongAreFilledOnce: the statement has found out what they lack, and its sender has given it up.
+func TestViewsThatAreFilledForLongAreFilledOnce(t *testing.T) {
 	inVirtualTime(t, func(t *testing.T, w *world) {
 		w.events(1, 4)
 		w.declared(0, 3)
 		d, err := parseDeclaration(partition, 0, w.group.get().Metadata)
 		require.NoError(t, err)
-		w.house.die(d.Token(), w.rowsOf(*d), time.Now().Add(time.Second), 0, true)
+		w.house.die(d.Token(), w.rowsOf(*d), time.Now().Add(time.Second), 1, true)
 		sent := false
 		w.run(t, func(deps *Deps) {
 			inner := deps.Store
-			deps.Store = &partStore{Store: inner, insert: func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error {
+			deps.Store = &partStore{Store: inner, fill: func(ctx context.Context, r store.Range) error {
 				if sent {
-					return inner.Insert(ctx, token, rows)
+					return inner.FillViews(ctx, r)
 				}
 				sent = true
-				block, end := cloned(rows), deadlineOf(ctx)
+				end := deadlineOf(ctx)
 				w.inFlight.Go(func() {
 					rest(time.Until(end) - time.Millisecond)
-					require.NoError(t, w.house.insert(token, block, end, complete))
+					w.house.mu.Lock()
+					defer w.house.mu.Unlock()
+					w.house.views[0].rows = append(w.house.views[0].rows, w.rowsOf(*d)...)
 				})
 				return errHouseAway
 			}}
 		})
 		until(t, "it is done", func() bool { return w.group.get() == Committed{Offset: 4, Metadata: idle} })
-		require.Equal(t, 4, w.stored())
-		require.NotContains(t, w.house.events.tokens, d.Token()+"/2")
+		w.inFlight.Wait()
+		require.Len(t, w.house.views[0].rows, 4)
 	})
 }
 

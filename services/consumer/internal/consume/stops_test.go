@@ -24,11 +24,14 @@ func storeTen(t *testing.T, w *world) {
 	require.Equal(t, Committed{Offset: 10, Metadata: idle}, w.group.get())
 }
 
-// declared makes the position the declaration of a batch that is still in the log.
+// declared makes the position the declaration of a batch that is still in the log, as it was declared if it is stored.
 func (w *world) declared(first, last int64, change ...func(*Declaration)) {
 	d := Declaration{
 		Range: store.Range{Partition: partition, First: first, Last: last}, At: time.Now(), Day: time.Now().Truncate(24 * time.Hour),
 		Rules: euroRules.rules.Hash(), Hash: hashOf(*w.log.records[first]),
+	}
+	for _, row := range w.house.of(d.Range) {
+		d.At, d.Day = row.DeclaredAt, row.BatchDay
 	}
 	for _, c := range change {
 		c(&d)

@@ -21,6 +21,7 @@ type partStore struct {
 	Store
 	insert func(ctx context.Context, token string, rows iter.Seq[*store.Row]) error
 	recent func(ctx context.Context) error
+	fill   func(ctx context.Context, r store.Range) error
 	// calls are all, inserts those of Insert.
 	calls, inserts atomic.Int64
 }
@@ -32,6 +33,14 @@ func (s *partStore) Insert(ctx context.Context, token string, rows iter.Seq[*sto
 		return s.insert(ctx, token, rows)
 	}
 	return s.Store.Insert(ctx, token, rows)
+}
+
+func (s *partStore) FillViews(ctx context.Context, r store.Range) error {
+	s.calls.Add(1)
+	if s.fill != nil {
+		return s.fill(ctx, r)
+	}
+	return s.Store.FillViews(ctx, r)
 }
 
 func (s *partStore) RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {
