@@ -166,8 +166,8 @@ func (w *world) makeFragileView(ctx context.Context) error {
 	const window = " SETTINGS non_replicated_deduplication_window = 100000"
 	for _, statement := range []string{
 		"CREATE TABLE onepx.e2e_switch (x UInt8) ENGINE = MergeTree ORDER BY x",
-		"CREATE TABLE onepx.e2e_counts (events UInt64) ENGINE = MergeTree ORDER BY tuple()" + window,
-		"CREATE MATERIALIZED VIEW onepx.e2e_view TO onepx.e2e_counts AS SELECT countIf(outcome = 'event' AND site_id = '" + site + "') + throwIf((SELECT count() FROM onepx.e2e_switch) > 0) AS events FROM onepx.events",
+		"CREATE TABLE onepx.e2e_counts (events UInt64, last_offsets Map(Int32, Int64)) ENGINE = MergeTree ORDER BY tuple()" + window,
+		"CREATE MATERIALIZED VIEW onepx.e2e_view TO onepx.e2e_counts AS SELECT countIf(outcome = 'event' AND site_id = '" + site + "') + throwIf((SELECT count() FROM onepx.e2e_switch) > 0) AS events, map(any(kafka_partition), max(kafka_offset)) AS last_offsets FROM onepx.events",
 	} {
 		if err := w.sql().Query(ctx, statement, nil); err != nil {
 			return err

@@ -28,6 +28,8 @@ type Declaration struct {
 	// Shard is the number of the one that takes the rows, 0 on a single node. It is no other when the batch is inserted again,
 	// whatever has become of the shards: only that one knows the token.
 	Shard int
+	// Again is how often the batch took a new token because ClickHouse had started anew, see restart.go.
+	Again int
 }
 
 // idle is the metadata of a committed offset with no declared batch: everything before the offset is stored.
@@ -64,18 +66,25 @@ func suppressionOf(declared *Declaration, metadata string) int64 {
 // errForeign says that a committed offset was not written by this program.
 var errForeign = errors.New("not a declaration of onepx")
 
-// Token is the deduplication token of the batch. A batch that is declared anew has another one.
+// Token is the deduplication token of the batch. No other declaration has it, also not a later one of the same range.
 func (d Declaration) Token() string {
-	return fmt.Sprintf("%s/%d/%d-%d/%016x/%d", d.Topic, d.ID, d.First, d.Last, d.Hash, d.At.UnixMilli())
+	token := fmt.Sprintf("%s/%d/%d-%d/%016x/%d", d.Topic, d.ID, d.First, d.Last, d.Hash, d.At.UnixMilli())
+	if d.Again != 0 {
+		token += "/" + strconv.Itoa(d.Again)
+	}
+	return token
 }
 
 // Metadata is the declaration as it is committed: `v1 last=… at=… day=… rules=… suppression=… hash=…`, on a cluster with
-// ` shard=…`, well below the 4096 bytes that Kafka takes.
+// ` shard=…`, and ` again=…` if that is not 0; well below the 4096 bytes that Kafka takes.
 func (d Declaration) Metadata() string {
 	text := fmt.Sprintf("v1 last=%d at=%d day=%s rules=%s suppression=%d hash=%016x",
 		d.Last, d.At.UnixMilli(), d.Day.Format(time.DateOnly), d.Rules, d.Suppression, d.Hash)
 	if d.Shard != 0 {
 		text += " shard=" + strconv.Itoa(d.Shard)
+	}
+	if d.Again != 0 {
+		text += " again=" + strconv.Itoa(d.Again)
 	}
 	return text
 }
@@ -100,23 +109,24 @@ func parseDeclaration(p store.Partition, offset int64, metadata string) (*Declar
 	day, err3 := time.Parse(time.DateOnly, fields["day"])
 	suppression, err4 := strconv.ParseInt(fields["suppression"], 10, 64)
 	hash, err5 := strconv.ParseUint(fields["hash"], 16, 64)
-	shard, err6 := parseShard(fields)
-	if err := errors.Join(err1, err2, err3, err4, err5, err6); err != nil || last < offset || d.Rules == "" {
+	shard, err6 := parseNumber(fields, "shard")
+	again, err7 := parseNumber(fields, "again")
+	if err := errors.Join(err1, err2, err3, err4, err5, err6, err7); err != nil || last < offset || d.Rules == "" {
 		return nil, fmt.Errorf("%w: %q", errForeign, metadata)
 	}
-	d.Last, d.At, d.Day, d.Suppression, d.Hash, d.Shard = last, time.UnixMilli(at).UTC(), day, suppression, hash, shard
+	d.Last, d.At, d.Day, d.Suppression, d.Hash, d.Shard, d.Again = last, time.UnixMilli(at).UTC(), day, suppression, hash, shard, again
 	return d, nil
 }
 
-// parseShard is the shard of a declaration, 0 when it names none.
-func parseShard(fields map[string]string) (int, error) {
-	text, named := fields["shard"]
+// parseNumber is a number that stands in a declaration when it is not 0.
+func parseNumber(fields map[string]string, name string) (int, error) {
+	text, named := fields[name]
 	if !named {
 		return 0, nil
 	}
-	shard, err := strconv.ParseUint(text, 10, 31)
-	if err == nil && shard == 0 {
+	number, err := strconv.ParseUint(text, 10, 31)
+	if err == nil && number == 0 {
 		err = errForeign
 	}
-	return int(shard), err
+	return int(number), err
 }

@@ -25,7 +25,7 @@ func declarationOf(first, length uint32, at uint64, rules uint64, suppression in
 func TestDeclarationComesBackFromItsMetadata(t *testing.T) {
 	require.NoError(t, quick.Check(func(first, length uint32, at, rules uint64, suppression int64, hash uint64) bool {
 		d := declarationOf(first, length, at, rules, suppression, hash)
-		d.Shard = int(rules % 4) // 0 = none
+		d.Shard, d.Again = int(rules%4), int(at%3) // 0 = none
 		back, err := parseDeclaration(partition, d.First, d.Metadata())
 		return err == nil && *back == d && back.Token() == d.Token() && back.Metadata() == d.Metadata()
 	}, &quick.Config{MaxCount: 2000}))
@@ -35,7 +35,7 @@ func TestMetadataFitsWhatKafkaTakes(t *testing.T) {
 	d := Declaration{
 		Range: store.Range{Partition: partition, First: math.MaxInt64 - 1, Last: math.MaxInt64},
 		At:    time.UnixMilli(math.MaxInt64).UTC(), Day: time.UnixMilli(math.MaxInt64).UTC(), Rules: euroRules.rules.Hash(),
-		Suppression: math.MaxInt64, Hash: math.MaxUint64, Shard: math.MaxInt32,
+		Suppression: math.MaxInt64, Hash: math.MaxUint64, Shard: math.MaxInt32, Again: math.MaxInt32,
 	}
 	require.Less(t, len(d.Metadata()), 4096/2)
 }
@@ -48,7 +48,8 @@ func TestTokensDifferWhereBlocksDo(t *testing.T) {
 		"another first offset": func(d *Declaration) { d.First++ },
 		"another last offset":  func(d *Declaration) { d.Last++ },
 		"another first record": func(d *Declaration) { d.Hash++ },
-		"declared anew":        func(d *Declaration) { d.At = d.At.Add(time.Millisecond) },
+		"another time":         func(d *Declaration) { d.At = d.At.Add(time.Millisecond) },
+		"a new token":          func(d *Declaration) { d.Again++ },
 	} {
 		other := d
 		change(&other)

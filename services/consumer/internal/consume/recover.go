@@ -66,9 +66,8 @@ func (w *Worker) pause(ctx context.Context, length time.Duration) error {
 // recovery is what is known of a declared batch of which it is not known whether it is stored.
 type recovery struct {
 	declaration Declaration
-	// owned is when the declaration was first committed again, by Elapsed, 0 before; renewed is when that was last done. An
-	// insert by someone else has begun before owned.
-	owned, renewed time.Duration
+	// renewed is when the declaration was last committed again, by Elapsed.
+	renewed time.Duration
 	// stored is how many rows of the range are stored: none or all.
 	stored int64
 	// restarted tells that the server has started since the batch was declared.
@@ -79,7 +78,10 @@ type recovery struct {
 // is stored may not be what would be made now. cause is why an insert of this worker failed, nil for an inherited batch.
 func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error {
 	w.Metrics.recovering(cause)
-	r, failed, stored, why := &recovery{declaration: d}, cause, false, ""
+	r, failed, stored, why := &recovery{declaration: d, restarted: d.Again > 0}, cause, false, ""
+	if errors.Is(cause, store.ErrRestarted) {
+		r.restarted, failed = true, nil
+	}
 	return w.retry(ctx, func(ctx context.Context) error {
 		if failed != nil {
 			// The first attempt was the insert that failed: pause before the second one.
@@ -88,14 +90,14 @@ func (w *Worker) recover(ctx context.Context, d Declaration, cause error) error 
 			return err
 		}
 		for !stored {
-			var err error
-			if why, err = w.recoverInTurn(ctx, r); err == nil {
-				stored = true
-			} else if !errors.Is(err, errUnderWay) {
-				return err
-			} else if err := w.awaitQuiet(ctx, r); err != nil {
+			err := w.awaitQuiet(ctx, r)
+			if err == nil {
+				why, err = w.recoverInTurn(ctx, r)
+			}
+			if err != nil && !errors.Is(err, errDistrusted) {
 				return err
 			}
+			stored = err == nil
 		}
 		w.next = d.Last + 1
 		if why != "" {
@@ -138,47 +140,52 @@ func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why 
 	if maker.window, err = w.windowBefore(ctx, d, b); err != nil {
 		return "", err
 	}
-	// The same declaration again: the deadline starts anew, and only the owner gets further. What came before is no part of
-	// the deadline: it may take long, and changes nothing.
-	if err := w.declare(ctx, r); err != nil {
+	if err := w.renew(ctx, r); err != nil {
 		return "", err
 	}
-	if err := w.distrustTokens(ctx, r); err != nil {
-		return "", err
-	}
-	if r.stored, err = w.countRows(ctx, d); err != nil {
-		return "", err
-	}
-	if r.restarted && r.stored == 0 {
-		return why, w.storeAnew(ctx, r, maker, b, turn)
-	}
+	maker.declaration = r.declaration
 	if why == "" && w.Now().Sub(d.At) > w.Limits.TokenLife {
 		why = whyOld // it has become so while the range was read
 	}
-	if why != "" {
+	switch {
+	case why != "":
 		return why, w.recoverByException(ctx, r, maker, b, turn, why)
+	case r.restarted && r.stored > 0:
+		return "", w.fillViews(ctx, r)
 	}
-	made, err := w.insert(w.trusting(ctx, r), maker, b, turn, r.renewed)
-	if err == nil {
-		err = w.fillViews(ctx, r)
-	}
-	if err == nil {
-		w.Metrics.stored(made.tally, w.Now())
-	}
-	return "", err
+	return "", w.insertAgain(ctx, r, maker, b, turn)
 }
 
-// declare commits the declaration.
-func (w *Worker) declare(ctx context.Context, r *recovery) error {
-	renewed := w.Elapsed()
+// renew commits the declaration again, the same one but for the token: the deadline starts anew, and only the owner gets further. What
+// came before is no part of the deadline: it may take long, and changes nothing. Then it finds out what is stored.
+func (w *Worker) renew(ctx context.Context, r *recovery) (err error) {
+	if r.restarted {
+		r.declaration.Again++
+	}
+	r.renewed = w.Elapsed()
 	if err := w.commit(ctx, Committed{Offset: r.declaration.First, Metadata: r.declaration.Metadata()}); err != nil {
 		return err
 	}
-	r.renewed = renewed
-	if r.owned == 0 {
-		r.owned = renewed
+	if err := w.distrust(ctx, r); err != nil {
+		return err
 	}
-	return nil
+	r.stored, err = w.countRows(ctx, r.declaration)
+	return err
+}
+
+// insertAgain inserts the rows of the maker.
+func (w *Worker) insertAgain(ctx context.Context, r *recovery, maker rowMaker, b *batch, turn *turn) error {
+	if !r.restarted {
+		ctx = w.trusting(ctx, r.declaration)
+	}
+	made, err := w.insert(ctx, maker, b, turn, r.renewed)
+	switch {
+	case err == nil:
+		w.Metrics.stored(made.tally, w.Now())
+	case errors.Is(err, store.ErrRestarted):
+		r.restarted, err = true, errDistrusted
+	}
+	return err
 }
 
 // remember takes all events of the batch into the history, whatever becomes of them: it may know too much.
@@ -200,33 +207,24 @@ func (w *Worker) recoverByException(ctx context.Context, r *recovery, maker rowM
 	w.Logger.Warn("range recovered by exception; its views are listed for rebuild", "why", why, "first", d.First, "last", d.Last, "rows_stored", r.stored)
 	if r.stored == 0 {
 		maker.declaration.Rules = w.rulesHash
-		made, err := w.insert(w.trusting(ctx, r), maker, b, turn, r.renewed)
-		if err == nil {
-			w.Metrics.stored(made.tally, w.Now())
-		}
-		return err
+		return w.insertAgain(ctx, r, maker, b, turn)
 	}
-	if w.Now().Sub(d.At) > w.Limits.TokenLife {
+	switch {
+	case w.Now().Sub(d.At) > w.Limits.TokenLife:
 		// The table may have forgotten the token: inserting would double the rows. Only the ids, on which it depends what is
 		// a repeat, must not wait for the rebuild.
 		return w.Store.FillEventIDs(ctx, d.Range)
+	case r.restarted:
+		return w.fillViews(ctx, r)
 	}
-	if err := w.completeViews(ctx, r); err != nil {
-		return err
-	}
-	return w.fillViews(ctx, r)
-}
-
-// completeViews gives the views, by the token, what they lack of the stored rows.
-func (w *Worker) completeViews(ctx context.Context, r *recovery) error {
-	into, err := w.storeOf(r.declaration)
+	into, err := w.storeOf(d)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-r.renewed))
 	defer cancel()
 	w.sent = w.Elapsed()
-	return into.CompleteViews(w.trusting(ctx, r), r.declaration.Range, r.declaration.Token())
+	return into.CompleteViews(ctx, d.Range, d.Token())
 }
 
 // countRows returns how many rows of the range are stored: all or none, or the partition stops.

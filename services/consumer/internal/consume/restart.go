@@ -9,16 +9,19 @@ import (
 )
 
 // A ClickHouse that is killed while it inserts may know a token in a table that never got the rows (package store, restarts.go): one of
-// events or of the views. So once the server has started after a batch was declared, its token alone proves nothing. No row in
-// events: no view has any, and the batch is declared anew, which makes another token. All rows there: the views get by what they
-// have, not by tokens, what they lack. Neither may meet an insert of the range that is still under way.
+// events or of the views. So a block is inserted by a server only that has run since before the batch was declared. Where it has
+// started later, the worker waits until nothing of the range can be under way and takes a new token, which is declared before its use.
+// Then the rows alone tell. None in events: no view has any, and they are inserted under the new token. All: the views get by what they
+// have, not by tokens, what they lack.
 
-// errUnderWay says that an insert of the range may still be under way.
-var errUnderWay = errors.New("an insert may be under way")
+// errDistrusted says that the batch has to be stored in this way.
+var errDistrusted = errors.New("clickhouse has started since the batch was declared")
 
-// distrustTokens finds out whether the server has started since the batch was declared. If so, what is stored tells only once no insert
-// is under way: until then it returns errUnderWay.
-func (w *Worker) distrustTokens(ctx context.Context, r *recovery) error {
+// distrust returns errDistrusted if the server has started since the batch was declared, and that was not known before.
+func (w *Worker) distrust(ctx context.Context, r *recovery) error {
+	if r.restarted {
+		return nil
+	}
 	into, err := w.storeOf(r.declaration)
 	if err != nil {
 		return err
@@ -27,63 +30,34 @@ func (w *Worker) distrustTokens(ctx context.Context, r *recovery) error {
 	if err != nil {
 		return err
 	}
-	if r.restarted = started.After(w.mustRunSince(r)); r.restarted && w.quietIn(r) > 0 {
-		return errUnderWay
+	if r.restarted = !started.Before(w.mustRunSince(r.declaration)); r.restarted {
+		return errDistrusted
 	}
 	return nil
 }
 
-// storeAnew stores a range of which nothing is stored as if it were read for the first time: a batch of today's rules and wishes.
-func (w *Worker) storeAnew(ctx context.Context, r *recovery, maker rowMaker, b *batch, turn *turn) error {
-	d := &r.declaration
-	d.At = w.Now().UTC().Truncate(time.Millisecond)
-	if before := maker.declaration.At; !d.At.After(before) {
-		d.At = before.Add(time.Millisecond) // the token must be another one, whatever the clock says
-	}
-	d.Day, d.Rules, d.Suppression, d.Hash = d.At.Truncate(24*time.Hour), w.rulesHash, maker.suppressed.Position, b.hash()
-	if err := w.declare(ctx, r); err != nil {
-		return err
-	}
-	maker.declaration, maker.enricher = *d, w.Enricher
-	made, err := w.insert(ctx, maker, b, turn, r.renewed)
-	if err == nil {
-		w.Metrics.stored(made.tally, w.Now())
-	}
-	return err
+// mustRunSince is before when a server must have started for the token to be trusted. Two clocks may differ by a deadline.
+func (w *Worker) mustRunSince(d Declaration) time.Time { return d.At.Add(-w.Limits.InsertDeadline) }
+
+// trusting is the context of an insert that trusts the token.
+func (w *Worker) trusting(ctx context.Context, d Declaration) context.Context {
+	return store.StartedBefore(ctx, w.mustRunSince(d))
 }
 
-// mustRunSince is since when a server must run for tokens of the batch to be trusted. Two clocks may differ by a deadline.
-func (w *Worker) mustRunSince(r *recovery) time.Time {
-	return r.declaration.At.Add(-w.Limits.InsertDeadline)
-}
-
-// trusting is the context of an insert that trusts the token: the server may not start anew before it gets it. One whose views are
-// filled afterwards need not.
-func (w *Worker) trusting(ctx context.Context, r *recovery) context.Context {
-	if r.restarted {
-		return ctx
-	}
-	return store.StartedBefore(ctx, w.mustRunSince(r))
-}
-
-// quietIn is how long an insert of the range may still be under way: until its deadline, by ClickHouse's clock.
-func (w *Worker) quietIn(r *recovery) time.Duration {
-	return max(r.owned, w.sent) + 2*w.Limits.InsertDeadline - w.Elapsed()
-}
-
-// awaitQuiet waits until no insert of the range can be under way.
+// awaitQuiet waits, if tokens are not trusted, until no insert of the range can be under way: until its deadline by ClickHouse's clock.
+// One that somebody else has sent is older than this worker's hold of the partition.
 func (w *Worker) awaitQuiet(ctx context.Context, r *recovery) error {
-	left := w.quietIn(r)
-	w.Logger.Info("clickhouse has started since the batch was declared: waiting until no insert of it can be under way",
-		"first", r.declaration.First, "last", r.declaration.Last, "wait", left)
-	return w.pause(ctx, left)
-}
-
-// fillViews gives the views what they lack of a batch whose rows were there already when the server had started anew.
-func (w *Worker) fillViews(ctx context.Context, r *recovery) error {
-	if !r.restarted {
+	left := max(w.owned, w.sent) + 2*w.Limits.InsertDeadline - w.Elapsed()
+	if !r.restarted || left < 0 {
 		return nil
 	}
+	w.Logger.Info("clickhouse has started since the batch was declared: waiting until no insert of it can be under way",
+		"first", r.declaration.First, "last", r.declaration.Last, "wait", left)
+	return w.pause(ctx, left+time.Millisecond)
+}
+
+// fillViews gives the views what they lack of the stored rows.
+func (w *Worker) fillViews(ctx context.Context, r *recovery) error {
 	into, err := w.storeOf(r.declaration)
 	if err != nil {
 		return err

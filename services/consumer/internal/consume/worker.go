@@ -89,10 +89,11 @@ type Worker struct {
 	committedIdle bool
 	committedList int64
 	pace          pace
-	// sent is when something of a declared batch was last sent to ClickHouse, by Elapsed.
-	sent      time.Duration
-	outage    *telemetry.OutageLog
-	rulesHash string
+	// owned is since when the partition is this worker's, and sent when it last sent something of a declared batch to ClickHouse, by
+	// Elapsed.
+	owned, sent time.Duration
+	outage      *telemetry.OutageLog
+	rulesHash   string
 	// stopping is the process's wish to stop, for what would wait otherwise.
 	stopping context.Context
 	// began is closed when begin has ended, whether or not it has found where to go on.
@@ -118,7 +119,7 @@ func NewWorker(deps Deps) *Worker {
 // stopping cuts nothing off that is on its way to ClickHouse, but what has failed is not tried again: a declared batch that
 // is not stored is finished by the next owner.
 func (w *Worker) Run(ctx, stopping context.Context) error {
-	w.stopping = stopping
+	w.stopping, w.owned = stopping, w.Elapsed()
 	defer w.insertRefused(false) // the next owner has its own alarm
 	defer w.Metrics.remembers(w.Partition, 0)
 	err := w.run(ctx)
@@ -240,7 +241,7 @@ func (w *Worker) storeBatch(ctx context.Context, b *batch, turn *turn) error {
 	w.pace.declared(declared)
 	afterDeclare()
 	maker := rowMaker{declaration: d, enricher: w.Enricher, suppressed: list, window: w.window, history: w.history, store: w.Store}
-	made, err := w.insert(ctx, maker, b, turn, declared)
+	made, err := w.insert(w.trusting(ctx, d), maker, b, turn, declared)
 	turn.giveBack()
 	if err != nil {
 		// Whether the block is stored is not known (or it could not be made): the way on is the same as for a new owner.
@@ -284,12 +285,15 @@ func (w *Worker) insert(ctx context.Context, maker rowMaker, b *batch, turn *tur
 	if err != nil {
 		return nil, err
 	}
-	start := w.Elapsed()
+	start, before := w.Elapsed(), w.sent
 	w.sent = start
 	err = into.Insert(ctx, maker.declaration.Token(), func(yield func(*store.Row) bool) {
 		made.rows(yield)
 		turn.rowsMade()
 	})
+	if errors.Is(err, store.ErrRestarted) {
+		w.sent = before
+	}
 	w.Metrics.inserted(w.Elapsed()-start, err)
 	return made, err
 }

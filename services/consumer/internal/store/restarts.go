@@ -1,10 +1,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"math"
 	"slices"
 	"strings"
 	"time"
@@ -18,13 +19,13 @@ import (
 // token a moment before the part gets its name. An insert fills events first and then one view after the other, so that a table which
 // lacks the rows is events itself, and no view has anything, or one view. What is here finds out and mends it.
 
-// ErrRestarted says that nothing was stored, as the server has started later than it may have.
+// ErrRestarted says that nothing was stored, as the server has not run for as long as it must.
 var ErrRestarted = errors.New("clickhouse has started anew")
 
 type startedBefore struct{}
 
-// StartedBefore is a context in which Insert and CompleteViews store nothing and return ErrRestarted if the server that they write to
-// has started later than at, by its own clock, also when it starts while they are on their way.
+// StartedBefore is a context in which Insert stores nothing and returns ErrRestarted unless the server that it writes to has started
+// before at, by its own clock, also when it starts while the block is on its way.
 func StartedBefore(ctx context.Context, at time.Time) context.Context {
 	return context.WithValue(ctx, startedBefore{}, at)
 }
@@ -35,21 +36,18 @@ func MustHaveStartedBefore(ctx context.Context) (at time.Time, limited bool) {
 	return at, limited
 }
 
-// checkStarted returns ErrRestarted if the server has started later than the context allows.
+// checkStarted returns ErrRestarted if the server has not started before the time that the context asks for.
 func (s *Store) checkStarted(ctx context.Context) error {
 	at, limited := MustHaveStartedBefore(ctx)
 	if !limited {
 		return nil
 	}
 	started, err := s.Started(ctx)
-	if err == nil && started.After(at) {
+	if err == nil && !started.Before(at) {
 		err = ErrRestarted
 	}
 	return err
 }
-
-// startedAt is when a server started, in whole seconds of its uptime: up to a second late.
-const startedAt = "now64(3, 'UTC') - toIntervalSecond(uptime())"
 
 // Started tells since when the server runs that facts are inserted into, by its own clock; the zero time where tokens and rows are
 // one, in Keeper.
@@ -58,62 +56,83 @@ func (s *Store) Started(ctx context.Context) (time.Time, error) {
 		return time.Time{}, nil
 	}
 	var at time.Time
-	if err := s.shard.QueryRow(ctx, "SELECT "+startedAt).Scan(&at); err != nil {
+	if err := s.shard.QueryRow(ctx, "SELECT now64(3, 'UTC') - toIntervalSecond(uptime())").Scan(&at); err != nil {
 		return time.Time{}, fmt.Errorf("ask when clickhouse started: %w", err)
 	}
 	return at, nil
 }
 
-// What tells, besides its sorting key, whether a row that a view makes is in its table.
+// What tells, besides its sorting key, whether a row that a view makes is in its table: a column of the table.
 const (
-	// byOffset: the row has the offset of its event.
-	byOffset = "kafka_topic, kafka_partition, kafka_offset"
-	// byEvent: the row has the id of its event.
-	byEvent = "event_id"
 	// bySum: the row is a sum, and knows up to which offset of each partition it has summed.
 	bySum = "last_offsets"
+	// byOffset: the row has the offset of its event.
+	byOffset = "kafka_partition, kafka_offset"
+	// byEvent: the row has the id of its event.
+	byEvent = "event_id"
 	// byNothing: the table keeps one of equal rows, so that it may get it again.
 	byNothing = ""
 )
 
-// filledTables are those that views fill. The view of a table has its name and `_view`.
-var filledTables = map[string]string{
-	"event_ids": byOffset, "conversion_hits": byOffset, "order_entries": byOffset, "touches": byOffset, "segment_hits": byOffset, "mail_hits": byOffset,
-	"identities": byEvent, "visitor_events": byEvent,
-	"traffic_daily": bySum, "visitor_days": bySum, "consent_sums": bySum,
-	"ledger_minutes": byNothing, "partner_ids": byNothing, "visitors": byNothing, "profile_refusals": byNothing, "share_consents": byNothing,
-	"visitor_facts": byNothing, "product_interest": byNothing,
+// view is one that an insert into events feeds.
+type view struct {
+	Into         string   `ch:"into"` // database and table
+	Query        string   `ch:"query"`
+	Columns      []string `ch:"columns"` // of what the query makes
+	Sorted       string   `ch:"sorted"`
+	Engine       string   `ch:"engine"`
+	TableColumns []string `ch:"table_columns"`
 }
 
-// FillViews gives each table that a view fills what it lacks of the stored rows of a range, by what it has and not by tokens. No
+const viewsOfEvents = `WITH
+    fed AS (SELECT arrayJoin(arrayZip(dependencies_database, dependencies_table)) FROM system.tables WHERE database = ? AND name = 'events'),
+    views AS (SELECT database, name, target_database, target_table, as_select FROM system.tables WHERE engine = 'MaterializedView' AND (database, name) IN fed),
+    columns AS
+    (
+        SELECT database, table, groupArray(name) AS names
+        FROM system.columns
+        WHERE (database, table) IN (SELECT (database, name) FROM views UNION ALL SELECT (target_database, target_table) FROM views)
+        GROUP BY database, table
+    )
+SELECT concat(v.target_database, '.', v.target_table) AS into, v.as_select AS query, made.names AS columns, t.sorting_key AS sorted, t.engine AS engine, has.names AS table_columns
+FROM views AS v
+JOIN system.tables AS t ON t.database = v.target_database AND t.name = v.target_table
+JOIN columns AS made ON made.database = v.database AND made.table = v.name
+JOIN columns AS has ON has.database = v.target_database AND has.table = v.target_table
+ORDER BY into`
+
+// told is by what the table tells which rows it has; false if nothing does.
+func (v *view) told() (by string, ok bool) {
+	has := func(column string) bool { return slices.Contains(v.TableColumns, column) }
+	switch {
+	case has("last_offsets"):
+		return bySum, true
+	case has("kafka_partition") && has("kafka_offset"):
+		return byOffset, true
+	case has("event_id"):
+		return byEvent, true
+	}
+	return byNothing, strings.Contains(v.Engine, "Replacing") || strings.Contains(v.Engine, "Aggregating")
+}
+
+// FillViews gives each table that a view of events fills what it lacks of the stored rows of a range, by what it has and not by tokens. No
 // insert of the range may be under way, and none of higher offsets may have been. It may be repeated after an error. Nothing is
-// inserted after the context's deadline, whenever the server gets the statement.
+// inserted after the context's deadline, whenever the server gets the statement. Views of others are filled, too, if their tables have
+// the columns that tell; the rest stays as it is.
 func (s *Store) FillViews(ctx context.Context, r Range) error {
 	until := insertUntil(ctx)
-	rows, err := s.shard.Query(ctx, "SELECT substring(v.name, 1, length(v.name) - length('_view')) AS filled, any(v.as_select), any(t.sorting_key), groupArray(c.name) "+
-		"FROM system.tables AS v JOIN system.tables AS t ON t.database = v.database AND t.name = filled JOIN system.columns AS c ON c.database = v.database AND c.table = v.name "+
-		"WHERE v.database = ? AND v.engine = 'MaterializedView' AND has(?, filled) GROUP BY filled ORDER BY filled", s.schema.Facts(), slices.Sorted(maps.Keys(filledTables)))
+	var views []view
+	err := s.shard.Select(ctx, &views, viewsOfEvents, s.schema.Facts())
 	if err != nil {
 		return fmt.Errorf("read the queries of views: %w", err)
 	}
-	defer func() { _ = rows.Close() }()
-	var statements []string
-	for rows.Next() {
-		var table, query, sorted string
-		var columns []string
-		if err := rows.Scan(&table, &query, &sorted, &columns); err != nil {
-			return fmt.Errorf("read the queries of views: %w", err)
+	settings := clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0, "max_execution_time": int(math.Ceil(max(time.Until(until), time.Second).Seconds()))}
+	for i := range views {
+		by, ok := views[i].told()
+		if !ok {
+			continue
 		}
-		statements = append(statements, s.fillStatement(r, until, table, query, sorted, columns))
-	}
-	if err := rows.Err(); err != nil {
-		return fmt.Errorf("read the queries of views: %w", err)
-	}
-	if len(statements) != len(filledTables) {
-		return fmt.Errorf("%w: %d of %d materialised views are there", ErrRefused, len(statements), len(filledTables))
-	}
-	for _, statement := range statements {
-		if err := s.shard.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0})), statement); err != nil {
+		if err := s.shard.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), s.fillStatement(r, until, &views[i], by)); err != nil {
 			return classify(fmt.Errorf("fill what views lack of %s/%d, offsets %d to %d: %w", r.Topic, r.ID, r.First, r.Last, err))
 		}
 	}
@@ -121,19 +140,20 @@ func (s *Store) FillViews(ctx context.Context, r Range) error {
 }
 
 // fillStatement inserts what a view makes of the range's stored rows and its table lacks.
-func (s *Store) fillStatement(r Range, until time.Time, table, query, sorted string, columns []string) string {
-	into, lacking := s.schema.Facts()+"."+table, ""
-	if told := filledTables[table]; told != byNothing {
+func (s *Store) fillStatement(r Range, until time.Time, v *view, by string) string {
+	lacking := ""
+	if by != byNothing {
+		sorted := cmp.Or(v.Sorted, "1")
 		key, condition := sorted, ""
-		if told == bySum {
+		if by == bySum {
 			condition = fmt.Sprintf(" AND last_offsets[%d] >= %d", r.ID, r.First)
 		} else {
-			key += ", " + told
+			key += ", " + by
 		}
-		lacking = fmt.Sprintf(" AND (%s) NOT IN (SELECT %s FROM %s WHERE (%s) IN (SELECT %s FROM (%s))%s)", key, key, into, sorted, sorted, query, condition)
+		lacking = fmt.Sprintf(" AND (%s) NOT IN (SELECT %s FROM %s WHERE (%s) IN (SELECT %s FROM (%s))%s)", key, key, v.Into, sorted, sorted, v.Query, condition)
 	}
-	listed := "`" + strings.Join(columns, "`, `") + "`"
+	listed := "`" + strings.Join(v.Columns, "`, `") + "`"
 	filter := fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", clickhouseconn.Literal(r.Topic), r.ID, r.First, r.Last)
-	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) WHERE now64(3) <= toDateTime64(%s, 3, 'UTC')%s SETTINGS additional_table_filters = {%s: %s}",
-		into, listed, listed, query, clickhouseconn.Literal(instantText(until)), lacking, clickhouseconn.Literal(s.schema.Facts()+".events"), clickhouseconn.Literal(filter))
+	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) WHERE nowInBlock64(3) <= toDateTime64(%s, 3, 'UTC')%s SETTINGS additional_table_filters = {%s: %s}",
+		v.Into, listed, listed, v.Query, clickhouseconn.Literal(instantText(until)), lacking, clickhouseconn.Literal(s.schema.Facts()+".events"), clickhouseconn.Literal(filter))
 }

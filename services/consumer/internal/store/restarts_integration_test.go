@@ -80,6 +80,13 @@ func TestWhatAViewMissedIsFilledByWhatItsTableHas(t *testing.T) {
 	}
 }
 
+func TestEveryViewOfOursTellsWhatItHas(t *testing.T) {
+	d := migrated(t)
+	const tables = " FROM system.tables WHERE database = '%s' AND name IN (SELECT target_table FROM system.tables WHERE database = '%s') AND name NOT IN (SELECT table FROM system.columns WHERE database = '%s' AND name "
+	require.Empty(t, d.texts("SELECT name"+tables+"IN ('last_offsets', 'kafka_offset', 'event_id')) AND engine NOT LIKE '%Aggregating%'"))
+	require.Empty(t, d.texts("SELECT name"+tables+"= 'last_offsets') AND engine LIKE '%Summing%'"))
+}
+
 func TestNothingIsFilledAfterTheDeadline(t *testing.T) {
 	d := migrated(t)
 	rows := ofEveryView(0)

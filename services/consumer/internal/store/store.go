@@ -91,16 +91,11 @@ func instantText(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:0
 // CompleteViews inserts the stored rows of the range once more under its token: events takes nothing, each view takes
 // what it lacks. Only for tokens that the deduplication window still holds, or the rows double.
 func (s *Store) CompleteViews(ctx context.Context, r Range, token string) error {
-	events, condition := s.schema.Facts()+".events", ""
-	if at, limited := MustHaveStartedBefore(ctx); limited && !s.schema.replicated() {
-		condition = " AND " + startedAt + " <= toDateTime64(" + clickhouseconn.Literal(instantText(at)) + ", 3, 'UTC')"
-	}
-	err := s.shard.Exec(exactlyOnce(ctx, token), "INSERT INTO "+events+" SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+events+" "+
-		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ?"+condition+" ORDER BY kafka_offset",
+	ctx = exactlyOnce(ctx, token)
+	events := s.schema.Facts() + ".events"
+	err := s.shard.Exec(ctx, "INSERT INTO "+events+" SELECT * REPLACE (toDateTime64(?, 3, 'UTC') AS insert_until) FROM "+events+" "+
+		"WHERE kafka_topic = ? AND kafka_partition = ? AND kafka_offset BETWEEN ? AND ? ORDER BY kafka_offset",
 		instantText(insertUntil(ctx)), r.Topic, r.ID, r.First, r.Last)
-	if err == nil {
-		err = s.checkStarted(ctx)
-	}
 	if err != nil {
 		return classify(fmt.Errorf("complete views of %s: %w", token, err))
 	}

@@ -27,6 +27,7 @@ const (
 	Heal                     // … and can again
 	Hiccup                   // worker A's heartbeat fails once: it rejoins under its member id
 	Expire                   // Kafka's retention takes the first A records
+	Kill                     // ClickHouse is killed and starts anew; bit i of B: insert i leaves a token without rows, A chooses where
 	Wish                     // the suppression list changes for event id A
 	Learn                    // worker A reads the suppression list
 	Reset                    // an operator sets the group to offset A
@@ -77,6 +78,8 @@ func (w *World) apply(a Action) bool {
 		w.publish(a.A, a.B)
 	case Tick:
 		w.tick(ticks[a.A%len(ticks)], a.B)
+	case Kill:
+		w.kill(a)
 	case Wish:
 		w.say("the suppression list changes for id %d", a.A)
 		w.Wishes = append(w.Wishes, a.A)
@@ -164,11 +167,7 @@ func (w *World) dropInert() {
 	w.Commits = slices.DeleteFunc(w.Commits, func(c Commit) bool { return c.Gen != w.Group.Gen && !waiting(c.Worker, c.Seq) })
 	w.Inserts = slices.DeleteFunc(w.Inserts, func(in Insert) bool {
 		for _, target := range in.Left {
-			day := in.Day
-			if target != Table {
-				day = 0
-			}
-			if len(w.rowsOf(&in, target)) > 0 && !w.remembered(target, in.Token, day) {
+			if in.Fill || len(w.rowsOf(&in, target)) > 0 && !w.remembered(target, in.Token, in.dayOf(target)) {
 				return false
 			}
 		}
@@ -288,7 +287,7 @@ func (w *World) applyOperator(a Action) bool {
 }
 
 // restore puts back a position that the group once had. It is seen only by the rows beyond it, so the last range must be stored
-// and nothing in flight: the limit that docs/adr/0001-exactly-once.md names.
+// and nothing in flight, and its token the last one that was declared: the limit that docs/adr/0001-exactly-once.md names.
 func (w *World) restore(choice int) bool {
 	p := w.Group.Position
 	if !p.Set || len(w.ghost.accepted) == 0 || len(w.Inserts) > 0 || w.ghost.moved ||
@@ -296,6 +295,9 @@ func (w *World) restore(choice int) bool {
 		return false
 	}
 	p = w.ghost.accepted[choice%len(w.ghost.accepted)]
+	if slices.ContainsFunc(w.ghost.accepted, func(q Position) bool { return q.Offset == p.Offset && q.Meta.Again > p.Meta.Again }) {
+		return false
+	}
 	end := p.Offset
 	if p.Meta.Mark == Declared {
 		end = p.Meta.B + 1

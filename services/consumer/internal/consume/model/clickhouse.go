@@ -26,8 +26,12 @@ type Row struct {
 	A       int // first offset of the batch
 }
 
-// Token is an insert deduplication token: topic/partition/a-b/hash. Serial is 0 unless tokens are switched off.
-type Token struct{ A, B, Hash, Serial int }
+// Token is an insert deduplication token: topic/partition/a-b/hash/at/again. Serial is 0 unless tokens are switched off.
+type Token struct {
+	A, B, Hash    int
+	At            int64
+	Again, Serial int
+}
 
 // Targets are what one insert fills, each with a part and a token of its own: two halves of events (one part, unless OnePart is
 // off), a view, and a second view whose table has two partitions.
@@ -64,6 +68,9 @@ type Store struct {
 	Tokens []Stored
 	Texts  []RulesID // table rules: what the id means
 	Listed []Range
+
+	Started int64 // the moment
+	Starts  int   // how often, which nobody can ask
 }
 
 func (s *Store) clone() Store {
@@ -103,8 +110,8 @@ func (s *Store) listed(offset int) bool {
 	return slices.ContainsFunc(s.Listed, func(r Range) bool { return r.From <= offset && offset < r.To })
 }
 
-// Insert is one INSERT INTO events on its way or inside the server. It fills its targets one by one in any order, and others'
-// inserts may come between.
+// Insert is one INSERT on its way or inside the server. It fills its targets one by one, events first and the views in any order,
+// and others' inserts may come between.
 type Insert struct {
 	Worker, Seq int
 	Epoch       int
@@ -112,7 +119,9 @@ type Insert struct {
 	Day         int64
 	Rows        []Row
 	Select      bool // INSERT … SELECT of the stored rows of [A..B]
+	Fill        bool // not into events: what views lack of the stored rows of [A..B], without a token
 	A, B        int
+	Server      int   // the start of the server at the other end of its connection; 0: of whoever runs
 	Until       int64 // the server refuses after this
 	Left        []int // targets still to fill
 }
@@ -134,21 +143,50 @@ func (w *World) rowsOf(in *Insert, target int) []Row {
 	return out
 }
 
-// progress fills one more target of an insert. It reports whether the insert goes on.
-func (w *World) progress(in *Insert, choice int) bool {
-	if w.Now > in.Until {
+// takes tells whether the server goes on with an insert.
+func (w *World) takes(in *Insert) bool {
+	switch {
+	case in.Server != 0 && in.Server != w.Store.Starts:
+		w.say("w%d's insert of [%d..%d] was for the ClickHouse that was killed", in.Worker, in.A, in.B)
+		return false
+	case w.Now > in.Until:
 		w.say("ClickHouse refuses w%d's insert of [%d..%d]: past its deadline", in.Worker, in.A, in.B)
 		return false
-	}
-	if in.Select && len(in.Rows) == 0 {
+	case in.Select && len(in.Rows) == 0:
 		in.Rows = w.Store.between(in.A, in.B)
 	}
+	return true
+}
+
+// nextTarget takes the target that an insert fills next.
+func (w *World) nextTarget(in *Insert, choice int) int {
 	i := choice % len(in.Left)
-	if !w.Rules.ViewsDeduplicate {
+	if in.Left[0] == Table || in.Left[0] == TableOdd || !w.Rules.ViewsDeduplicate {
 		i = 0
 	}
 	target := in.Left[i]
 	in.Left = slices.Delete(in.Left, i, i+1)
+	return target
+}
+
+// dayOf is the partition in which a target looks for the insert's token.
+func (in *Insert) dayOf(target int) int64 {
+	if target == Table || target == TableOdd {
+		return in.Day
+	}
+	return 0
+}
+
+// progress fills one more target of an insert. It reports whether the insert goes on.
+func (w *World) progress(in *Insert, choice int) bool {
+	if !w.takes(in) {
+		return false
+	}
+	target := w.nextTarget(in, choice)
+	if in.Fill {
+		w.fillView(in, target)
+		return true
+	}
 	rows := w.rowsOf(in, target)
 	if len(rows) == 0 {
 		return true

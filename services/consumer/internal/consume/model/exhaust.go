@@ -10,7 +10,7 @@ type Small struct {
 	Ticks   int   // how often time may pass
 }
 
-// faults are the kinds that count against Small.Faults.
+// faults are the kinds that count against Small.Faults, besides Kill.
 var faults = []Kind{GiveUpCommit, Fail, GiveUpInsert, Crash, Quit, Hiccup, Pause}
 
 type search struct {
@@ -76,6 +76,11 @@ func (x *search) visit(w *World, faultsLeft, ticksLeft int) string {
 			return v
 		}
 	}
+	for variant := 0; faultsLeft > 0 && variant < 2; variant++ {
+		if v := try(Action{Kill, 0, variant}, faultsLeft-1, ticksLeft); v != "" {
+			return v
+		}
+	}
 	for i := 0; faultsLeft > 0 && i < len(faults)*max(len(w.Workers), len(w.Commits), len(w.Inserts)); i++ {
 		a := Action{faults[i%len(faults)], i / len(faults), 0}
 		if a.Kind == Pause && ticksLeft == 0 { // nothing comes too late while no time passes
@@ -128,7 +133,7 @@ func (x *search) hash(w *World, faultsLeft, ticksLeft int) uint64 {
 	var h maphash.Hash
 	h.SetSeed(x.seed)
 	g := &w.Group
-	maphash.WriteComparable(&h, [...]int{faultsLeft, ticksLeft, int(w.Now), g.member(g.Owner), len(g.Members), len(w.Commits), len(w.Inserts)})
+	maphash.WriteComparable(&h, [...]int{faultsLeft, ticksLeft, int(w.Now), g.member(g.Owner), len(g.Members), len(w.Commits), len(w.Inserts), int(w.Store.Started)})
 	maphash.WriteComparable(&h, g.Position)
 	for _, m := range g.Members {
 		maphash.WriteComparable(&h, [...]int{m.Worker, int(m.Seen)})
@@ -141,7 +146,8 @@ func (x *search) hash(w *World, faultsLeft, ticksLeft int) uint64 {
 		maphash.WriteComparable(&h, c.Pos)
 	}
 	for _, in := range w.Inserts {
-		maphash.WriteComparable(&h, [...]int{in.Worker, in.A, in.B, len(in.Left), int(in.Until), len(in.Rows)})
+		maphash.WriteComparable(&h, [...]int{in.Worker, in.A, in.B, len(in.Left), int(in.Until), len(in.Rows), w.age(in.Server)})
+		maphash.WriteComparable(&h, in.Token)
 	}
 	w.Store.hash(&h)
 	return h.Sum64()
@@ -159,9 +165,9 @@ func (k *Worker) hash(h *maphash.Hash, w *World) {
 			waitsFor = i
 		}
 	}
-	maphash.WriteComparable(h, [...]bool{k.Paused, k.Changed, k.Idled, k.Loaded, k.Batch.Select, k.Batch.Recovered})
+	maphash.WriteComparable(h, [...]bool{k.Paused, k.Changed, k.Idled, k.Loaded, k.Batch.Select, k.Batch.Recovered, k.Batch.Restarted})
 	maphash.WriteComparable(h, [...]int{int(k.Phase), w.Group.member(k.Member), min(w.Group.Gen-k.Gen, 1), int(k.Since), waitsFor, int(k.Answer),
-		k.Last, k.Pos, len(k.Window), k.Batch.A, k.Batch.B, len(k.Batch.Rows), int(k.Batch.Deadline)})
+		k.Last, k.Pos, len(k.Window), k.Batch.A, k.Batch.B, len(k.Batch.Rows), int(k.Batch.Deadline), int(k.Batch.Sent), w.age(k.Batch.Server)})
 	maphash.WriteComparable(h, [...]string{k.Stop, k.Batch.Cause})
 	maphash.WriteComparable(h, k.Fetched)
 	maphash.WriteComparable(h, k.Batch.Meta)
@@ -183,7 +189,21 @@ func (s *Store) hash(h *maphash.Hash) {
 	}
 	maphash.WriteComparable(h, [...]int{rows, listed, len(s.Rows), len(s.Tokens)})
 	maphash.WriteComparable(h, facts)
+	tokens := uint64(0) // in any order
 	for _, t := range s.Tokens {
-		maphash.WriteComparable(h, t.Token)
+		t.At = 0
+		tokens += maphash.Comparable(h.Seed(), t)
 	}
+	maphash.WriteComparable(h, tokens)
+}
+
+// age is 0 for a connection to whoever runs, 1 to the ClickHouse that runs, 2 to one that was killed.
+func (w *World) age(server int) int {
+	switch server {
+	case 0:
+		return 0
+	case w.Store.Starts:
+		return 1
+	}
+	return 2
 }

@@ -62,20 +62,40 @@ type generator struct {
 
 func (g *generator) chooseWeights() {
 	g.weights = [...]int{Step: 400, Notice: 40, Land: 100, LandUnheard: 10, GiveUpCommit: 10, LoseCommit: 5, Progress: 150, Fail: 12,
-		GiveUpInsert: 8, Append: 40, Tick: 16, Start: 30, Crash: 8, Quit: 3, Pause: 8, Resume: 8, Cut: 4, Heal: 8, Hiccup: 6, Expire: 2, Wish: 3, Learn: 8,
+		GiveUpInsert: 8, Append: 40, Tick: 16, Start: 30, Crash: 8, Quit: 3, Pause: 8, Resume: 8, Cut: 4, Heal: 8, Hiccup: 6, Expire: 2, Kill: 3, Wish: 3, Learn: 8,
 		Reset: 1, Delete: 1, Restore: 1, Accept: 1, Remake: 5}
 	for k := range g.weights {
 		if k := Kind(k); k != Step && k != Notice && k != Land && k != Progress && k != Append && k != Start && k != Learn {
 			g.weights[k] *= [...]int{0, 0, 1, 2, 6}[g.IntN(5)]
 		}
 	}
-	if g.IntN(4) > 0 {
+	if look := g.IntN(10); look < 3 {
+		g.lookAtRestarts()
+	} else if look == 3 {
+		g.lookAtOldOwners()
+	} else if look < 7 {
 		g.weights[Remake] = 0
 	}
 	g.patience = 1 + g.IntN(10)
 	for _, n := range g.weights {
 		g.sum += n
 	}
+}
+
+// lookAtRestarts leaves little but restarts of ClickHouse while inserts linger: what goes wrong by them needs many steps.
+func (g *generator) lookAtRestarts() {
+	for _, k := range []Kind{LandUnheard, GiveUpCommit, LoseCommit, Quit, Cut, Expire, Wish, Reset, Delete, Restore, Accept, Remake} {
+		g.weights[k] = 0
+	}
+	g.weights[Progress], g.weights[Append], g.weights[Tick], g.weights[Kill], g.weights[GiveUpInsert] = 60, 5, 30, 40, 20
+}
+
+// lookAtOldOwners leaves little but owners that are stopped, and go on when the range has got other bounds.
+func (g *generator) lookAtOldOwners() {
+	for _, k := range []Kind{LandUnheard, GiveUpCommit, LoseCommit, Fail, GiveUpInsert, Expire, Kill, Reset, Delete, Restore, Remake} {
+		g.weights[k] = 0
+	}
+	g.weights[Notice], g.weights[Append], g.weights[Quit], g.weights[Pause], g.weights[Resume], g.weights[Accept] = 1, 10, 15, 10, 4, 10
 }
 
 // draw gives the next action. What needs an empty group is preceded by all that empties it.
@@ -98,6 +118,10 @@ func (g *generator) draw() []Action {
 		if a.A = g.IntN(3); g.IntN(4) == 0 {
 			a.A = g.IntN(len(ticks))
 		}
+	case Kill:
+		if len(g.w.Inserts) == 0 && g.IntN(8) > 0 { // seldom while nothing is inside
+			return nil
+		}
 	case Reset, Delete, Restore, Accept:
 		return append(g.emptyGroup(), a, Action{Start, g.IntN(8), g.IntN(4)})
 	}
@@ -118,6 +142,9 @@ func (g *generator) emptyGroup() []Action {
 	switch {
 	case !leave:
 		out = append(out, Action{Tick, pastSession, 0})
+		if g.IntN(2) == 0 { // nothing of them is under way any more
+			out = append(out, Action{Tick, pastSession, 0})
+		}
 	case g.IntN(2) == 0:
 		out = append(out, Action{Tick, pastDeadline, 0})
 	}

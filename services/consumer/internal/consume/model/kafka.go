@@ -66,6 +66,7 @@ type Meta struct {
 	Rules      RulesID
 	Wishes     int // suppression position
 	Hash       int // of the first record in the range; 0 if it holds none
+	Again      int // how often the token was renewed
 }
 
 // Position is what a group has committed.
@@ -85,7 +86,7 @@ func (p Position) String() string {
 	case p.Meta.Mark == Idle:
 		return fmt.Sprintf("%d, idle", p.Offset)
 	}
-	return fmt.Sprintf("range [%d..%d]", p.Offset, p.Meta.B)
+	return fmt.Sprintf("range [%d..%d]%s", p.Offset, p.Meta.B, when(p.Meta.Again > 0, fmt.Sprintf(" again=%d", p.Meta.Again)))
 }
 
 // Commit is a commit on its way. Its sender may have given up on it.

@@ -6,7 +6,7 @@
 // comes late or never, a crash, a stop of any length, an operator's hand. Only tests import it.
 //
 // Read it in this order: rules.go (what the protocol says), worker.go and recovery.go (what a process does, step by step),
-// rows.go (what the rows of a range are), kafka.go and clickhouse.go (what the two systems promise), check.go (what must hold),
+// rows.go (what the rows of a range are), kafka.go and clickhouse.go (what the two systems promise), restart.go (what they do not), check.go (what must hold),
 // action.go and settle.go (what may happen, and how a schedule ends), explore.go (random and exhaustive schedules).
 package model
 
@@ -73,6 +73,7 @@ func New(r Rules, c Config) *World {
 	for i := range w.Workers {
 		w.Workers[i] = Worker{Index: i, Skew: int64(1-i%3) * ClockDifference}
 	}
+	w.Store.Started, w.Store.Starts = c.Start-day, 1
 	if !c.Fresh {
 		w.Group.Position = Position{Set: true, Meta: Meta{Mark: Idle}}
 	}

@@ -91,6 +91,7 @@ func TestSchedulesReachWhatTheProtocolIsFor(t *testing.T) {
 		"makes the rows of [0..1] again", "exception: old", "exception: expired", "exception: rules", "exception: suppression",
 		"SELECT of the stored rows", "events knows the token", "fetches the position: no position", "stops: offsets_moved",
 		"stops: topic_changed", "accept-offsets", "position put back to", "is not in the group any more", "stopped: false", ", replayed",
+		"remembers the token of", "hears that ClickHouse has started", "again=1", "fills what views lack", "into view",
 	}
 	count := make([]int, len(situations))
 	for seed := range uint64(1500) {

@@ -40,7 +40,7 @@ func (w *World) stepAssigned(k *Worker) bool {
 		if w.Rules.ListFirst {
 			w.list(k)
 		}
-		k.Phase = Decide
+		k.Phase = Ask
 	case Decide:
 		w.decide(k)
 	}
@@ -144,7 +144,7 @@ func (w *World) recover(k *Worker) {
 	}
 	b.Rows = w.makeRows(k, b.A, b.B, rules, k.Wishes)
 	w.say("w%d makes the rows of [%d..%d] again%s", k.Index, b.A, b.B, when(b.Cause != "", ", exception: "+b.Cause))
-	k.Phase = Check
+	k.Phase = Ask
 	if b.Cause != "" {
 		k.Phase = List
 	}
@@ -182,8 +182,8 @@ func (w *World) list(k *Worker) {
 	w.Store.Listed = append(w.Store.Listed, Range{k.Batch.A, k.Batch.B + 1})
 }
 
-// decide is what an exception inserts: nothing but what the views lack if the rows are there, else today's rows. What it reads
-// counts only while nobody else can be storing the same offsets in other ranges, so before the deadline.
+// decide is what is inserted by an exception or after a restart: nothing but what the views lack if the rows are there, else the rows
+// made now. What it reads counts only while nobody else can be storing the same offsets in other ranges, so before the deadline.
 func (w *World) decide(k *Worker) {
 	b := &k.Batch
 	if w.Rules.ReadWithinLease && w.Now > b.Deadline {
@@ -197,7 +197,11 @@ func (w *World) decide(k *Worker) {
 		b.Select = false
 	case stored != b.B-b.A+1:
 		w.broken("a range is partly there")
-	case w.old(k) && w.Rules.OldInsertsNothing:
+	case b.Cause != "" && w.old(k) && w.Rules.OldInsertsNothing:
+		k.Phase = Done
+	case b.Restarted && w.Rules.FillViews:
+		k.Phase = Fill
+	case b.Restarted:
 		k.Phase = Done
 	default:
 		b.Select = true

@@ -11,6 +11,7 @@ type Rules struct {
 	MemberID    bool `says:"a commit counts only from a member of the group"`
 
 	Token            bool `says:"an insert carries the range's deduplication token"`
+	TokenAt          bool `says:"the token holds the time of the declaration: no later one of the same range has it"`
 	DeclaredDay      bool `says:"the partition (batch day) stands in the declaration"`
 	OnePart          bool `says:"all rows of a range go into one partition, so into one part"`
 	ViewsDeduplicate bool `says:"the views deduplicate for themselves"`
@@ -37,6 +38,15 @@ type Rules struct {
 
 	ReadWithinLease bool `says:"what an exception reads from events counts only before the deadline"`
 
+	RestartSeen      bool `says:"before each insert ClickHouse is asked since when it runs; if it started after the declaration, tokens may have no rows: restarted"`
+	RestartForClocks bool `says:"a start that clocks may differ by counts as after the declaration"`
+	RestartKept      bool `says:"a declaration with a renewed token stays restarted, whatever ClickHouse says the next time"`
+	SameServer       bool `says:"an insert goes over a connection that was open before that question"`
+	QuietFirst       bool `says:"restarted: wait until no insert of the range can be under way"`
+	NewToken         bool `says:"restarted: take a new token, then count the rows"`
+	DeclaredAgain    bool `says:"the number of a new token is declared before its use"`
+	FillViews        bool `says:"restarted, rows there: the views get what they lack, told by what they hold"`
+
 	LeaveOnUnknown       bool `says:"after a commit without an answer: leave the generation, rejoin, recover"`
 	InterruptedIsUnknown bool `says:"a commit that the end of the generation interrupts is one without an answer"`
 	FreshMember          bool `says:"leaving means a new member id, so a new generation"`
@@ -49,7 +59,7 @@ type Rules struct {
 	StartAfterRows     bool `says:"without a position: start behind the last row"`
 	ListWithoutOffset  bool `says:"without a position: list the views from the last batch on"`
 	AcceptWaits        bool `says:"accept-offsets waits one insert deadline after the group is empty"`
-	WaitForClocks      bool `says:"those two waits add what clocks may differ"`
+	WaitForClocks      bool `says:"all waits add what clocks may differ"`
 	AcceptLists        bool `says:"accept-offsets lists the views from the last batch on"`
 	TopicCheck         bool `says:"the last stored record must be Kafka's"`
 	DeclaredHash       bool `says:"the first record of a declared range must be Kafka's"`

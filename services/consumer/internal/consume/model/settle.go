@@ -34,7 +34,7 @@ func (w *World) Settle() {
 // comeToRest runs until no worker has anything to do and no message is on its way.
 func (w *World) comeToRest() {
 	for quiet, round := 0, 0; quiet < 20; round++ {
-		if round == 600 {
+		if round == 1500 {
 			w.broken("it never comes to rest")
 		}
 		if w.violation != "" {

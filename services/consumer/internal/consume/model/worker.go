@@ -18,7 +18,7 @@ const (
 	Judge   // is it ours, and is the topic the same?
 	Recover // makes the rows of the declared range again
 	List    // exception: lists the range for rebuild
-	Decide  // exception: are the rows there?
+	Decide  // exception, or restarted: are the rows there?
 	Ready   // has a position; fetches
 	Declare // has a batch; sends the declaration
 	DeclareWait
@@ -28,7 +28,10 @@ const (
 	Renew // sends the same declaration again
 	RenewWait
 	Again // may the insert be repeated?
-	Done  // the range is stored
+	Ask   // since when does ClickHouse run?
+	Fill  // restarted, the rows are there: sends what views lack
+	FillWait
+	Done // the range is stored
 	IdleWait
 	Leave   // a commit's answer is unknown
 	Stopped // alarm; a person must look
@@ -61,6 +64,10 @@ type Batch struct {
 	Select    bool   // complete the views from the stored rows
 	Recovered bool   // declared by an earlier assignment, or stored by an exception
 	Cause     string // of the exception, "" if it is none
+	Restarted bool   // ClickHouse may have started since the declaration
+	Server    int    // the start of the one that has the connection; 0 after a restart: any will do
+	Sent      int64  // when the last insert of it was sent
+	Untold    int    // renewals of the token that are not declared
 }
 
 // Worker is one consumer process.
@@ -118,7 +125,13 @@ func (w *World) step(k *Worker, size, pref int) bool {
 		return w.stepReady(k, size)
 	case Declare, DeclareWait, IdleWait:
 		w.stepDeclare(k)
-	case Check, Send, InsertWait, Renew, RenewWait, Again, Done:
+	case Ask:
+		w.ask(k, pref)
+	case Fill, FillWait:
+		w.stepFill(k)
+	case Renew:
+		return w.renew(k)
+	case Check, Send, InsertWait, RenewWait, Again, Done:
 		w.stepInsert(k)
 	default:
 		return false
@@ -128,7 +141,7 @@ func (w *World) step(k *Worker, size, pref int) bool {
 
 func (k *Worker) waits() bool {
 	switch k.Phase {
-	case RepeatWait, DeclareWait, IdleWait, RenewWait, InsertWait:
+	case RepeatWait, DeclareWait, IdleWait, RenewWait, InsertWait, FillWait:
 		return k.Answer == None
 	}
 	return false
@@ -191,12 +204,12 @@ func (w *World) stepDeclare(k *Worker) {
 	switch {
 	case k.Phase == Declare && !w.Rules.Declare:
 		w.lease(k)
-		k.Phase = Check
+		k.Phase = Ask
 	case k.Phase == Declare:
 		w.lease(k)
 		w.sendCommit(k, k.Batch.position(), DeclareWait)
 	case k.Phase == DeclareWait:
-		w.commitAnswered(k, Check, Declare)
+		w.commitAnswered(k, Ask, Declare)
 	case k.Phase == IdleWait:
 		w.commitAnswered(k, Ready, Ready)
 		k.Idled = k.Answer == OK && k.Phase == Ready
@@ -274,26 +287,12 @@ func (w *World) stepInsert(k *Worker) {
 		if k.Answer != OK && w.Rules.RecoverUnknown {
 			k.Phase = Renew
 		}
-	case Renew:
-		w.lease(k)
-		if !w.Rules.RenewFirst {
-			k.Phase = Again
-			return
-		}
-		if !w.Rules.KeepDeclaredAt {
-			b.Meta.DeclaredAt = w.wallClock(k)
-		}
-		w.sendCommit(k, b.position(), RenewWait)
 	case RenewWait:
 		w.commitAnswered(k, Again, Renew)
 	case Again:
-		switch {
-		case b.Cause != "":
-			k.Phase = Decide
-		case w.Rules.OldRetryException && w.old(k):
+		k.Phase = Ask
+		if b.Cause == "" && w.Rules.OldRetryException && w.old(k) {
 			b.Cause, b.Recovered, k.Phase = "old", true, List
-		default:
-			k.Phase = Check
 		}
 	case Done:
 		w.done(k)
@@ -302,14 +301,7 @@ func (w *World) stepInsert(k *Worker) {
 
 func (w *World) sendInsert(k *Worker) {
 	b := &k.Batch
-	in := Insert{Worker: k.Index, Epoch: k.Epoch, A: b.A, B: b.B, Token: Token{A: b.A, B: b.B, Hash: b.Meta.Hash},
-		Day: b.Meta.Day, Rows: b.Rows, Select: b.Select, Until: b.Deadline + k.Skew, Left: []int{Table, ViewA, ViewBEven, ViewBOdd}}
-	switch {
-	case !w.Rules.Deadline:
-		in.Until = 1 << 60
-	case !w.Rules.DeadlineAbsolute:
-		in.Until = w.Now + b.Left
-	}
+	in := Insert{Day: b.Meta.Day, Rows: b.Rows, Select: b.Select, Left: []int{Table, ViewA, ViewBEven, ViewBOdd}}
 	if !w.Rules.DeclaredDay && !b.Select {
 		in.Day = w.wallClock(k) / day
 	}
@@ -318,14 +310,32 @@ func (w *World) sendInsert(k *Worker) {
 	}
 	if b.Select {
 		in.Rows = nil
+	} else if w.Rules.SameServer { // the range of a SELECT is listed, so that may go to whoever runs
+		in.Server = b.Server
 	}
-	k.Seq, k.Answer, k.Phase = w.next(), None, InsertWait
-	in.Seq = k.Seq
+	w.send(k, in, InsertWait)
+	w.say("w%d sends the insert of [%d..%d]%s", k.Index, b.A, b.B, when(b.Select, " (SELECT of the stored rows)"))
+}
+
+// send sends an insert of the range in hand, under its token and with its deadline.
+func (w *World) send(k *Worker, in Insert, then Phase) {
+	b := &k.Batch
+	k.Seq, k.Answer, k.Phase, b.Sent = w.next(), None, then, w.Now
+	in.Worker, in.Seq, in.Epoch, in.A, in.B, in.Until = k.Index, k.Seq, k.Epoch, b.A, b.B, b.Deadline+k.Skew
+	in.Token = Token{A: b.A, B: b.B, Hash: b.Meta.Hash, Again: b.Meta.Again + b.Untold}
+	if w.Rules.TokenAt {
+		in.Token.At = b.Meta.DeclaredAt
+	}
 	if !w.Rules.Token || !w.Rules.ExceptionToken && b.Cause != "" && !b.Select {
 		in.Token.Serial = k.Seq
 	}
+	switch {
+	case !w.Rules.Deadline:
+		in.Until = 1 << 60
+	case !w.Rules.DeadlineAbsolute:
+		in.Until = w.Now + b.Left
+	}
 	w.Inserts = append(w.Inserts, in)
-	w.say("w%d sends the insert of [%d..%d]%s", k.Index, b.A, b.B, when(b.Select, " (SELECT of the stored rows)"))
 }
 
 // done makes the range's end the position. The next declaration says so to Kafka.
