@@ -15,6 +15,7 @@ const (
 	whyOtherRules   = "other_rules"
 	whySuppressions = "suppressions_changed"
 	whyOld          = "declared_long_ago"
+	whyUnfilled     = "views_unfilled"
 	whyExpired      = "expired_in_kafka"
 )
 

@@ -132,7 +132,7 @@ func (c *clickHouse) checkStarted(ctx context.Context) error {
 	return nil
 }
 
-func (c *clickHouse) FillViews(ctx context.Context, r store.Range) error {
+func (c *clickHouse) FillViews(ctx context.Context, r store.Range, _ time.Time) error {
 	return c.fill(r, deadlineOf(ctx), complete)
 }
 

@@ -17,7 +17,7 @@ import (
 type Store interface {
 	Insert(ctx context.Context, token string, rows iter.Seq[*store.Row]) error
 	CompleteViews(ctx context.Context, r store.Range, token string) error
-	FillViews(ctx context.Context, r store.Range) error
+	FillViews(ctx context.Context, r store.Range, declared time.Time) error
 	Started(ctx context.Context) (time.Time, error)
 	CountRows(ctx context.Context, r store.Range) (int64, error)
 	LastRow(ctx context.Context, p store.Partition) (store.Last, error)

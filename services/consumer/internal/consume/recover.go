@@ -70,8 +70,9 @@ type recovery struct {
 	renewed time.Duration
 	// stored is how many rows of the range are stored: none or all.
 	stored int64
-	// restarted tells that the server has started since the batch was declared.
+	// restarted tells that the server has started since the batch was declared, fills how often views were filled in vain.
 	restarted bool
+	fills     int
 }
 
 // recover finishes a declared batch of which it is not known whether it is stored, and then fills the window anew: what
@@ -151,7 +152,7 @@ func (w *Worker) recoverOnce(ctx context.Context, r *recovery, turn *turn) (why 
 	case why != "":
 		return why, w.recoverByException(ctx, r, maker, b, turn, why)
 	case r.restarted && r.stored > 0:
-		return "", w.fillViews(ctx, r)
+		return w.fillViews(ctx, r)
 	}
 	return "", w.insertAgain(ctx, r, maker, b, turn)
 }
@@ -215,7 +216,8 @@ func (w *Worker) recoverByException(ctx context.Context, r *recovery, maker rowM
 		// a repeat, must not wait for the rebuild.
 		return w.Store.FillEventIDs(ctx, d.Range)
 	case r.restarted:
-		return w.fillViews(ctx, r)
+		_, err := w.fillViews(ctx, r)
+		return err
 	}
 	into, err := w.storeOf(d)
 	if err != nil {

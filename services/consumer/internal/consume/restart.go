@@ -56,14 +56,28 @@ func (w *Worker) awaitQuiet(ctx context.Context, r *recovery) error {
 	return w.pause(ctx, left+time.Millisecond)
 }
 
-// fillViews gives the views what they lack of the stored rows.
-func (w *Worker) fillViews(ctx context.Context, r *recovery) error {
+// mostFills is how often views are filled in vain until they are listed for rebuild.
+const mostFills = 5
+
+// fillViews gives the views what they lack of the stored rows. If that fails for long, as where too much must be read for it, they are
+// listed for rebuild, and why is returned.
+func (w *Worker) fillViews(ctx context.Context, r *recovery) (why string, err error) {
 	into, err := w.storeOf(r.declaration)
 	if err != nil {
-		return err
+		return "", err
 	}
-	ctx, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-r.renewed))
+	filling, cancel := context.WithTimeout(ctx, w.Limits.InsertDeadline-(w.Elapsed()-r.renewed))
 	defer cancel()
 	w.sent = w.Elapsed()
-	return into.FillViews(ctx, r.declaration.Range)
+	if err = into.FillViews(filling, r.declaration.Range, r.declaration.At); err == nil {
+		return "", nil
+	}
+	if r.fills++; r.fills < mostFills {
+		return "", err
+	}
+	w.Logger.Error("views could not be filled; they are listed for rebuild", "first", r.declaration.First, "last", r.declaration.Last, "error", err)
+	if err := w.Store.ListForRebuild(ctx, r.declaration.Range, whyUnfilled); err != nil {
+		return "", err
+	}
+	return whyUnfilled, w.Store.FillEventIDs(ctx, r.declaration.Range)
 }

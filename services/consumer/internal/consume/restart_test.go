@@ -97,7 +97,7 @@ func TestViewsThatAreFilledForLongAreFilledOnce(t *testing.T) {
 			inner := deps.Store
 			deps.Store = &partStore{Store: inner, fill: func(ctx context.Context, r store.Range) error {
 				if sent {
-					return inner.FillViews(ctx, r)
+					return inner.FillViews(ctx, r, d.At)
 				}
 				sent = true
 				end := deadlineOf(ctx)

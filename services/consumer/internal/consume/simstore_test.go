@@ -119,7 +119,7 @@ func (s simStore) CompleteViews(ctx context.Context, r store.Range, token string
 	return s.send(ctx, token, s.house.of(r))
 }
 
-func (s simStore) FillViews(ctx context.Context, r store.Range) error {
+func (s simStore) FillViews(ctx context.Context, r store.Range, _ time.Time) error {
 	if err := s.ask(ctx, "fill views"); err != nil {
 		return err
 	}

@@ -35,12 +35,12 @@ func (s *partStore) Insert(ctx context.Context, token string, rows iter.Seq[*sto
 	return s.Store.Insert(ctx, token, rows)
 }
 
-func (s *partStore) FillViews(ctx context.Context, r store.Range) error {
+func (s *partStore) FillViews(ctx context.Context, r store.Range, declared time.Time) error {
 	s.calls.Add(1)
 	if s.fill != nil {
 		return s.fill(ctx, r)
 	}
-	return s.Store.FillViews(ctx, r)
+	return s.Store.FillViews(ctx, r, declared)
 }
 
 func (s *partStore) RecentEvents(ctx context.Context, p store.Partition, below int64, since time.Time, yield func(store.EventKey, time.Time)) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -62,7 +63,7 @@ func (s *Store) Started(ctx context.Context) (time.Time, error) {
 	return at, nil
 }
 
-// What tells, besides its sorting key, whether a row that a view makes is in its table: a column of the table.
+// What tells, besides its sorting key, whether a row that a view makes is in its table: columns of the table.
 const (
 	// bySum: the row is a sum, and knows up to which offset of each partition it has summed.
 	bySum = "last_offsets"
@@ -70,78 +71,77 @@ const (
 	byOffset = "kafka_partition, kafka_offset"
 	// byEvent: the row has the id of its event.
 	byEvent = "event_id"
-	// byNothing: the table keeps one of equal rows, so that it may get it again.
+	// byNothing: the row may be there twice.
 	byNothing = ""
 )
 
-// view is one that an insert into events feeds.
-type view struct {
-	Into         string   `ch:"into"` // database and table
-	Query        string   `ch:"query"`
-	Columns      []string `ch:"columns"` // of what the query makes
-	Sorted       string   `ch:"sorted"`
-	Engine       string   `ch:"engine"`
-	TableColumns []string `ch:"table_columns"`
+// filledTables are those that views of ours fill.
+var filledTables = map[string]string{
+	"conversion_hits": byOffset, "order_entries": byOffset, "touches": byOffset, "segment_hits": byOffset, "mail_hits": byOffset, "partner_ids": byOffset, "ledger_minutes": byOffset,
+	"identities": byEvent, "visitor_events": byEvent,
+	"traffic_daily": bySum, "visitor_days": bySum, "consent_sums": bySum,
+	"event_ids": byNothing, "visitors": byNothing, "profile_refusals": byNothing, "share_consents": byNothing, "visitor_facts": byNothing, "product_interest": byNothing,
 }
 
+// FilledTables are the tables that views of ours fill, by name.
+func FilledTables() []string { return slices.Sorted(maps.Keys(filledTables)) }
+
+// view is one that an insert into events feeds.
+type view struct {
+	Database string   `ch:"database"` // of the table that it fills
+	Table    string   `ch:"filled"`
+	Query    string   `ch:"query"`
+	Columns  []string `ch:"columns"` // of what the query makes
+	Sorted   string   `ch:"sorted"`
+}
+
+// viewsOfEvents are ours, and those of others that make sums which know up to which offset they go.
 const viewsOfEvents = `WITH
     fed AS (SELECT arrayJoin(arrayZip(dependencies_database, dependencies_table)) FROM system.tables WHERE database = ? AND name = 'events'),
     views AS (SELECT database, name, target_database, target_table, as_select FROM system.tables WHERE engine = 'MaterializedView' AND (database, name) IN fed),
     columns AS
     (
-        SELECT database, table, groupArray(name) AS names
+        SELECT database, table, groupArray(name) AS names, countIf(name = 'last_offsets' AND type LIKE '%Map(Int32, Int64)%') > 0 AS knows
         FROM system.columns
         WHERE (database, table) IN (SELECT (database, name) FROM views UNION ALL SELECT (target_database, target_table) FROM views)
         GROUP BY database, table
     )
-SELECT concat(v.target_database, '.', v.target_table) AS into, v.as_select AS query, made.names AS columns, t.sorting_key AS sorted, t.engine AS engine, has.names AS table_columns
+SELECT v.target_database AS database, v.target_table AS filled, v.as_select AS query, made.names AS columns, t.sorting_key AS sorted
 FROM views AS v
 JOIN system.tables AS t ON t.database = v.target_database AND t.name = v.target_table
 JOIN columns AS made ON made.database = v.database AND made.table = v.name
 JOIN columns AS has ON has.database = v.target_database AND has.table = v.target_table
-ORDER BY into`
+WHERE v.target_database = ? AND has(?, v.target_table) OR made.knows AND has.knows
+ORDER BY database, filled`
 
-// told is by what the table tells which rows it has; false if nothing does.
-func (v *view) told() (by string, ok bool) {
-	has := func(column string) bool { return slices.Contains(v.TableColumns, column) }
-	switch {
-	case has("last_offsets"):
-		return bySum, true
-	case has("kafka_partition") && has("kafka_offset"):
-		return byOffset, true
-	case has("event_id"):
-		return byEvent, true
-	}
-	return byNothing, strings.Contains(v.Engine, "Replacing") || strings.Contains(v.Engine, "Aggregating")
-}
-
-// FillViews gives each table that a view of events fills what it lacks of the stored rows of a range, by what it has and not by tokens. No
-// insert of the range may be under way, and none of higher offsets may have been. It may be repeated after an error. Nothing is
-// inserted after the context's deadline, whenever the server gets the statement. Views of others are filled, too, if their tables have
-// the columns that tell; the rest stays as it is.
-func (s *Store) FillViews(ctx context.Context, r Range) error {
+// FillViews gives each table that a view of events fills what it lacks of the stored rows of a range, which was declared at a time, by what it
+// has and not by tokens. No insert of the range may be under way, and none of higher offsets may have been. It may be repeated after
+// an error. Nothing is inserted after the context's deadline, whenever the server gets the statement. Views of others are filled only
+// where their sums have a column last_offsets like ours.
+func (s *Store) FillViews(ctx context.Context, r Range, declared time.Time) error {
 	until := insertUntil(ctx)
 	var views []view
-	err := s.shard.Select(ctx, &views, viewsOfEvents, s.schema.Facts())
+	err := s.shard.Select(ctx, &views, viewsOfEvents, s.schema.Facts(), s.schema.Facts(), FilledTables())
 	if err != nil {
 		return fmt.Errorf("read the queries of views: %w", err)
 	}
 	settings := clickhouse.Settings{"async_insert": 0, "insert_deduplicate": 0, "max_execution_time": int(math.Ceil(max(time.Until(until), time.Second).Seconds()))}
 	for i := range views {
-		by, ok := views[i].told()
-		if !ok {
-			continue
-		}
-		if err := s.shard.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), s.fillStatement(r, until, &views[i], by)); err != nil {
-			return classify(fmt.Errorf("fill what views lack of %s/%d, offsets %d to %d: %w", r.Topic, r.ID, r.First, r.Last, err))
+		statement := s.fillStatement(r, declared, until, &views[i])
+		if err := s.shard.Exec(clickhouse.Context(ctx, clickhouse.WithSettings(settings)), statement); err != nil {
+			return classify(fmt.Errorf("fill what %s lacks of %s/%d, offsets %d to %d: %w", views[i].Table, r.Topic, r.ID, r.First, r.Last, err))
 		}
 	}
 	return nil
 }
 
 // fillStatement inserts what a view makes of the range's stored rows and its table lacks.
-func (s *Store) fillStatement(r Range, until time.Time, v *view, by string) string {
-	lacking := ""
+func (s *Store) fillStatement(r Range, declared, until time.Time, v *view) string {
+	by, ours := filledTables[v.Table]
+	if !ours || v.Database != s.schema.Facts() {
+		by = bySum
+	}
+	into, lacking := quoted(v.Database)+"."+quoted(v.Table), ""
 	if by != byNothing {
 		sorted := cmp.Or(v.Sorted, "1")
 		key, condition := sorted, ""
@@ -150,10 +150,20 @@ func (s *Store) fillStatement(r Range, until time.Time, v *view, by string) stri
 		} else {
 			key += ", " + by
 		}
-		lacking = fmt.Sprintf(" AND (%s) NOT IN (SELECT %s FROM %s WHERE (%s) IN (SELECT %s FROM (%s))%s)", key, key, v.Into, sorted, sorted, v.Query, condition)
+		lacking = fmt.Sprintf(" AND (%s) NOT IN (SELECT %s FROM %s WHERE %s AND (%s) IN (SELECT %s FROM (%s))%s)", key, key, into, v.partsSince(declared), sorted, sorted, v.Query, condition)
 	}
 	listed := "`" + strings.Join(v.Columns, "`, `") + "`"
 	filter := fmt.Sprintf("kafka_topic = %s AND kafka_partition = %d AND kafka_offset BETWEEN %d AND %d", clickhouseconn.Literal(r.Topic), r.ID, r.First, r.Last)
 	return fmt.Sprintf("INSERT INTO %s (%s) SELECT %s FROM (%s) WHERE nowInBlock64(3) <= toDateTime64(%s, 3, 'UTC')%s SETTINGS additional_table_filters = {%s: %s}",
-		v.Into, listed, listed, v.Query, clickhouseconn.Literal(instantText(until)), lacking, clickhouseconn.Literal(s.schema.Facts()+".events"), clickhouseconn.Literal(filter))
+		into, listed, listed, v.Query, clickhouseconn.Literal(instantText(until)), lacking, clickhouseconn.Literal(s.schema.Facts()+".events"), clickhouseconn.Literal(filter))
 }
+
+// partsSince is a condition on parts that may have rows from after a time: it spares reading the whole table. Blocks are numbered as they
+// come, a part's name has the last one's number, and what was written last before the time has none from after it. An hour is more
+// than clocks differ.
+func (v *view) partsSince(declared time.Time) string {
+	return fmt.Sprintf("toInt64OrZero(splitByChar('_', _part)[3]) > (SELECT max(max_block_number) FROM system.parts WHERE database = %s AND table = %s AND modification_time < toDateTime(%s, 'UTC'))",
+		clickhouseconn.Literal(v.Database), clickhouseconn.Literal(v.Table), clickhouseconn.Literal(declared.Add(-time.Hour).UTC().Format(time.DateTime)))
+}
+
+func quoted(name string) string { return "`" + strings.ReplaceAll(name, "`", "``") + "`" }
