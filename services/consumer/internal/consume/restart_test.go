@@ -165,3 +165,21 @@ func TestABatchWithANewTokenIsNotTakenForOneOfTheOld(t *testing.T) {
 		}
 	})
 }
+
+// TestViewsThatCannotBeFilledAreListed, and the partition goes on.
+func TestViewsThatCannotBeFilledAreListed(t *testing.T) {
+	inVirtualTime(t, func(t *testing.T, w *world) {
+		w.events(1, 4)
+		w.declared(0, 3)
+		d, err := parseDeclaration(partition, 0, w.group.get().Metadata)
+		require.NoError(t, err)
+		w.house.die(d.Token(), w.rowsOf(*d), time.Now().Add(time.Second), 2, true)
+		w.run(t, func(deps *Deps) {
+			deps.Store = &partStore{Store: deps.Store, fill: func(context.Context, store.Range) error { return context.DeadlineExceeded }}
+		})
+		until(t, "it is done", func() bool { return w.group.get() == Committed{Offset: 4, Metadata: idle} })
+		require.Equal(t, 4, w.stored())
+		require.Equal(t, []listed{{d.Range, whyUnfilled}}, w.house.rebuild)
+		require.Len(t, w.house.filled.rows, 4, "what is a repeat must be known")
+	})
+}
