@@ -146,7 +146,7 @@ func (s *Store) fillStatement(r Range, declared, until time.Time, v *view) strin
 		sorted := cmp.Or(v.Sorted, "1")
 		key, condition := sorted, ""
 		if by == bySum {
-			condition = fmt.Sprintf(" AND last_offsets[%d] >= %d", r.ID, r.First)
+			condition = fmt.Sprintf(" AND mapContains(last_offsets, %d) AND last_offsets[%[1]d] >= %d", r.ID, r.First)
 		} else {
 			key += ", " + by
 		}
